@@ -2,7 +2,7 @@
 """The nouns. Start reading here.
 
     Request ─▶ source ─▶ domain XML + SourceDisks ─┐
-                         inside the guest: Facts ──┼─▶ Case ─▶ rules ─▶ Changes, Findings ─▶ Plan ─▶ job
+                         inside the guest: Facts ──┼─▶ Case ─▶ rules ─▶ Changes, Findings ─▶ Plan
                          the target host: Target ──┘
 
 Sizes are bytes, times are microseconds since the epoch, unless a name says otherwise.

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is known of a job: a fold over the events of its journal.
+
+The worker writes the events, the daemon folds them; both agree because both use `fold`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+Event = Mapping[str, Any]
+
+
+class JobState(StrEnum):
+    """State of a job; the last four are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def final(self) -> bool:
+        return self not in (JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING)
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """A job as its observers see it.
+
+    Times are microseconds since the epoch, 0 where not yet; sizes are bytes; rate is bytes per
+    second. progress is the share of the whole job, 0.0 to 1.0, and means nothing unless
+    progress_valid. step names the step under way ("rollback" while undoing).
+    """
+
+    id: str
+    operation: str
+    vm: str
+    source: str
+    target: str
+    owner_uid: int
+    created_at: int
+    state: JobState = JobState.QUEUED
+    step: str = ""
+    progress: float = 0.0
+    progress_valid: bool = False
+    bytes_done: int = 0
+    bytes_total: int = 0
+    rate: int = 0
+    started_at: int = 0
+    finished_at: int = 0
+    expected_end_at: int = 0
+    cancellable: bool = True
+    error_name: str = ""
+    error_message: str = ""
+    findings: tuple[Mapping[str, str], ...] = ()
+    result: Mapping[str, str] = field(default_factory=dict)
+    weights: tuple[tuple[str, float], ...] = ()  # of the steps, in order
+    steps_done: tuple[str, ...] = ()
+    seq: int = 0  # of the last event folded
+
+
+def fold(status: JobStatus, event: Event) -> JobStatus:
+    """Return the status after an event; an event of an unknown type changes nothing."""
+    if "seq" in event:
+        if event["seq"] <= status.seq:
+            return status  # seen already: a datagram and the journal both told it
+        status = replace(status, seq=event["seq"])
+    change = _FOLDS.get(str(event.get("type")))
+    return change(status, event) if change else status
+
+
+def _started(status: JobStatus, event: Event) -> JobStatus:
+    return replace(
+        status,
+        state=JobState.RUNNING,
+        started_at=status.started_at or event["time"],
+        weights=tuple((name, float(weight)) for name, weight in event["steps"]),
+    )
+
+
+def _step_begun(status: JobStatus, event: Event) -> JobStatus:
+    return _at(
+        replace(
+            status, step=event["step"], cancellable=event["cancellable"], bytes_done=0, bytes_total=0,
+            rate=0, expected_end_at=0,
+        ),
+        fraction=0.0,
+    )  # fmt: skip
+
+
+def _step_done(status: JobStatus, event: Event) -> JobStatus:
+    return _at(replace(status, steps_done=(*status.steps_done, event["step"])), fraction=0.0)
+
+
+def _progress(status: JobStatus, event: Event) -> JobStatus:
+    return _at(
+        replace(
+            status,
+            bytes_done=event.get("bytes_done", 0),
+            bytes_total=event.get("bytes_total", 0),
+            rate=event.get("rate", 0),
+            expected_end_at=event.get("expected_end_at", 0),
+        ),
+        fraction=event["fraction"],
+    )
+
+
+def _finding(status: JobStatus, event: Event) -> JobStatus:
+    return replace(status, findings=(*status.findings, event["finding"]))
+
+
+def _result(status: JobStatus, event: Event) -> JobStatus:
+    return replace(status, result={**status.result, event["key"]: event["value"]})
+
+
+def _cancelling(status: JobStatus, _event: Event) -> JobStatus:
+    return replace(status, state=JobState.CANCELLING, cancellable=False)
+
+
+def _rollback(status: JobStatus, _event: Event) -> JobStatus:
+    return replace(status, step="rollback", cancellable=False, rate=0, expected_end_at=0)
+
+
+def _ended(status: JobStatus, event: Event) -> JobStatus:
+    state = JobState(event["state"])
+    return replace(
+        status,
+        state=state,
+        finished_at=event["time"],
+        error_name=event.get("error_name", ""),
+        error_message=event.get("error_message", ""),
+        cancellable=False,
+        rate=0,
+        expected_end_at=0,
+        progress=1.0 if state is JobState.SUCCEEDED else status.progress,
+    )
+
+
+def _at(status: JobStatus, *, fraction: float) -> JobStatus:
+    """Return the status with its progress: the weights of the steps done and a part of this one."""
+    total = sum(weight for _, weight in status.weights)
+    if not total:
+        return status
+    done = sum(weight for name, weight in status.weights if name in status.steps_done)
+    current = sum(
+        weight
+        for name, weight in status.weights
+        if name == status.step and name not in status.steps_done
+    )
+    share = min((done + current * min(max(fraction, 0.0), 1.0)) / total, 1.0)
+    return replace(status, progress=max(share, status.progress), progress_valid=True)
+
+
+_FOLDS = {
+    "started": _started,
+    "step-begun": _step_begun,
+    "step-done": _step_done,
+    "progress": _progress,
+    "finding": _finding,
+    "result": _result,
+    "cancelling": _cancelling,
+    "rollback": _rollback,
+    "ended": _ended,
+}
