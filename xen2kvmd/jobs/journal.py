@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A job's journal: JSON lines, append-only, fsynced. All that is known of a job is a fold over it."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from xen2kvmd.jobs.status import Event
+
+
+def now() -> int:
+    """Return the time in microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class Journal:
+    """The journal of one job, opened by the one process that holds the job's lock."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.events = read(path)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        # A line torn by a crash would swallow the next one.
+        os.ftruncate(self._descriptor, _whole(path.read_bytes()))
+
+    def append(self, kind: str, **data: Any) -> Event:
+        """Write an event, durably, before anybody hears of it; return it."""
+        event = {"seq": len(self.events) + 1, "time": now(), "type": kind, **data}
+        os.write(self._descriptor, json.dumps(event).encode() + b"\n")
+        os.fsync(self._descriptor)
+        self.events.append(event)
+        return event
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def read(path: Path) -> list[Event]:
+    """Return the whole events of a journal; none if there is no journal yet."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in data[: _whole(data)].splitlines()]
+
+
+def _whole(data: bytes) -> int:
+    """Return how many bytes belong to whole lines."""
+    return data.rfind(b"\n") + 1

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Jobs on disk: a folder each, which an operator can read with cat.
+
+jobs/ID/job.json   what was asked, by whom, when; written once, before anybody hears of the job
+        journal    what happened (journal.py)
+        lock       held by the worker while it lives; holds its pid
+        cancel     is there if somebody asked to cancel
+        scratch/   overlays and other things that end with the job
+        plan.json source.xml target.xml report.json console.log screenshot.png log
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from xen2kvmd.errors import JobNotFound
+from xen2kvmd.jobs import journal
+from xen2kvmd.jobs.status import JobStatus, fold
+from xen2kvmd.system import files
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """What job.json holds: the job as it was asked for. spec is for the steps alone to read."""
+
+    id: str
+    operation: str
+    vm: str
+    source: str
+    target: str
+    owner_uid: int
+    created_at: int
+    spec: Mapping[str, Any]
+
+    def status(self) -> JobStatus:
+        """Return the status of the job before anything happened."""
+        return JobStatus(
+            id=self.id,
+            operation=self.operation,
+            vm=self.vm,
+            source=self.source,
+            target=self.target,
+            owner_uid=self.owner_uid,
+            created_at=self.created_at,
+        )
+
+
+class Store:
+    """The folder of all jobs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, job_id: str) -> Path:
+        return self.folder / job_id
+
+    def create(self, record: JobRecord) -> None:
+        """Write a new job durably; half a job, after a crash, is no job (see `ids`)."""
+        path = self.path(record.id)
+        path.mkdir(parents=True, mode=0o700)
+        files.write_atomic(path / "job.json", json.dumps(asdict(record), indent=1))
+        files.sync_folder(self.folder)
+
+    def ids(self) -> tuple[str, ...]:
+        """Return the ids of all jobs, oldest first; a folder without job.json is swept away."""
+        found = []
+        for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
+            if (path / "job.json").is_file():
+                found.append(path.name)
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+        return tuple(sorted(found, key=lambda job_id: self.record(job_id).created_at))
+
+    def record(self, job_id: str) -> JobRecord:
+        """Return what was asked for. Raises JobNotFound."""
+        try:
+            return JobRecord(**json.loads((self.path(job_id) / "job.json").read_text()))
+        except FileNotFoundError as error:
+            raise JobNotFound(f"There is no job {job_id}.", hint="See 'xen2kvm jobs'.") from error
+
+    def status(self, job_id: str) -> JobStatus:
+        """Return a job's status from its journal."""
+        events = journal.read(self.path(job_id) / "journal")
+        return reduce(fold, events, self.record(job_id).status())
+
+    def remove(self, job_id: str) -> None:
+        """Forget a job."""
+        shutil.rmtree(self.path(job_id), ignore_errors=True)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Starting programs: argument lists, never a shell; every one has a time limit and an end."""
+
+import logging
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from xen2kvmd.errors import Failed
+
+log = logging.getLogger(__name__)
+
+TAIL = 800  # characters of a failed program's output that an error shows
+
+
+def run(argv: Sequence[str], *, timeout: float, input: bytes | None = None) -> bytes:  # noqa: A002
+    """Run a program to its end and return its standard output.
+
+    timeout is in seconds. Raises Failed, with the end of what it said, if the program is missing,
+    fails, or is not done in time (it is killed then).
+    """
+    log.debug("run: %s", shlex.join(argv))
+    feed = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
+    try:
+        done = subprocess.run(  # type: ignore[call-overload]
+            argv, capture_output=True, timeout=timeout, check=False, env=_environment(), **feed
+        )
+    except FileNotFoundError as error:
+        raise _missing(argv[0]) from error
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"{argv[0]} was not done after {timeout:g} seconds and was ended.") from error
+    if done.returncode:
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()
+        raise Failed(f"{argv[0]} failed with exit code {done.returncode}: {said[-TAIL:]}")
+    return bytes(done.stdout)
+
+
+@contextmanager
+def running(argv: Sequence[str], *, pass_fds: Sequence[int] = ()) -> Iterator["Running"]:
+    """Run a program beside us; it is ended, and waited for, when the block is left."""
+    log.debug("start: %s", shlex.join(argv))
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=pass_fds,
+            env=_environment(),
+        )
+    except FileNotFoundError as error:
+        raise _missing(argv[0]) from error
+    try:
+        yield Running(argv[0], process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stderr:
+            process.stderr.close()
+
+
+class Running:
+    """A program that runs beside us."""
+
+    def __init__(self, name: str, process: "subprocess.Popen[bytes]") -> None:
+        self._name = name
+        self._process = process
+
+    def check(self) -> None:
+        """Raise Failed, with what the program said, if it has ended."""
+        if self._process.poll() is not None:
+            said = self._process.stderr.read() if self._process.stderr else b""
+            raise Failed(
+                f"{self._name} ended with exit code {self._process.returncode}: "
+                f"{said.decode(errors='replace').strip()[-TAIL:]}"
+            )
+
+
+def spawn(argv: Sequence[str], *, output: Path) -> int:
+    """Start a program in a session of its own that outlives us; return its pid.
+
+    What it prints goes to the end of the file `output`.
+    """
+    with output.open("ab") as stream:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            env=_environment(),
+        )
+    pid = process.pid
+    process.returncode = 0  # whoever follows the pid reaps it, not Popen's destructor
+    return pid
+
+
+def reap(pid: int) -> None:
+    """Take the exit status of a child that has ended; somebody else's child is left alone."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def terminate_children() -> None:
+    """Send SIGTERM to every child of ours, whoever started it."""
+    for children in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):
+            for pid in children.read_text().split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGTERM)
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment with the C locale: we read what programs print."""
+    return {**os.environ, "LC_ALL": "C.UTF-8"}
+
+
+def _missing(program: str) -> Failed:
+    return Failed(
+        f"The program {program} is not installed.",
+        hint=f"Install the package that holds {program}; the README lists all packages needed.",
+    )
