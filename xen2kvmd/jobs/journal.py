@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job's journal: JSON lines, append-only, fsynced. All that is known of a job is a fold over it."""
+"""A job's journal: JSON lines, append-only, fsynced; a job's status is a fold over it."""
 
 import json
 import os

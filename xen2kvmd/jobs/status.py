@@ -86,11 +86,16 @@ def _started(status: JobStatus, event: Event) -> JobStatus:
 def _step_begun(status: JobStatus, event: Event) -> JobStatus:
     return _at(
         replace(
-            status, step=event["step"], cancellable=event["cancellable"], bytes_done=0, bytes_total=0,
-            rate=0, expected_end_at=0,
+            status,
+            step=event["step"],
+            cancellable=event["cancellable"],
+            bytes_done=0,
+            bytes_total=0,
+            rate=0,
+            expected_end_at=0,
         ),
         fraction=0.0,
-    )  # fmt: skip
+    )
 
 
 def _step_done(status: JobStatus, event: Event) -> JobStatus:

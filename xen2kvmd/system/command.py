@@ -17,17 +17,21 @@ log = logging.getLogger(__name__)
 TAIL = 800  # characters of a failed program's output that an error shows
 
 
-def run(argv: Sequence[str], *, timeout: float, input: bytes | None = None) -> bytes:  # noqa: A002
+def run(argv: Sequence[str], *, timeout: float, stdin: bytes = b"") -> bytes:
     """Run a program to its end and return its standard output.
 
     timeout is in seconds. Raises Failed, with the end of what it said, if the program is missing,
     fails, or is not done in time (it is killed then).
     """
     log.debug("run: %s", shlex.join(argv))
-    feed = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
     try:
-        done = subprocess.run(  # type: ignore[call-overload]
-            argv, capture_output=True, timeout=timeout, check=False, env=_environment(), **feed
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            env=_environment(),
         )
     except FileNotFoundError as error:
         raise _missing(argv[0]) from error
@@ -36,7 +40,7 @@ def run(argv: Sequence[str], *, timeout: float, input: bytes | None = None) -> b
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()
         raise Failed(f"{argv[0]} failed with exit code {done.returncode}: {said[-TAIL:]}")
-    return bytes(done.stdout)
+    return done.stdout
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import IO
 
 
 def write_atomic(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Replace a file's content so that a reader, or a crash, sees the old or the new, never half."""
+    """Replace a file's content: a reader, or a crash, sees the old or the new, never half."""
     partial = path.with_name(f".{path.name}.new")
     with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as stream:
         stream.write(text)
@@ -32,7 +32,7 @@ def try_lock(path: Path) -> IO[str] | None:
 
     The lock ends with the returned file, or with the process: held means alive.
     """
-    stream = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")  # noqa: SIM115
+    stream = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
