@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The daemon's side of all jobs: begin, follow, cancel, forget."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from xen2kvmd.errors import Busy, JobNotFound, LimitExceeded, NotCancellable, NotFinished
+from xen2kvmd.jobs.events import Receiver
+from xen2kvmd.jobs.journal import Journal, now
+from xen2kvmd.jobs.status import Event, JobState, JobStatus, fold
+from xen2kvmd.jobs.store import JobRecord, Store
+from xen2kvmd.system import command, files
+
+log = logging.getLogger(__name__)
+
+Watcher = Callable[[JobStatus | None, JobStatus | None], None]
+
+ATTEMPTS = 3  # workers of one job that may die before we give up
+
+
+class Jobs:
+    """All jobs. Its methods are called in the event loop; disks are touched in threads."""
+
+    def __init__(self, folder: Path, events: Path, *, limit: int = 64, at_once: int = 2) -> None:
+        self._store = Store(folder)
+        self._events = events
+        self._receiver = Receiver(events, self._hear)
+        self._limit = limit
+        self._at_once = at_once
+        self._jobs: dict[str, JobStatus] = {}
+        self._workers: dict[str, tuple[int, int]] = {}  # job id: pid, pidfd
+        self._watchers: list[Watcher] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._submitting = asyncio.Lock()
+        self._closed = False
+
+    def watch(self, watcher: Watcher) -> None:
+        """Call watcher(old, new) at each change; old is None for a new job, new for a removed."""
+        self._watchers.append(watcher)
+
+    async def start(self) -> None:
+        """Read all jobs from disk, follow those that live, take up those whose worker died."""
+        self._store.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._receiver.open()
+        for job_id in await asyncio.to_thread(self._store.ids):
+            self._jobs[job_id] = await asyncio.to_thread(self._store.status, job_id)
+        for status in list(self._jobs.values()):
+            if not status.state.final:
+                await self._adopt(status)
+        self._begin_queued()
+
+    async def close(self) -> None:
+        """Stop following; workers go on."""
+        self._closed = True
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+        self._receiver.close()
+        for _, descriptor in self._workers.values():
+            asyncio.get_running_loop().remove_reader(descriptor)
+            os.close(descriptor)
+        self._workers.clear()
+
+    def all(self) -> tuple[JobStatus, ...]:
+        return tuple(self._jobs.values())
+
+    def get(self, job_id: str) -> JobStatus:
+        """Return a job. Raises JobNotFound."""
+        try:
+            return self._jobs[job_id]
+        except KeyError:
+            raise JobNotFound(f"There is no job {job_id}.", hint="See 'xen2kvm jobs'.") from None
+
+    async def submit(
+        self,
+        spec: Mapping[str, Any],
+        *,
+        operation: str,
+        vm: str,
+        source: str,
+        target: str,
+        owner_uid: int,
+        job_id: str = "",
+    ) -> JobStatus:
+        """Make a job, durably, and begin it if there is room. A job_id that exists returns its job.
+
+        Raises LimitExceeded, or Busy if another migration of the same guest is not over.
+        """
+        async with self._submitting:
+            if job_id in self._jobs:
+                return self._jobs[job_id]
+            self._check_room(operation, vm=vm, source=source)
+            record = JobRecord(
+                id=job_id or _new_id(),
+                operation=operation,
+                vm=vm,
+                source=source,
+                target=target,
+                owner_uid=owner_uid,
+                created_at=now(),
+                spec=spec,
+            )
+            await asyncio.to_thread(self._store.create, record)
+            status = record.status()
+            self._change(status.id, status)
+        self._begin_queued()
+        return self._jobs[status.id]
+
+    async def cancel(self, job_id: str) -> None:
+        """Ask a job to end and undo what it did. Raises NotCancellable once it is too late."""
+        status = self.get(job_id)
+        if status.state is JobState.CANCELLING:
+            return
+        if status.state.final or not status.cancellable:
+            raise NotCancellable(
+                f"The job {job_id} cannot be cancelled: it is {status.state}, step '{status.step}'."
+            )
+        await asyncio.to_thread((self._store.path(job_id) / "cancel").touch)
+        if status.state is JobState.QUEUED and job_id not in self._workers:
+            await self._end(job_id, JobState.CANCELLED, "Cancelled", "The job was cancelled.")
+            return
+        self._change(job_id, fold(self._jobs[job_id], {"type": "cancelling"}))
+        if job_id in self._workers:
+            signal.pidfd_send_signal(self._workers[job_id][1], signal.SIGTERM)
+
+    async def remove(self, job_id: str) -> None:
+        """Forget a job that is over. Raises NotFinished."""
+        if not self.get(job_id).state.final:
+            raise NotFinished(f"The job {job_id} is not over.", hint="Cancel it first.")
+        await asyncio.to_thread(self._store.remove, job_id)
+        old = self._jobs.pop(job_id)
+        for watcher in self._watchers:
+            watcher(old, None)
+
+    async def file(self, job_id: str, name: str) -> str:
+        """Return the text of a file of the job. Raises NotFinished if it is not written yet."""
+        self.get(job_id)
+        path = self._store.path(job_id) / name
+        try:
+            return await asyncio.to_thread(path.read_text, errors="replace")
+        except FileNotFoundError:
+            raise NotFinished(
+                f"The job {job_id} has no {name}.",
+                hint="It is written later, or the job ended before it could be.",
+            ) from None
+
+    # --- changes ----------------------------------------------------------------------------------
+
+    def _change(self, job_id: str, new: JobStatus) -> None:
+        old = self._jobs.get(job_id)
+        if new == old:
+            return
+        self._jobs[job_id] = new
+        for watcher in self._watchers:
+            watcher(old, new)
+
+    def _hear(self, job_id: str, event: Event) -> None:
+        """Take in a worker's datagram; an event that comes after a lost one waits for the file."""
+        status = self._jobs.get(job_id)
+        if status is None or status.state.final:
+            return
+        if event.get("type") == "ended" or event.get("seq", 0) > status.seq + 1:
+            self._task(self._read_journal(job_id))
+            return
+        new = fold(status, event)
+        if status.state is JobState.CANCELLING and new.state is JobState.RUNNING:
+            new = fold(new, {"type": "cancelling"})
+        self._change(job_id, new)
+
+    async def _read_journal(self, job_id: str) -> None:
+        status = await asyncio.to_thread(self._store.status, job_id)
+        if status.seq <= self._jobs[job_id].seq:
+            return
+        if self._jobs[job_id].state is JobState.CANCELLING and not status.state.final:
+            status = fold(status, {"type": "cancelling"})
+        self._change(job_id, status)
+
+    def _check_room(self, operation: str, *, vm: str, source: str) -> None:
+        active = [status for status in self._jobs.values() if not status.state.final]
+        if len(active) >= self._limit:
+            raise LimitExceeded(
+                f"{len(active)} jobs are queued or running, which is the limit.",
+                hint="Wait for some to end, or cancel some.",
+            )
+        for status in active:
+            same = (status.operation, status.vm, status.source) == (operation, vm, source)
+            if operation == "migrate" and same:
+                raise Busy(
+                    f"Job {status.id} migrates '{vm}' already.",
+                    hint=f"Follow it with 'xen2kvm follow {status.id}'.",
+                )
+
+    # --- workers ----------------------------------------------------------------------------------
+
+    def _begin_queued(self) -> None:
+        for status in list(self._jobs.values()):
+            if self._closed or len(self._workers) >= self._at_once:
+                return
+            if status.state is JobState.QUEUED and status.id not in self._workers:
+                self._spawn(status.id)
+
+    def _spawn(self, job_id: str) -> None:
+        argv = [sys.executable, "-m", "xen2kvmd.job", job_id]
+        argv += ["--jobs", str(self._store.folder), "--events", str(self._events)]
+        pid = command.spawn(argv, output=self._store.path(job_id) / "stderr")
+        self._follow(job_id, pid)
+
+    def _follow(self, job_id: str, pid: int) -> None:
+        descriptor = os.pidfd_open(pid)
+        self._workers[job_id] = (pid, descriptor)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(descriptor, partial(self._worker_ended, job_id))
+
+    async def _adopt(self, status: JobStatus) -> None:
+        """Follow the worker that an earlier daemon began, or begin another if it died."""
+        path = self._store.path(status.id) / "lock"
+        for _ in range(50):
+            lock = await asyncio.to_thread(files.try_lock, path)
+            if lock is not None:
+                lock.close()
+                if status.started_at:
+                    await self._take_up(status.id)
+                return
+            with suppress(ValueError, ProcessLookupError):
+                self._follow(status.id, int(path.read_text()))
+                return
+            await asyncio.sleep(0.1)  # it has the lock and has not written its pid yet
+
+    def _worker_ended(self, job_id: str) -> None:
+        pid, descriptor = self._workers.pop(job_id)
+        asyncio.get_running_loop().remove_reader(descriptor)
+        os.close(descriptor)
+        command.reap(pid)
+        self._task(self._after_worker(job_id))
+
+    async def _after_worker(self, job_id: str) -> None:
+        await self._read_journal(job_id)
+        if not self._jobs[job_id].state.final and not self._closed:
+            await self._take_up(job_id)
+        self._begin_queued()
+
+    async def _take_up(self, job_id: str) -> None:
+        """Begin another worker for a job whose worker died: it undoes, or goes on."""
+        attempts = self._store.path(job_id) / "attempts"
+        count = await asyncio.to_thread(_count, attempts)
+        if count < ATTEMPTS:
+            log.warning("The worker of job %s died; another takes it up", job_id)
+            self._spawn(job_id)
+            return
+        await self._end(
+            job_id,
+            JobState.INTERRUPTED,
+            "Interrupted",
+            f"{ATTEMPTS} workers of this job died, none could undo what was done.\n"
+            "Its log may tell why; its report and journal tell what it had made.",
+        )
+
+    async def _end(self, job_id: str, state: JobState, name: str, message: str) -> None:
+        """End a job that has no worker."""
+
+        def write() -> None:
+            journal = Journal(self._store.path(job_id) / "journal")
+            journal.append("ended", state=state, error_name=name, error_message=message)
+            journal.close()
+
+        await asyncio.to_thread(write)
+        await self._read_journal(job_id)
+
+    def _task(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception():
+            log.error("Following a job failed", exc_info=task.exception())
+
+
+def _new_id() -> str:
+    """Return an id that sorts by time and is never used again."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+
+
+def _count(path: Path) -> int:
+    """Count one more worker that died; return how many there were before."""
+    count = int(path.read_text()) if path.exists() else 0
+    files.write_atomic(path, str(count + 1))
+    return count

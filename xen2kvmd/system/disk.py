@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Disk images, by qemu-img: what they are, overlays over them, new ones.
+
+The format is always said and never guessed: a guest can write any header into its raw disk.
+"""
+
+import json
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from xen2kvmd.errors import Failed, InvalidDisk
+from xen2kvmd.system.command import run
+
+MAGIC = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"conectix": "vpc", b"vhdxfile": "vhdx"}
+LUKS = b"LUKS\xba\xbe"
+SECONDS = 60.0  # for a qemu-img call that moves no data
+
+
+@dataclass(frozen=True)
+class DiskInfo:
+    """What qemu-img says of an image: sizes in bytes, and the file that it builds on."""
+
+    size: int
+    allocated: int
+    encrypted: bool
+    backing: str
+
+
+def examine(path: str, image_format: str) -> DiskInfo:
+    """Look at a disk image or block device without changing it.
+
+    Raises InvalidDisk if it is missing, no disk, unreadable, empty, encrypted as a whole, or plainly
+    of another format than the one said.
+    """
+    head = _head(path)
+    if image_format == "raw":
+        for magic, name in MAGIC.items():
+            if head.startswith(magic):
+                raise InvalidDisk(
+                    f"The disk {path} is said to be raw and looks like {name}.",
+                    hint=f"If it is {name}, say type='{name}' in its <driver> element.",
+                )
+    if head.startswith(LUKS):
+        raise InvalidDisk(
+            f"The disk {path} is encrypted as a whole (LUKS).",
+            hint="Such disks cannot be migrated yet; decrypt it first.",
+        )
+    try:
+        output = run(
+            ["qemu-img", "info", "--output=json", "-U", "-f", image_format, path], timeout=SECONDS
+        )
+    except Failed as error:
+        raise InvalidDisk(
+            f"The disk {path} cannot be read as {image_format}: {error.message}",
+            hint="Check the type attribute of its <driver> element.",
+        ) from error
+    found = json.loads(output)
+    info = DiskInfo(
+        size=int(found["virtual-size"]),
+        allocated=int(found.get("actual-size", found["virtual-size"])),
+        encrypted=bool(found.get("encrypted")),
+        backing=str(found.get("full-backing-filename", "")),
+    )
+    if info.encrypted:
+        raise InvalidDisk(
+            f"The disk {path} is an encrypted {image_format} image.",
+            hint="Such disks cannot be migrated yet; decrypt it with qemu-img convert first.",
+        )
+    if info.size == 0:
+        raise InvalidDisk(f"The disk {path} is empty.", hint="Is this the right file?")
+    return info
+
+
+def _head(path: str) -> bytes:
+    """Return the first bytes of what must be a file or block device."""
+    try:
+        kind = Path(path).stat().st_mode
+    except OSError as error:
+        raise InvalidDisk(
+            f"The disk {path} cannot be found: {error.strerror}.",
+            hint="Put the image there, or correct the <source> of the disk in the domain XML.",
+        ) from error
+    if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
+        what = "a directory" if stat.S_ISDIR(kind) else "neither a file nor a block device"
+        raise InvalidDisk(f"The disk {path} is {what}.", hint="Correct the <source> of the disk.")
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(8)
+    except OSError as error:
+        raise InvalidDisk(f"The disk {path} cannot be read: {error.strerror}.") from error
+
+
+def make_overlay(path: Path, *, base: str, base_format: str) -> None:
+    """Make a qcow2 overlay: it takes all writes, the base is only read."""
+    path.unlink(missing_ok=True)
+    argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", base_format, str(path)]
+    run(argv, timeout=SECONDS)
+
+
+def make_image(path: Path, *, image_format: str, size: int, preallocated: bool) -> None:
+    """Make an empty disk image of `size` bytes."""
+    options = ["-o", "preallocation=falloc"] if preallocated else []
+    run(
+        ["qemu-img", "create", "-q", "-f", image_format, *options, str(path), str(size)],
+        timeout=SECONDS,
+    )
