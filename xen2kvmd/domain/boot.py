@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules for how the guest starts: the domain's type, <bootloader> and <os>."""
+
+from collections.abc import Iterator
+
+from xen2kvmd.domain.tree import remove_all, section, text
+from xen2kvmd.model import Case, Finding, VirtType
+from xen2kvmd.rule import rule
+from xen2kvmd.xml import Element
+
+
+@rule(guide="15.2.4.2 (1)")
+def type_kvm(domain: Element, case: Case) -> Iterator[Finding]:
+    """Make it a KVM domain, or a QEMU one where the host cannot virtualise in hardware."""
+    domain.set("type", case.target.virt_type)
+    if case.target.virt_type is VirtType.QEMU:
+        yield Finding(
+            "software-emulation",
+            "The target host has no usable KVM: the guest will run by software emulation, slowly.",
+            hint="Load kvm_intel or kvm_amd, or enable virtualisation in the host's firmware.",
+        )
+
+
+@rule(guide="15.2.4.2 (2)")
+def no_bootloader(domain: Element, case: Case) -> Iterator[Finding]:
+    """Remove Xen's boot loader: under KVM the firmware starts the guest's own.
+
+    pygrub and its kind run on the Xen host and read the kernel out of the guest's disk.
+    """
+    remove_all(domain, "bootloader")
+    return iter(())
+
+
+@rule(guide="15.2.4.2 (3)")
+def no_bootloader_args(domain: Element, case: Case) -> Iterator[Finding]:
+    """Remove the arguments of Xen's boot loader."""
+    arguments = text(domain, "bootloader_args")
+    remove_all(domain, "bootloader_args")
+    if arguments:
+        yield Finding(
+            "bootloader-args-dropped",
+            f"The Xen boot loader's arguments are lost: {arguments}",
+            hint="If they choose a kernel or a menu entry, choose it in the guest's GRUB instead.",
+            place="bootloader_args",
+        )
+
+
+@rule(guide="15.2.4.2 (4)")
+def os_hvm(domain: Element, case: Case) -> Iterator[Finding]:
+    """Make it a fully virtualised guest: KVM knows no other kind."""
+    section(domain, "os")
+    kind = domain.find("os/type")
+    if kind is None:
+        kind = domain.makeelement("type", {}, None)
+        section(domain, "os").insert(0, kind)
+    kind.text = "hvm"
+    return iter(())
+
+
+@rule(guide="15.2.4.2 (6)")
+def os_arch(domain: Element, case: Case) -> Iterator[Finding]:
+    """Name the architecture; libvirt would take the target host's."""
+    kind = domain.find("os/type")
+    if kind is not None:
+        old = kind.get("arch") or case.facts.arch
+        # x86_32 is Xen's word; QEMU's i686 machine runs every 32-bit x86 guest
+        kind.set("arch", "i686" if old in ("x86_32", "i386", "i486", "i586") else old)
+    return iter(())
+
+
+@rule(guide="15.2.4.2 (5)")
+def boot_from_disk(domain: Element, case: Case) -> Iterator[Finding]:
+    """Start from the hard disk where the document gives no boot order.
+
+    A PV guest has none: its kernel came from the Xen host or through pygrub.
+    """
+    order = domain.find("os/boot") is not None or domain.find("devices/*/boot") is not None
+    if not order and domain.find("os/kernel") is None:
+        made = domain.makeelement("boot", {"dev": "hd"}, None)
+        section(domain, "os").append(made)
+    return iter(())

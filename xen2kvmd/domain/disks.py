@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules for <disk>."""
+
+from collections.abc import Iterator
+
+from xen2kvmd.domain.names import XEN_BUSES, disk_bus, parse_name, pending, seats, twins
+from xen2kvmd.domain.read import disk_format
+from xen2kvmd.domain.tree import devices, remove, remove_all
+from xen2kvmd.model import Case, Finding, Severity, Volume
+from xen2kvmd.rule import rule
+from xen2kvmd.xml import Element
+
+_REMOVABLE = frozenset({"cdrom", "floppy"})
+
+
+@rule(guide="15.2.4.2 (8)")
+def one_disk_once(domain: Element, case: Case) -> Iterator[Finding]:
+    """Keep one of two entries for one image: Xen's emulated disk and its PV twin.
+
+    Xen unplugs the emulated one when the PV driver starts. KVM does not: two writers on one image
+    would destroy it.
+    """
+    second = twins(domain)
+    for disk in devices(domain, "disk"):
+        dev = _dev(disk)
+        if dev in second:
+            remove(disk)
+            yield Finding(
+                "disk-twice",
+                f"Disks '{second[dev]}' and '{dev}' are one image; the guest gets it once.",
+                severity=Severity.INFO,
+                place=f"devices/disk[{dev}]",
+            )
+
+
+@rule(guide="15.2.4.2 (8)")
+def disk_driver_qemu(domain: Element, case: Case) -> Iterator[Finding]:
+    """Let QEMU read the disks, in the format that the document names; raw where it names none.
+
+    Xen's drivers are file, phy, tap, tap2 and qemu. Nothing is probed: a guest could write a qcow2
+    header into its raw disk and so read any file of the host.
+    """
+    for disk in devices(domain, "disk"):
+        driver = disk.find("driver")
+        if driver is None:
+            driver = disk.makeelement("driver", {}, None)
+            disk.insert(0, driver)
+        driver.set("name", "qemu")
+        driver.set("type", disk_format(driver.get("type", "")))
+    return iter(())
+
+
+@rule(guide="15.2.4.2 (8)")
+def disk_volumes(domain: Element, case: Case) -> Iterator[Finding]:
+    """Point each disk at its copy on the target, a volume of a pool or a file.
+
+    The copy has no backing file: the chain was read through.
+    """
+    here = {_dev(disk): disk for disk in devices(domain, "disk") if disk_bus(disk) in XEN_BUSES}
+    for volume in case.target.volumes:
+        if volume.dev in here:
+            _point(here[volume.dev], volume)
+    return iter(())
+
+
+def _point(disk: Element, volume: Volume) -> None:
+    for name in ("source", "backingStore", "mirror", "auth", "encryption", "transient"):
+        remove_all(disk, name)
+    if volume.pool:
+        disk.set("type", "volume")
+        source = disk.makeelement("source", {"pool": volume.pool, "volume": volume.name}, None)
+    else:
+        disk.set("type", "file")
+        source = disk.makeelement("source", {"file": volume.path}, None)
+    driver = disk.find("driver")
+    if driver is not None:
+        driver.set("type", volume.format)
+        driver.addnext(source)
+
+
+@rule(guide="15.2.4.2 (8)")
+def disks_on_virtio(domain: Element, case: Case) -> Iterator[Finding]:
+    """Put disks on virtio, or on SATA where the guest has no virtio driver.
+
+    The target name is the one that the guest will use (domain/names.py), and the guest's own files
+    are changed to it.
+    """
+    names = dict(case.devices)
+    targets = {_dev(disk): disk.find("target") for disk in devices(domain, "disk")}
+    here = pending(domain)
+    for seat in seats(domain, virtio=case.facts.virtio):
+        target = targets[seat.dev]
+        if seat.dev not in here or target is None:
+            continue
+        label = names.get(seat.dev, seat.label)
+        target.set("dev", label)
+        target.set("bus", seat.bus)
+        if seat.dev in names and parse_name(label)[1:] != parse_name(seat.dev)[1:]:
+            yield Finding(
+                "disk-renamed",
+                f"Disk '{seat.dev}' becomes '{label}': a guest counts its disks without gaps.",
+                severity=Severity.INFO,
+                hint="References to it in the guest's own files are changed; check scripts.",
+                place=f"devices/disk[{label}]",
+            )
+
+
+def _dev(disk: Element) -> str:
+    target = disk.find("target")
+    return "" if target is None else target.get("dev", "")

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules for the machine, its firmware and direct kernel boot."""
+
+import re
+from collections.abc import Iterator
+
+from xen2kvmd.domain.names import pending
+from xen2kvmd.domain.tree import remove, remove_all, section, text
+from xen2kvmd.model import Case, Facts, Finding, Firmware, Severity
+from xen2kvmd.rule import rule
+from xen2kvmd.xml import Element
+
+_DEVICE = re.compile(r"/dev/((?:xvd|hd|sd)[a-z]+)([0-9]*)\b")
+_XEN_CONSOLE = re.compile(r"\bconsole=(?:hvc0|xvc0)\b")
+
+
+@rule(guide="")
+def machine_kvm(domain: Element, case: Case) -> Iterator[Finding]:
+    """Choose the machine: q35, or pc (i440fx) for kernels that know only old virtio.
+
+    On q35 libvirt puts virtio devices behind PCIe ports, where they speak virtio 1.0 only. Linux
+    speaks that since 4.0; older kernels find such disks not at all. On pc they speak both.
+    """
+    kind = domain.find("os/type")
+    if kind is not None:
+        old = kind.get("machine", "")
+        if case.target.machine:
+            kind.set("machine", case.target.machine)
+        elif not old or old.startswith("xen"):
+            kind.set("machine", "pc" if _old(case.facts) else "q35")
+    return iter(())
+
+
+def _old(facts: Facts) -> bool:
+    """Whether the kernel that starts is older than Linux 4.0."""
+    major = facts.kernels[0].version.partition(".")[0] if facts.kernels else ""
+    return facts.firmware is Firmware.BIOS and major.isdigit() and int(major) < 4
+
+
+@rule(guide="")
+def firmware_kvm(domain: Element, case: Case) -> Iterator[Finding]:
+    """Let libvirt choose the firmware: the loader's file belongs to the Xen host.
+
+    A guest that Xen started with OVMF gets UEFI again. Its boot entries were in Xen's memory or in
+    a file on the Xen host; the firmware finds the boot loader by its fallback path.
+    """
+    system = section(domain, "os")
+    loader, nvram = system.find("loader"), system.find("nvram")
+    uefi = case.facts.firmware is Firmware.UEFI or _is_uefi(loader)
+    remove_all(system, "loader")
+    if uefi and system.get("firmware") != "efi":
+        system.set("firmware", "efi")
+        yield Finding(
+            "uefi-boot-entries",
+            "The guest starts with fresh UEFI variables: its own boot entries are not carried.",
+            hint="The boot loader must also be at \\EFI\\BOOT\\BOOTX64.EFI, as distributions do.",
+            severity=Severity.INFO,
+            place="os",
+        )
+    if nvram is not None and (nvram.text or nvram.get("template") or len(nvram)):
+        remove(nvram)
+
+
+def _is_uefi(loader: Element | None) -> bool:
+    if loader is None:
+        return False
+    return loader.get("type") == "pflash" or "ovmf" in (loader.text or "").lower()
+
+
+@rule(guide="15.2.4.2")
+def kernel_from_host(domain: Element, case: Case) -> Iterator[Finding]:
+    """Start the guest's own kernel where it has one, else keep the kernel on the host.
+
+    A kernel on the Xen host is often the only one of a guest without partition table, which no
+    firmware can start.
+    """
+    kernel, initrd = text(domain, "os/kernel"), text(domain, "os/initrd")
+    if not kernel:
+        return
+    if case.facts.kernels and case.facts.bootloader:
+        for name in ("kernel", "initrd", "cmdline", "dtb"):
+            remove_all(domain, f"os/{name}")
+        yield Finding(
+            "kernel-from-disk",
+            f"The guest starts its own kernel {case.facts.kernels[0].version} from its disk,"
+            f" not {kernel} of the Xen host.",
+            severity=Severity.INFO,
+            hint="Kernel arguments of the Xen host that the guest needs belong into its GRUB.",
+            place="os/kernel",
+        )
+        return
+    files = f"{kernel} and {initrd}" if initrd else kernel
+    yield Finding(
+        "kernel-on-host",
+        f"The guest is started with {files} of the Xen host; the target host needs them too.",
+        hint="Copy them to the same path. The initrd must hold virtio_blk, virtio_net, virtio_pci.",
+        place="os/kernel",
+    )
+
+
+@rule(guide="15.2.4.2")
+def kernel_cmdline(domain: Element, case: Case) -> Iterator[Finding]:
+    """Give the kernel's arguments the names that disks and console have under KVM.
+
+    Only the names of disks that are still on Xen's buses are replaced.
+    """
+    cmdline = domain.find("os/cmdline")
+    if cmdline is None:
+        return iter(())
+    here = pending(domain)
+    names = {old: new for old, new in case.devices if old in here}
+
+    def rename(match: re.Match[str]) -> str:
+        disk, part = match[1], match[2]
+        if disk + part in names:  # xvda2 as a whole disk
+            return f"/dev/{names[disk + part]}"
+        return f"/dev/{names.get(disk, disk)}{part}"
+
+    renamed = _DEVICE.sub(rename, cmdline.text or "")
+    cmdline.text = _XEN_CONSOLE.sub("console=ttyS0", renamed)
+    return iter(())

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules for <interface>."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from xen2kvmd.domain.tree import devices, place, remove, remove_all
+from xen2kvmd.model import Case, Finding, MacPolicy, NicMap
+from xen2kvmd.rule import rule
+from xen2kvmd.xml import Element
+
+_HARMLESS = frozenset({"vif-bridge", "vif-openvswitch", "network-bridge"})
+
+
+@rule(guide="15.1.3")
+def nic_links(domain: Element, case: Case) -> Iterator[Finding]:
+    """Connect each NIC as the maps say; the first map that matches wins."""
+    for nic in devices(domain, "interface"):
+        for entry in case.target.nics:
+            if _matches(nic, entry):
+                _connect(nic, entry)
+                break
+    return iter(())
+
+
+def _matches(nic: Element, entry: NicMap) -> bool:
+    if entry.match == "any":
+        return nic.get("type") != "hostdev"  # a device of the host has no link to choose
+    if entry.match == "mac":
+        mac = nic.find("mac")
+        return mac is not None and mac.get("address", "").lower() == entry.old.lower()
+    source = nic.find("source")
+    return (
+        nic.get("type") == entry.match
+        and source is not None
+        and source.get(entry.match) == entry.old
+    )
+
+
+def _connect(nic: Element, entry: NicMap) -> None:
+    source = nic.find("source")
+    if nic.get("type") == entry.kind and source is not None:
+        if source.get(entry.kind) == entry.new:
+            return
+    nic.set("type", entry.kind)
+    remove_all(nic, "source")
+    made = nic.makeelement("source", {str(entry.kind): entry.new}, None)
+    mac = nic.find("mac")
+    nic.insert(0, made) if mac is None else mac.addnext(made)
+
+
+@rule(guide="")
+def nic_macs(domain: Element, case: Case) -> Iterator[Finding]:
+    """Let libvirt make new MAC addresses, where they were asked for."""
+    if case.target.mac is MacPolicy.NEW:
+        remove_all(domain, "devices/interface/mac")
+    return iter(())
+
+
+@rule(guide="15.2.4.2 (9)")
+def nics_on_virtio(domain: Element, case: Case) -> Iterator[Finding]:
+    """Give each NIC the virtio model, or e1000 where the guest has no virtio driver."""
+    for nic in devices(domain, "interface"):
+        if nic.get("type") == "hostdev":
+            continue
+        model = nic.find("model")
+        if model is None:
+            model = nic.makeelement("model", {}, None)
+            nic.append(model)
+        model.set("type", "virtio" if case.facts.virtio else "e1000")
+    return iter(())
+
+
+@rule(guide="15.2.4.2 (9)")
+def no_nic_scripts(domain: Element, case: Case) -> Iterator[Finding]:
+    """Remove Xen's scripts, which connect a NIC on the Xen host; libvirt does it itself."""
+    for script in domain.findall("devices/interface/script"):
+        path = script.get("path", "")
+        where = place(script)
+        remove(script)
+        if PurePosixPath(path).name not in _HARMLESS:
+            yield Finding(
+                "nic-script-dropped",
+                f"The script '{path}' that set up this NIC on the Xen host is not run any more.",
+                hint="Do what it did by a libvirt network, a network hook or the bridge's set-up.",
+                place=where,
+            )
+
+
+@rule(guide="15.2.4.2 (9)")
+def no_nic_backend_names(domain: Element, case: Case) -> Iterator[Finding]:
+    """Remove the names of Xen's back ends (vif1.0); libvirt names its own."""
+    for nic in devices(domain, "interface"):
+        target = nic.find("target")
+        if target is not None and target.get("dev", "").startswith(("vif", "vnet", "veth")):
+            remove(target)
+    return iter(())
