@@ -30,8 +30,8 @@ class DiskInfo:
 def examine(path: str, image_format: str) -> DiskInfo:
     """Look at a disk image or block device without changing it.
 
-    Raises InvalidDisk if it is missing, no disk, unreadable, empty, encrypted as a whole, or plainly
-    of another format than the one said.
+    Raises InvalidDisk if it is missing, no disk, unreadable, empty, encrypted as a whole, or
+    plainly of another format than the one said.
     """
     head = _head(path)
     if image_format == "raw":

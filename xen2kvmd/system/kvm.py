@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whether KVM works here: asked by running a guest, however small.
 
-/dev/kvm may be there and accepted by QEMU, and yet no guest instruction ever runs (nested
-virtualisation without it, containers, broken firmware). libvirt's capabilities cannot tell.
+/dev/kvm may be there and open, and yet no guest runs with the CPU that it would get: seen on
+virtual machines whose kernel has kvm_pvm, where QEMU aborts with "failed to set MSR". libvirt's
+capabilities list kvm all the same.
 """
 
 import subprocess
@@ -26,7 +27,18 @@ def works(emulator: str) -> bool:
     with tempfile.NamedTemporaryFile(prefix="xen2kvm-kvm-") as sector:
         sector.write(BOOT_SECTOR)
         sector.flush()
-        argv = [emulator, "-accel", "kvm", "-machine", "pc", "-m", "16", "-nodefaults"]
+        argv = [
+            emulator,
+            "-accel",
+            "kvm",
+            "-cpu",
+            "host",
+            "-machine",
+            "pc",
+            "-m",
+            "16",
+            "-nodefaults",
+        ]
         argv += ["-display", "none", "-no-reboot", "-boot", "c"]
         argv += ["-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=1"]
         argv += ["-drive", f"file={sector.name},format=raw,if=ide,read-only=off,snapshot=on"]
