@@ -112,6 +112,7 @@ def _opened(path: str, image_format: str, *, writable: bool) -> Iterator[nbd.NBD
                 yield handle
                 handle.shutdown()
             except nbd.Error as error:
+                server.check(seconds=1.0)  # it knows better what went wrong
                 verb = "written" if writable else "read"
                 raise Failed(f"The disk {path} cannot be {verb}: {error.string}.") from error
 

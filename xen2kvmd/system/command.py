@@ -78,9 +78,10 @@ class Running:
         self._name = name
         self._process = process
 
-    def check(self) -> None:
-        """Raise Failed, with what the program said, if it has ended."""
-        if self._process.poll() is not None:
+    def check(self, *, seconds: float = 0.0) -> None:
+        """Raise Failed, with what the program said, if it has ended, or ends within the time."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=seconds)
             said = self._process.stderr.read() if self._process.stderr else b""
             raise Failed(
                 f"{self._name} ended with exit code {self._process.returncode}: "
