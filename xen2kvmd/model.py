@@ -292,7 +292,6 @@ class Plan:
     changes: tuple[Change, ...]
     findings: tuple[Finding, ...]
     domain_xml: str  # of the target
-    steps: tuple[str, ...]
     bytes_total: int
     seconds: int
     downtime: int

@@ -72,6 +72,17 @@ def examine(path: str, image_format: str) -> DiskInfo:
     return info
 
 
+def is_locked(path: str, image_format: str) -> bool:
+    """Tell whether a QEMU that runs has the image open for writing, by the lock that it holds."""
+    try:
+        run(["qemu-img", "info", "-f", image_format, path], timeout=SECONDS)
+    except Failed as error:
+        if "lock" in error.message:
+            return True
+        raise
+    return False
+
+
 def _head(path: str) -> bytes:
     """Return the first bytes of what must be a file or block device."""
     try:

@@ -8,10 +8,15 @@ from typing import IO
 
 
 def write_atomic(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Replace a file's content: a reader, or a crash, sees the old or the new, never half."""
+    """Replace a file's text: a reader, or a crash, sees the old or the new, never half."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"), mode=mode)
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Replace a file's content, as `write_atomic` does."""
     partial = path.with_name(f".{path.name}.new")
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as stream:
-        stream.write(text)
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as stream:
+        stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
     partial.replace(path)

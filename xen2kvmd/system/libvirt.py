@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import libvirt
+import libvirt_qemu
 
 from xen2kvmd import xml
 from xen2kvmd.errors import (
@@ -30,10 +31,11 @@ class Emulator:
 
 @dataclass(frozen=True)
 class Pool:
-    """A storage pool; sizes in bytes."""
+    """A storage pool, where its volumes lie, and how many bytes are free."""
 
     name: str
     type: str
+    path: str
     available: int
 
 
@@ -83,8 +85,13 @@ class Host:
         found = self._pool(name)
         with _translated(f"Pool '{name}' cannot be refreshed"):
             found.refresh()
-            kind = xml.parse(found.XMLDesc(), what="The pool's XML").get("type", "")
-            return Pool(name, kind, available=found.info()[3])
+            document = xml.parse(found.XMLDesc(), what="The pool's XML")
+            return Pool(
+                name=name,
+                type=document.get("type", ""),
+                path=document.findtext("target/path") or "",
+                available=found.info()[3],
+            )
 
     def volume_exists(self, pool: str, name: str) -> bool:
         with _absent(libvirt.VIR_ERR_NO_STORAGE_VOL):
@@ -187,6 +194,13 @@ class Domain:
             self._domain.undefineFlags(
                 libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
             )
+
+    def agent_answers(self) -> bool:
+        """Tell whether the guest's agent answers within a second."""
+        with suppress(libvirt.libvirtError):
+            libvirt_qemu.qemuAgentCommand(self._domain, '{"execute": "guest-ping"}', 1, 0)
+            return True
+        return False
 
     def addresses(self) -> tuple[str, ...]:
         """Return the IP addresses that libvirt's own DHCP servers gave to the domain."""

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The plan: all that a migration will do, found out by doing it to copies. It only reads."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cattrs
+
+from xen2kvmd import domain, guest, xml
+from xen2kvmd.errors import InsufficientSpace, TargetExists
+from xen2kvmd.guest.tree import Tree
+from xen2kvmd.model import (
+    Allocation,
+    Case,
+    DiskFormat,
+    Facts,
+    Finding,
+    Plan,
+    PlannedDisk,
+    Request,
+    Severity,
+    SourceDisk,
+    Target,
+    VirtType,
+)
+from xen2kvmd.system.libvirt import Host
+from xen2kvmd.targets import Place
+
+# Estimates only, read off a small machine: seconds with hardware virtualisation and without.
+SECONDS_TO_CONVERT = {True: 30, False: 120}
+SECONDS_TO_BOOT = {True: 20, False: 60}
+COPY_RATE = 150_000_000  # bytes per second, once to copy and once to compare
+
+
+def make_case(
+    request: Request,
+    *,
+    document: str,
+    disks: Sequence[SourceDisk],
+    facts: Facts,
+    host: Host,
+    place: Place,
+    kvm: bool,
+) -> Case:
+    """Decide where the guest goes and how it will be called there.
+
+    Raises TargetExists, PoolNotFound, InsufficientSpace and the like where it cannot go there.
+    """
+    source = domain.read(document)
+    name = domain.check_name(request.name or source.name)
+    if host.domain_exists(name):
+        raise TargetExists(
+            f"This host has a domain '{name}' already.",
+            hint="Choose another name for the target with --name.",
+        )
+    if source.uuid and host.uuid_exists(source.uuid):
+        raise TargetExists(
+            f"This host has a domain with the UUID {source.uuid} already.",
+            hint="Was this guest migrated before? Undefine that domain first, if it may go.",
+        )
+    devices = domain.target_names(xml.parse(document), virtio=facts.virtio)
+    _check_room(request, disks, place)
+    return Case(
+        facts=facts,
+        target=Target(
+            name=name,
+            uuid=source.uuid,
+            virt_type=VirtType.KVM if kvm else VirtType.QEMU,
+            emulator=host.emulator(facts.arch).path,
+            volumes=tuple(
+                place.volume(
+                    dev=disk.dev,
+                    name=_volume_name(name, dict(devices)[disk.dev], request.format),
+                    disk_format=request.format,
+                )
+                for disk in disks
+            ),
+            nics=request.nics,
+            mac=request.mac,
+        ),
+        nics=source.nics,
+        devices=devices,
+    )
+
+
+def make_plan(
+    request: Request,
+    *,
+    document: str,
+    disks: Sequence[SourceDisk],
+    case: Case,
+    host: Host,
+    tree: Tree,
+) -> tuple[Plan, guest.Rehearsed]:
+    """Convert copies of the domain XML and of the guest's files; return what that showed."""
+    rehearsed = guest.rehearse(tree, case)
+    converted = domain.convert(document, case)
+    kvm = case.target.virt_type is VirtType.KVM
+    findings = (
+        *_emulation(kvm=kvm),
+        *converted.findings,
+        *_missing_links(converted.domain_xml, host),
+        *rehearsed.findings,
+    )
+    bytes_total = sum(disk.allocated for disk in disks)
+    seconds = SECONDS_TO_CONVERT[kvm] + 2 * bytes_total // COPY_RATE
+    seconds += SECONDS_TO_BOOT[kvm] if request.start and request.verify else 0
+    volumes = {volume.dev: volume for volume in case.target.volumes}
+    plan = Plan(
+        name=case.target.name,
+        source_name=domain.read(document).name,
+        facts=case.facts,
+        disks=tuple(
+            PlannedDisk(disk, volumes[disk.dev], dict(case.devices)[disk.dev]) for disk in disks
+        ),
+        changes=(*converted.changes, *rehearsed.changes),
+        findings=findings,
+        domain_xml=converted.domain_xml,
+        bytes_total=bytes_total,
+        seconds=seconds,
+        downtime=seconds,
+    )
+    return replace(plan, digest=_digest(plan)), rehearsed
+
+
+def _volume_name(name: str, device: str, disk_format: DiskFormat) -> str:
+    suffix = "qcow2" if disk_format is DiskFormat.QCOW2 else "img"
+    return f"{name}-{device}.{suffix}"
+
+
+def _check_room(request: Request, disks: Sequence[SourceDisk], place: Place) -> None:
+    """Refuse what cannot fit: the data of sparse disks, the whole of preallocated ones."""
+    whole = request.allocation is Allocation.PREALLOCATED
+    needed = sum(disk.size if whole else disk.allocated for disk in disks)
+    available = place.available()
+    if needed > available:
+        raise InsufficientSpace(
+            f"The disks need {needed / 2**30:.1f} GiB; {available / 2**30:.1f} GiB are free on the "
+            "target.",
+            hint="Make room, or choose another pool or directory.",
+        )
+
+
+def _emulation(*, kvm: bool) -> Iterator[Finding]:
+    if not kvm:
+        yield Finding(
+            "emulation",
+            "KVM does not work on this host: the guest will run by software emulation, slowly.",
+            Severity.WARNING,
+            hint="Switch on virtualisation in the firmware, load kvm_intel or kvm_amd, and check "
+            "/dev/kvm. Then define the guest again with type='kvm'.",
+            place="/domain/@type",
+        )
+
+
+def _missing_links(document: str, host: Host) -> Iterator[Finding]:
+    """Find the networks and bridges that the converted guest needs and this host does not have."""
+    for nic in xml.parse(document).iterfind("devices/interface"):
+        source = nic.find("source")
+        mac = nic.find("mac")
+        which = "a NIC" if mac is None else f"NIC {mac.get('address')}"
+        if source is None:
+            continue
+        if nic.get("type") == "network":
+            name = source.get("network", "")
+            active = host.network_is_active(name)
+            if active is None:
+                yield _missing("network", name, which)
+            elif not active:
+                yield Finding(
+                    "network-inactive",
+                    f"Network '{name}', which {which} needs, is not active.",
+                    Severity.BLOCKER,
+                    hint=f"Start it: virsh net-start {name}",
+                )
+        elif nic.get("type") == "bridge":
+            name = source.get("bridge", "")
+            if not Path("/sys/class/net", name, "bridge").exists():
+                yield _missing("bridge", name, which)
+
+
+def _missing(kind: str, name: str, which: str) -> Finding:
+    return Finding(
+        f"{kind}-missing",
+        f"This host has no {kind} '{name}', which {which} needs.",
+        Severity.BLOCKER,
+        hint=f"Connect it elsewhere with --network NAME or --bridge NAME, or make the {kind}.",
+    )
+
+
+def _digest(plan: Plan) -> str:
+    """Return a digest of what the plan will do; estimates and allocated sizes are left out."""
+    content = cattrs.unstructure(plan)
+    for key in ("digest", "seconds", "downtime", "bytes_total"):
+        del content[key]
+    for disk in content["disks"]:
+        del disk["source"]["allocated"]
+    text = json.dumps(content, sort_keys=True)
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Reading a console: whether the guest booted, and if not, how far it came."""
+
+import re
+from enum import Enum
+
+_ESCAPE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78cDEHM])|[\x00\r\x07]")
+_LOGIN = re.compile(r"(^|\s)\S*login: ?$", re.MULTILINE)
+_PANIC = re.compile(r"Kernel panic - not syncing", re.IGNORECASE)
+_NO_ROOT = re.compile(
+    r"Gave up waiting for root|ALERT!.*does not exist|Cannot open root device|"
+    r"VFS: Unable to mount root|Warning: .*does not exist|dracut-initqueue.*timeout|"
+    r"Could not find .*resume.*root|waiting for device .* to appear.*not found|"
+    r"rootfs image is not initramfs",
+    re.IGNORECASE,
+)
+_EMERGENCY = re.compile(
+    r"Entering emergency mode|You are in emergency mode|Give root password for maintenance|"
+    r"Enter 'help' for a list of built-in commands|\(initramfs\)|dracut:/#",
+    re.IGNORECASE,
+)
+_FIRMWARE = re.compile(r"SeaBIOS|Booting from|iPXE|No bootable device|TianoCore|BdsDxe", re.I)
+_LOADER = re.compile(r"\bgrub\b|GNU GRUB|grub rescue>|SYSLINUX|Loading Linux", re.IGNORECASE)
+
+
+class Fault(Enum):
+    """Why a guest did not boot: in words, and what to do."""
+
+    PANIC = ("kernel panic", "The console log has the reason in its last lines.")
+    NO_ROOT = (
+        "it found no root device",
+        "Its initrd lacks a driver for the disk, or root= names a device that is not there.",
+    )
+    EMERGENCY = (
+        "it stopped in emergency mode",
+        "A mount of its fstab, or the root file system, could not be mounted.",
+    )
+    FIRMWARE = (
+        "it is stuck in the firmware",
+        "No boot loader was found on its disk, or it is of the other firmware, BIOS or UEFI.",
+    )
+    LOADER = (
+        "it is stuck in the boot loader",
+        "The boot loader does not find its configuration or the kernel.",
+    )
+    STOPPED = ("it stopped by itself", "Look at the domain's log in /var/log/libvirt/qemu.")
+    SILENT = (
+        "it printed nothing",
+        "Its kernel may not use the serial console: look at the screenshot, and migrate without "
+        "verification if it runs.",
+    )
+    SLOW = (
+        "it was still booting when the time was over",
+        "Give it more time with --boot-timeout SECONDS.",
+    )
+
+    @property
+    def words(self) -> str:
+        return self.value[0]
+
+    @property
+    def hint(self) -> str:
+        return self.value[1]
+
+
+def plain(text: str) -> str:
+    """Return console output without escape sequences and carriage returns."""
+    return _ESCAPE.sub("", text)
+
+
+def shows_login(text: str) -> bool:
+    """Tell whether the console's last line asks for a login."""
+    return bool(_LOGIN.search(plain(text)[-400:].rstrip("\n").rpartition("\n")[2]))
+
+
+def fault(text: str) -> Fault | None:
+    """Return what certainly went wrong, as far as the console tells."""
+    said = plain(text)
+    # A panic for want of a root device is that: the reason is worth more than the effect.
+    if _NO_ROOT.search(said) and (_PANIC.search(said) or _EMERGENCY.search(said)):
+        return Fault.NO_ROOT
+    if _PANIC.search(said):
+        return Fault.PANIC
+    if _EMERGENCY.search(said):
+        return Fault.EMERGENCY
+    return None
+
+
+def silence(text: str, screen: str) -> Fault:
+    """Return how far a guest came that showed neither a login nor a fault in its time."""
+    said = plain(text).strip()
+    shown = said or screen
+    if not shown:
+        return Fault.SILENT
+    last = "\n".join(shown.splitlines()[-25:])
+    if re.search(r"^\[ *\d+\.\d+\]|systemd|Starting|Started", said, re.MULTILINE):
+        return Fault.SLOW
+    if _LOADER.search(last):
+        return Fault.LOADER
+    if _FIRMWARE.search(last):
+        return Fault.FIRMWARE
+    return Fault.SLOW if said else Fault.SILENT
+
+
+def last_lines(text: str, count: int = 3) -> str:
+    """Return the last lines that say anything, as one line."""
+    lines = [line.strip() for line in plain(text).splitlines() if line.strip()]
+    return " / ".join(line[:120] for line in lines[-count:])

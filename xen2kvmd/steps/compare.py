@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Read each copied disk back and compare it with what was read from the source."""
+
+from xen2kvmd.errors import VerifyFailed
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.steps import context
+from xen2kvmd.system import blocks
+
+
+def do(run: Run) -> None:
+    """Compare the digests; the overlays are not needed any more and go."""
+    for disk in context.plan(run).disks:
+        expected = run.notes[f"digest {disk.source.dev}"]
+        found = blocks.digest(disk.volume.path, disk.volume.format, run.progress)
+        if found != expected:
+            raise VerifyFailed(
+                f"The copy of disk '{disk.source.dev}' differs from what was read: {found}, not "
+                f"{expected}.",
+                hint="Look at the target's storage and memory: the kernel's log may tell more.",
+            )
+        run.result(f"digest-{disk.device}", found)
+        context.overlay(run, disk.source.dev).unlink(missing_ok=True)
+
+
+COMPARE = Step("compare", do, weight=10)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What steps tell each other, read back from the notes; and the appliance, which they share."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import cattrs
+
+from xen2kvmd.guest.appliance import Appliance, DiskImage
+from xen2kvmd.jobs.step import Run
+from xen2kvmd.model import Case, Facts, Plan, Request, SourceDisk
+from xen2kvmd.system import disk as images
+from xen2kvmd.system import files
+
+SECRET = 0o600
+
+
+def request(run: Run) -> Request:
+    """Return what the caller asked for."""
+    return cattrs.structure(run.spec, Request)
+
+
+def document(run: Run) -> str:
+    """Return the source's domain XML, as the inspect step has read it."""
+    return (run.folder / "source.xml").read_text("utf-8", "surrogateescape")
+
+
+def disks(run: Run) -> tuple[SourceDisk, ...]:
+    """Return the disks to be copied, as the inspect step has found them."""
+    return cattrs.structure(run.notes["disks"], tuple[SourceDisk, ...])
+
+
+def facts(run: Run) -> Facts:
+    """Return what the inspect step has found in the guest."""
+    return cattrs.structure(run.notes["facts"], Facts)
+
+
+def case(run: Run) -> Case:
+    """Return what the plan step has decided."""
+    return cattrs.structure(run.notes["case"], Case)
+
+
+def plan(run: Run) -> Plan:
+    """Return the plan that the plan step has written."""
+    return cattrs.structure(json.loads((run.folder / "plan.json").read_text()), Plan)
+
+
+def write(run: Run, name: str, text: str) -> None:
+    """Write a file of the job's folder."""
+    files.write_atomic(run.folder / name, text, mode=SECRET)
+
+
+def overlay(run: Run, dev: str) -> Path:
+    """Return the path of the overlay that takes the conversion's writes to a disk."""
+    return run.scratch / f"{dev}.qcow2"
+
+
+def appliance(run: Run) -> tuple[Appliance, bool]:
+    """Return the appliance with the guest's disks, and whether it was opened just now.
+
+    The steps of one process share it, because its launch takes long. After a crash there is none:
+    the overlays are made anew, and what was half converted is gone with the old ones.
+    """
+    open_one = run.take(Appliance)
+    if open_one is not None:
+        return open_one, False
+    opened = []
+    for disk in disks(run):
+        path = overlay(run, disk.dev)
+        images.make_overlay(path, base=disk.path, base_format=disk.format)
+        opened.append(DiskImage(disk.dev, str(path), "qcow2"))
+    new = Appliance.open(opened, writable=True, emulate=not run.notes["kvm"])
+    return run.keep(new, partial(new.close)), True

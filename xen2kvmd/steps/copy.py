@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Copy the converted disks to the target, in one pass that reads, hashes and writes."""
+
+import cattrs
+
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.model import Volume
+from xen2kvmd.steps import context
+from xen2kvmd.steps.shutdown import check_unchanged
+from xen2kvmd.system import blocks
+from xen2kvmd.system.libvirt import connected
+from xen2kvmd.targets import open_place
+
+
+def do(run: Run) -> None:
+    """Make each volume and fill it; note what was read as a digest.
+
+    A volume is noted before it is made: nothing of that name was there when the plan was made, so
+    what is there after a crash is ours.
+    """
+    request, plan = context.request(run), context.plan(run)
+    volumes = []
+    with connected() as host:
+        place = open_place(request, host)
+        for disk in plan.disks:
+            place.volume(dev=disk.source.dev, name=disk.volume.name, disk_format=request.format)
+            volumes.append(disk.volume)
+            run.note("volumes", cattrs.unstructure(volumes))
+            place.make(disk.volume, size=disk.source.size, allocation=request.allocation)
+    for disk in plan.disks:
+        overlay = str(context.overlay(run, disk.source.dev))
+        digest = blocks.copy(overlay, "qcow2", disk.volume.path, disk.volume.format, run.progress)
+        run.note(f"digest {disk.source.dev}", digest)
+    check_unchanged(run)
+
+
+def undo(run: Run) -> None:
+    """Remove the volumes."""
+    volumes = cattrs.structure(run.notes.get("volumes", []), list[Volume])
+    with connected() as host:
+        place = open_place(context.request(run), host)
+        for volume in volumes:
+            place.discard(volume)
+
+
+COPY = Step("copy", do, undo, weight=30)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Define the domain (guide 15.2.5 (3))."""
+
+from lxml import etree
+
+from xen2kvmd import xml
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.steps import context
+from xen2kvmd.system.libvirt import Domain, Host, connected
+
+NAMESPACE = "urn:xen2kvm:migration:1"
+
+
+def do(run: Run) -> None:
+    """Define the planned domain, marked in its metadata with this job's id."""
+    plan = context.plan(run)
+    run.note("domain", plan.name)
+    with connected() as host:
+        host.define(_marked(plan.domain_xml, run.id))
+    run.result("domain", plan.name)
+
+
+def undo(run: Run) -> None:
+    """Undefine the domain, if it is ours."""
+    with connected() as host:
+        domain = own_domain(run, host)
+        if domain is not None:
+            domain.undefine()
+
+
+def own_domain(run: Run, host: Host) -> Domain | None:
+    """Return the domain that this job has defined; one of its name that is not ours is left out."""
+    domain = host.domain(run.notes["domain"]) if "domain" in run.notes else None
+    if domain is None:
+        return None
+    mark = xml.parse(domain.xml()).find(f"metadata/{{{NAMESPACE}}}migration")
+    return domain if mark is not None and mark.get("job") == run.id else None
+
+
+def _marked(document: str, job_id: str) -> str:
+    root = xml.parse(document)
+    metadata = root.find("metadata")
+    if metadata is None:
+        metadata = etree.SubElement(root, "metadata")
+    tag = f"{{{NAMESPACE}}}migration"
+    metadata.append(etree.Element(tag, {"job": job_id}, nsmap={"xen2kvm": NAMESPACE}))
+    return xml.serialize(root)
+
+
+DEFINE = Step("define", do, undo, weight=1)

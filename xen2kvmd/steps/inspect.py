@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Read the source's domain XML, look at its disks, and find out what guest is on them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cattrs
+
+from xen2kvmd import domain, guest
+from xen2kvmd.errors import InvalidDisk, Unsupported
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.model import SourceDisk
+from xen2kvmd.sources import open_source
+from xen2kvmd.steps import context
+from xen2kvmd.system import disk as images
+from xen2kvmd.system import kvm
+from xen2kvmd.system.libvirt import connected
+
+
+def do(run: Run) -> None:
+    """Write source.xml and the notes disks, stamps and facts; keep the appliance for later steps.
+
+    The appliance works on overlays: nothing is ever written to the source.
+    """
+    text = open_source(context.request(run)).document()
+    context.write(run, "source.xml", text)
+    source = domain.read(text)
+    disks = tuple(_disks(source))
+    run.note("disks", cattrs.unstructure(disks))
+    run.note("stamps", {disk.dev: stamp(disk.path) for disk in disks})
+    with connected() as host:
+        emulator = host.emulator("x86_64")
+    run.note("kvm", emulator.kvm and kvm.works(emulator.path))
+    appliance, _ = context.appliance(run)
+    run.fraction(0.7)
+    facts = guest.inspect(appliance)
+    run.note("facts", cattrs.unstructure(facts))
+    run.result("guest", facts.product or facts.distro)
+
+
+def stamp(path: str) -> list[int]:
+    """Return what changes when a disk is written: a guest that runs shows."""
+    state = Path(path).stat()
+    return [state.st_mtime_ns, state.st_size]
+
+
+def _disks(source: domain.SourceDomain) -> Iterator[SourceDisk]:
+    """Yield the disks to be copied; media in drives are carried by the domain XML alone."""
+    for disk in source.disks:
+        if disk.device != "disk":
+            continue
+        if disk.type not in ("file", "block"):
+            raise Unsupported(
+                f"Disk '{disk.dev}' is of the type '{disk.type}', which cannot be read yet.",
+                hint="Copy it to a file on this host and point the domain XML at that.",
+            )
+        if not Path(disk.path).is_absolute():
+            raise InvalidDisk(
+                f"Disk '{disk.dev}' has no absolute path: '{disk.path}'.",
+                hint="Correct its <source> in the domain XML.",
+            )
+        info = images.examine(disk.path, disk.format)
+        yield SourceDisk(disk.dev, disk.path, disk.format, info.size, info.allocated)
+
+
+INSPECT = Step("inspect", do, weight=25)

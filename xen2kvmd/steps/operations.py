@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which steps an operation has, in order. An engine is another tuple."""
+
+from xen2kvmd.jobs.step import Step
+from xen2kvmd.model import Operation
+from xen2kvmd.steps.backup import BACKUP
+from xen2kvmd.steps.compare import COMPARE
+from xen2kvmd.steps.convert import CONVERT
+from xen2kvmd.steps.copy import COPY
+from xen2kvmd.steps.define import DEFINE
+from xen2kvmd.steps.inspect import INSPECT
+from xen2kvmd.steps.plan import PLAN
+from xen2kvmd.steps.shutdown import SHUTDOWN
+from xen2kvmd.steps.start import START
+from xen2kvmd.steps.verify import VERIFY
+
+NATIVE = (INSPECT, PLAN, BACKUP, SHUTDOWN, CONVERT, COPY, COMPARE, DEFINE, START, VERIFY)
+
+STEPS: dict[Operation, tuple[Step, ...]] = {
+    Operation.INSPECT: (INSPECT,),
+    Operation.PLAN: (INSPECT, PLAN),
+    Operation.MIGRATE: NATIVE,
+}

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Start the domain (guide 15.2.5 (5)); paused, if verify is to see its console from the start."""
+
+from xen2kvmd.errors import Failed
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.steps import context
+from xen2kvmd.steps.define import own_domain
+from xen2kvmd.system.libvirt import connected
+
+
+def do(run: Run) -> None:
+    """Start the domain, unless the caller does not want it."""
+    request = context.request(run)
+    if not request.start:
+        return
+    with connected() as host:
+        domain = own_domain(run, host)
+        if domain is None:
+            raise Failed(f"The domain '{run.notes['domain']}' is gone.", hint="Who removed it?")
+        domain.start(paused=request.verify)
+
+
+def undo(run: Run) -> None:
+    """Stop the domain at once: its disks will go."""
+    with connected() as host:
+        domain = own_domain(run, host)
+        if domain is not None:
+            domain.destroy()
+
+
+START = Step("start", do, undo, weight=2)

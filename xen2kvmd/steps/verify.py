@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""See the guest boot: watch its serial console and ask its agent, and keep the evidence."""
+
+import threading
+import time
+from contextlib import suppress
+
+import cattrs
+
+from xen2kvmd.errors import Failed, MigrationError, VerifyFailed
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.model import Finding, Severity
+from xen2kvmd.steps import boot, context
+from xen2kvmd.steps.define import own_domain
+from xen2kvmd.system import files
+from xen2kvmd.system.libvirt import Console, Domain, Host, connected
+
+LOOK = 0.5  # seconds between two looks
+AGENT = 5.0  # seconds between two questions to the guest's agent
+LEASE = 15.0  # seconds that an address may take after the login prompt
+KEPT = 4 << 20  # bytes of console output that are kept; a guest may print without end
+
+
+def do(run: Run) -> None:
+    """Let the guest run until it shows a login prompt or answers by its agent.
+
+    Raises VerifyFailed, which says how far it came, if it does neither within the time limit.
+    console.log and screenshot.png stay in the job's folder either way.
+    """
+    request = context.request(run)
+    if not (request.start and request.verify):
+        return
+    with connected() as host:
+        domain = own_domain(run, host)
+        if domain is None:
+            raise Failed(f"The domain '{run.notes['domain']}' is gone.", hint="Who removed it?")
+        recorder = Recorder(host.console(run.notes["domain"]))
+        try:
+            if domain.is_paused():
+                domain.resume()
+            verdict = _watch(run, domain, recorder, seconds=request.boot_timeout)
+            run.result("boot", verdict)
+            _tell_addresses(run, domain)
+        finally:
+            recorder.close()
+            files.write_atomic(run.folder / "console.log", recorder.text())
+            _keep_screenshot(run, host)
+
+
+class Recorder:
+    """Collects what a console prints, in a thread: libvirt's streams block."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._data = bytearray()
+        self._thread = threading.Thread(target=self._collect, name="console", daemon=True)
+        self._thread.start()
+
+    def text(self) -> str:
+        return self._data.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        self._console.close()
+        self._thread.join(timeout=5)
+
+    def _collect(self) -> None:
+        while data := self._console.read():
+            if len(self._data) < KEPT:
+                self._data += data
+
+
+def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str:
+    """Wait for a proof that the guest booted, and return it in words."""
+    begun = time.monotonic()
+    asked = begun
+    while (passed := time.monotonic() - begun) < seconds:
+        run.fraction(passed / seconds)
+        text = recorder.text()
+        if boot.shows_login(text):
+            return f"login prompt after {passed:.0f} s"
+        if fault := boot.fault(text):
+            raise _failure(fault, recorder, domain)
+        if not domain.is_active():
+            raise _failure(boot.Fault.STOPPED, recorder, domain)
+        if time.monotonic() - asked > AGENT:
+            asked = time.monotonic()
+            if domain.agent_answers():
+                return f"guest agent answered after {passed:.0f} s"
+        time.sleep(LOOK)
+    raise _failure(boot.silence(recorder.text(), domain.screen_text()), recorder, domain)
+
+
+def _failure(fault: boot.Fault, recorder: Recorder, domain: Domain) -> VerifyFailed:
+    shown = boot.last_lines(recorder.text()) or boot.last_lines(domain.screen_text())
+    return VerifyFailed(
+        f"The converted guest did not boot: {fault.words}.",
+        hint=f"{fault.hint} It showed last: {shown or 'nothing'}",
+    )
+
+
+def _tell_addresses(run: Run, domain: Domain) -> None:
+    """Tell the addresses that the guest got from libvirt's own networks, if it is on any."""
+    if "type='network'" not in context.plan(run).domain_xml.replace('"', "'"):
+        return
+    end = time.monotonic() + LEASE
+    while not (addresses := domain.addresses()) and time.monotonic() < end:
+        run.check_cancelled()
+        time.sleep(LOOK)
+    if addresses:
+        run.result("addresses", " ".join(addresses))
+        return
+    finding = Finding(
+        "no-address",
+        "The guest booted, but took no address from libvirt's DHCP server.",
+        Severity.WARNING,
+        hint="This is right if it has a static address; otherwise look at its network.",
+    )
+    run.finding(cattrs.unstructure(finding))
+
+
+def _keep_screenshot(run: Run, host: Host) -> None:
+    """Keep the guest's screen; a guest without a screen, or one that is gone, has none."""
+    with suppress(MigrationError):
+        kind, data = host.screenshot(run.notes["domain"])
+        suffix = "png" if kind == "image/png" else "ppm"
+        files.write_bytes(run.folder / f"screenshot.{suffix}", data)
+
+
+VERIFY = Step("verify", do, weight=40)

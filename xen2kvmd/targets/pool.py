@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Disks as volumes of a libvirt storage pool."""
+
+from lxml import etree
+
+from xen2kvmd import xml
+from xen2kvmd.errors import Failed, TargetExists, Unsupported
+from xen2kvmd.model import Allocation, DiskFormat, Volume
+from xen2kvmd.system.libvirt import Host
+
+FILE_POOLS = ("dir", "fs", "netfs")  # libvirt(7) formatstorage: volumes are files with a format
+BLOCK_POOLS = ("logical", "disk")  # volumes are block devices: raw
+
+
+class StoragePool:
+    """An active pool whose volumes have a path on this host."""
+
+    def __init__(self, host: Host, name: str) -> None:
+        self._host = host
+        self._name = name
+
+    def available(self) -> int:
+        return self._host.pool(self._name).available
+
+    def volume(self, *, dev: str, name: str, disk_format: DiskFormat) -> Volume:
+        pool = self._host.pool(self._name)
+        if pool.type not in FILE_POOLS + BLOCK_POOLS:
+            raise Unsupported(
+                f"Pool '{self._name}' is of the type '{pool.type}': nothing can be copied there.",
+                hint=f"Types that work: {', '.join(FILE_POOLS + BLOCK_POOLS)}.",
+            )
+        if pool.type in BLOCK_POOLS and disk_format is not DiskFormat.RAW:
+            raise Unsupported(
+                f"Volumes of pool '{self._name}' are block devices: they cannot be {disk_format}.",
+                hint="Ask for the format raw.",
+            )
+        if self._host.volume_exists(self._name, name):
+            raise TargetExists(
+                f"Pool '{self._name}' has a volume '{name}' already.",
+                hint="Choose another name for the target with --name, or remove the volume: "
+                f"virsh vol-delete --pool {self._name} {name}",
+            )
+        path = f"{pool.path.rstrip('/')}/{name}"
+        return Volume(dev=dev, path=path, format=disk_format, pool=self._name, name=name)
+
+    def make(self, volume: Volume, *, size: int, allocation: Allocation) -> None:
+        path = self._host.make_volume(self._name, volume_xml(volume, size, allocation))
+        if path != volume.path:
+            raise Failed(f"libvirt made the volume at {path}, not at {volume.path} as planned.")
+
+    def discard(self, volume: Volume) -> None:
+        self._host.remove_volume(self._name, volume.name)
+
+
+def volume_xml(volume: Volume, size: int, allocation: Allocation) -> str:
+    """Return the XML of a new volume (formatstorage.html#storage-volume-xml)."""
+    root = etree.Element("volume")
+    etree.SubElement(root, "name").text = volume.name
+    etree.SubElement(root, "capacity", unit="bytes").text = str(size)
+    taken = size if allocation is Allocation.PREALLOCATED else 0
+    etree.SubElement(root, "allocation", unit="bytes").text = str(taken)
+    target = etree.SubElement(root, "target")
+    etree.SubElement(target, "format", type=volume.format)
+    return xml.serialize(root)
