@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The client's arguments; virt-v2v's names are aliases of ours, so that habits carry over."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from xen2kvmd import __version__
+from xen2kvmd.errors import InvalidOption, InvalidSource
+from xen2kvmd.model import Allocation, DiskFormat, MacPolicy
+
+MAX_DOCUMENT = 1 << 20  # bytes
+
+Option = tuple[str, str, Any]  # key, D-Bus signature, value
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line; a wrong one ends the program with a usage message."""
+    parser = argparse.ArgumentParser(
+        prog="xen2kvm",
+        description="Move virtual machines from Xen to KVM.",
+        epilog="xen2kvm COMMAND --help tells more; so does the manual page xen2kvm(1).",
+    )
+    parser.add_argument("--version", action="version", version=f"xen2kvm {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (
+        ("inspect", "tell what a guest is"),
+        ("plan", "show all that a migration would change; changes nothing"),
+        ("migrate", "migrate a guest"),
+    ):
+        command = _command(commands, name, text)
+        _add_source(command)
+        if name != "inspect":
+            _add_target(command)
+        if name == "plan":
+            command.add_argument("--no-diff", action="store_true", help="leave out the diffs")
+        if name == "migrate":
+            _add_migration(command)
+    _command(commands, "jobs", "list the jobs")
+    for name, text in (
+        ("show", "show a job"),
+        ("follow", "show a job's progress until it ends"),
+        ("cancel", "cancel a job: what it made is removed"),
+        ("report", "show what a job did, found and made"),
+        ("log", "show a job's log"),
+        ("remove", "forget a job that is over"),
+    ):
+        _command(commands, name, text).add_argument("job", metavar="JOB", help="id of the job")
+    convert = _command(commands, "convert-xml", "print a Xen guest's domain XML as one for KVM")
+    convert.add_argument("guest", metavar="FILE", help="domain XML, - for standard input")
+    convert.add_argument("--diff", action="store_true", help="print what changes instead")
+    _add_name_and_nics(convert)
+    return parser.parse_args(argv)
+
+
+def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    return command
+
+
+def _add_source(command: argparse.ArgumentParser) -> None:
+    command.add_argument("guest", metavar="GUEST", help="file that 'virsh dumpxml' wrote")
+    command.add_argument(
+        "-i", dest="input", type=str.lower, default="libvirtxml", choices=["libvirtxml"],
+        help="kind of source, as virt-v2v has it (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument("-ic", dest="connect", metavar="URI", help=argparse.SUPPRESS)
+
+
+def _add_name_and_nics(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--name", "-on", metavar="NAME", help="name of the target domain")
+    command.add_argument(
+        "--network", action="append", default=[], metavar="NAME|OLD:NEW",
+        help="connect all NICs, or those of network OLD, to a libvirt network",
+    )  # fmt: skip
+    command.add_argument(
+        "--bridge", "-b", action="append", default=[], metavar="NAME|OLD:NEW|OLD=network:NEW",
+        help="connect all NICs, or those of bridge OLD, to a bridge, or to a libvirt network",
+    )  # fmt: skip
+    command.add_argument(
+        "--nic", action="append", default=[], metavar="mac:MAC=network:NEW",
+        help="connect the NIC with this MAC address to network:NEW or bridge:NEW",
+    )  # fmt: skip
+    command.add_argument("--mac", choices=list(MacPolicy), help="keep the MAC addresses, or new")
+
+
+def _add_target(command: argparse.ArgumentParser) -> None:
+    _add_name_and_nics(command)
+    command.add_argument(
+        "--pool", "-os", metavar="POOL", help="storage pool for the disks (default: default)"
+    )
+    command.add_argument("--directory", metavar="DIR", help="directory for the disks instead")
+    command.add_argument("--format", "-of", choices=list(DiskFormat), help="default: qcow2")
+    command.add_argument("--allocation", "-oa", choices=list(Allocation), help="default: sparse")
+    command.add_argument("-o", dest="output", choices=["libvirt"], help=argparse.SUPPRESS)
+
+
+def _add_migration(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--waive", action="append", default=[], metavar="ID", help="migrate despite this finding"
+    )
+    command.add_argument("--digest", metavar="DIGEST", help="refuse if the plan is not this one")
+    command.add_argument("--no-start", action="store_true", help="do not start the target")
+    command.add_argument("--no-verify", action="store_true", help="do not watch it boot")
+    command.add_argument(
+        "--boot-timeout", type=_seconds, metavar="SECONDS", help="time to boot (default: 300)"
+    )
+    command.add_argument("--detach", action="store_true", help="print the job's id and return")
+
+
+def _seconds(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 86400:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds from 1 to 86400")
+    return int(text)
+
+
+def source_of(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Return the source's URI and the document, which we read so that the daemon need not.
+
+    Raises InvalidSource if the file cannot be read: it is read with the rights of whoever calls.
+    """
+    if arguments.connect:
+        raise InvalidOption("-ic needs a source of the kind libvirt, which cannot be read yet.")
+    path = Path(arguments.guest).absolute()
+    return f"libvirtxml:{path}", read_document(arguments.guest)
+
+
+def read_document(name: str) -> str:
+    """Return the text of a file. Raises InvalidSource."""
+    try:
+        with open(name, "rb") as stream:
+            data = stream.read(MAX_DOCUMENT + 1)
+    except OSError as error:
+        raise InvalidSource(
+            f"{name} cannot be read: {error.strerror}.",
+            hint="Write it on the Xen host: virsh dumpxml GUEST > GUEST.xml",
+        ) from error
+    return decode(data, name)
+
+
+def decode(data: bytes, name: str) -> str:
+    """Return a document's text. Raises InvalidSource for one that cannot be a domain XML."""
+    if len(data) > MAX_DOCUMENT:
+        raise InvalidSource(f"{name} is larger than {MAX_DOCUMENT} bytes: it is no domain XML.")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidSource(f"{name} is no text in UTF-8.") from error
+    if "\0" in text or not text.strip():
+        raise InvalidSource(f"{name} is {'binary' if text.strip() else 'empty'}, not a domain XML.")
+    return text
+
+
+def options_of(arguments: argparse.Namespace) -> list[Option]:
+    """Return the options for the service, as the arguments give them."""
+    given = vars(arguments)
+    found: list[Option] = []
+    for key in ("name", "pool", "directory", "format", "allocation", "mac"):
+        if given.get(key):
+            found.append((key, "s", str(given[key])))
+    if given.get("pool", "") and str(given["pool"]).startswith("/"):  # virt-v2v: -os DIRECTORY
+        found = [("directory" if key == "pool" else key, kind, value) for key, kind, value in found]
+    if nics := nic_maps(arguments):
+        found.append(("network-map", "as", nics))
+    if given.get("waive"):
+        found.append(("waive", "as", given["waive"]))
+    if given.get("digest"):
+        found.append(("plan-digest", "s", given["digest"]))
+    if given.get("boot_timeout"):
+        found.append(("boot-timeout", "u", given["boot_timeout"]))
+    found += [(key, "b", False) for key in ("start", "verify") if given.get(f"no_{key}")]
+    return found
+
+
+def nic_maps(arguments: argparse.Namespace) -> list[str]:
+    """Return the NIC maps in the service's grammar, those for all NICs last."""
+    special, catch_all = list(arguments.nic), []
+    for kind in ("network", "bridge"):
+        for text in getattr(arguments, kind):
+            old, equals, new = text.partition("=")
+            if not equals:
+                old, colon, new = text.partition(":")
+                new = f"{kind}:{new}" if colon else ""
+            if new:
+                special.append(f"{kind}:{old}={new}")
+            else:
+                catch_all.append(f"any={kind}:{old}")
+    return special + catch_all

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What each command does: one call or two, and something to read."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from xen2kvmd.cli import show
+from xen2kvmd.cli.arguments import decode, options_of, read_document, source_of
+from xen2kvmd.cli.exits import exit_code
+from xen2kvmd.cli.follow import follow
+from xen2kvmd.cli.service import Service, connected, job_path, plain, variants
+
+Arguments = argparse.Namespace
+
+
+async def _start(service: Service, arguments: Arguments, member: str) -> str:
+    """Start a job about the guest of the arguments; return its path."""
+    source, document = source_of(arguments)
+    options = variants([("document", "s", document), *options_of(arguments)])
+    (path,) = await service.manager(member, "ssa{sv}", source, "", options)
+    return str(path)
+
+
+async def _migrate(arguments: Arguments) -> int:
+    async with connected() as service:
+        path = await _start(service, arguments, "Migrate")
+        job = await service.properties(path)
+        if arguments.detach:
+            if arguments.json:
+                _print_json({"job": job["Id"]})
+            else:
+                print(job["Id"])
+            return 0
+        end = await follow(service, path, as_json=arguments.json)
+        if not arguments.json:
+            show.end(end)
+        return exit_code(end["ErrorName"])
+
+
+async def _plan(arguments: Arguments) -> int:
+    async with connected() as service:
+        path = await _start(service, arguments, "Plan")
+        end = await follow(service, path, as_json=False, quiet=arguments.json)
+        if end["ErrorName"]:
+            show.end(end, as_json=arguments.json)
+            return exit_code(end["ErrorName"])
+        (text,) = await service.job(path, "GetPlan", "a{sv}", {})
+        plan = json.loads(text)
+        if arguments.json:
+            _print_json(plan)
+        else:
+            show.plan(plan, diffs=not arguments.no_diff)
+        blocked = any(finding["severity"] == "blocker" for finding in plan["findings"])
+        return exit_code("Blocked" if blocked else "")
+
+
+async def _inspect(arguments: Arguments) -> int:
+    async with connected() as service:
+        path = await _start(service, arguments, "Inspect")
+        end = await follow(service, path, as_json=False, quiet=arguments.json)
+        if end["ErrorName"]:
+            show.end(end, as_json=arguments.json)
+            return exit_code(end["ErrorName"])
+        (text,) = await service.job(path, "GetReport", "a{sv}", {})
+        made = json.loads(text)["made"]
+        if arguments.json:
+            _print_json({"facts": made["facts"], "disks": made["disks"]})
+        else:
+            show.guest(made["facts"])
+            show.disks(made["disks"])
+        return 0
+
+
+async def _jobs(arguments: Arguments) -> int:
+    async with connected() as service:
+        (found,) = await service.manager("ListJobs", "a{sv}", {})
+        paths = [job[0] for job in found]
+        jobs = [await service.properties(path) for path in paths]
+        if arguments.json:
+            _print_json(jobs)
+        else:
+            show.jobs(jobs)
+        return 0
+
+
+async def _show(arguments: Arguments) -> int:
+    async with connected() as service:
+        job = await service.properties(job_path(arguments.job))
+        if arguments.json:
+            _print_json(job)
+        else:
+            show.job(job)
+        return 0
+
+
+async def _follow(arguments: Arguments) -> int:
+    async with connected() as service:
+        end = await follow(service, job_path(arguments.job), as_json=arguments.json)
+        if not arguments.json:
+            show.end(end)
+        return exit_code(end["ErrorName"])
+
+
+async def _cancel(arguments: Arguments) -> int:
+    async with connected() as service:
+        path = job_path(arguments.job)
+        await service.job(path, "Cancel", "a{sv}", {})
+        end = await follow(service, path, as_json=arguments.json)
+        if not arguments.json:
+            show.end(end)
+        return 0 if end["State"] == "cancelled" else exit_code(end["ErrorName"] or "Failed")
+
+
+async def _report(arguments: Arguments) -> int:
+    async with connected() as service:
+        path = job_path(arguments.job)
+        (text,) = await service.job(path, "GetReport", "a{sv}", {})
+        report = json.loads(text)
+        if arguments.json:
+            _print_json(report)
+        else:
+            show.report(report)
+        return 0
+
+
+async def _log(arguments: Arguments) -> int:
+    async with connected() as service:
+        path, after = job_path(arguments.job), 0
+        while True:
+            lines, after = await service.job(path, "GetLog", "tua{sv}", after, 1000, {})
+            if not lines:
+                return 0
+            for time, priority, text in lines:
+                if arguments.json:
+                    print(json.dumps({"time": time, "priority": priority, "message": text}))
+                else:
+                    show.log_line(time, priority, text)
+
+
+async def _remove(arguments: Arguments) -> int:
+    async with connected() as service:
+        await service.job(job_path(arguments.job), "Remove", "a{sv}", {})
+        return 0
+
+
+async def _convert_xml(arguments: Arguments) -> int:
+    if arguments.guest == "-":
+        document = decode(sys.stdin.buffer.read(), "standard input")
+    else:
+        document = read_document(arguments.guest)
+    async with connected() as service:
+        options = variants(options_of(arguments))
+        body = ("libvirt-xml", document, options)
+        xml, found = await service.manager("ConvertXml", "ssa{sv}", *body)
+    findings = plain(found)
+    if arguments.json:
+        _print_json({"domain_xml": xml, "findings": findings})
+    elif arguments.diff:
+        show.diff(document, xml, name=arguments.guest)
+    else:
+        print(xml, end="")
+    if not arguments.json:
+        show.findings(findings, to_stderr=True)
+    return 0
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=1))
+
+
+COMMANDS: dict[str, Callable[[Arguments], Coroutine[Any, Any, int]]] = {
+    "inspect": _inspect,
+    "plan": _plan,
+    "migrate": _migrate,
+    "jobs": _jobs,
+    "show": _show,
+    "follow": _follow,
+    "cancel": _cancel,
+    "report": _report,
+    "log": _log,
+    "remove": _remove,
+    "convert-xml": _convert_xml,
+}

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Following a job: a bar on a terminal, a line now and then elsewhere, JSON lines for programs."""
+
+import asyncio
+import json
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from xen2kvmd.cli.service import Service
+from xen2kvmd.cli.words import amount, duration
+
+LINE_EVERY = 10.0  # seconds between two lines of the same step where there is no terminal
+
+Job = dict[str, Any]
+
+
+async def follow(service: Service, path: str, *, as_json: bool, quiet: bool = False) -> Job:
+    """Show a job's progress until it is over; return its last properties.
+
+    Ctrl-C ends the following and not the job, which says how to go on.
+    """
+    shown = _Nothing() if quiet else _Json() if as_json else _Bar() if _terminal() else _Lines()
+    job: Job = {}
+    try:
+        async for job in service.follow(path):
+            shown.show(job)
+    except asyncio.CancelledError:
+        shown.close()
+        if job:
+            print(f"\nThe job goes on. Follow it: xen2kvm follow {job['Id']}", file=sys.stderr)
+            print(f"Cancel it:                 xen2kvm cancel {job['Id']}", file=sys.stderr)
+        raise
+    shown.close()
+    return job
+
+
+def _terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+class _Nothing:
+    def show(self, job: Job) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """End."""
+
+
+class _Json(_Nothing):
+    def show(self, job: Job) -> None:
+        with suppress(BrokenPipeError):
+            print(json.dumps(job), flush=True)
+
+
+class _Lines(_Nothing):
+    """A line at each step, and every few seconds within one."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, str] = ("", "")
+        self._time = 0.0
+
+    def show(self, job: Job) -> None:
+        now = time.monotonic()
+        here = (job["State"], job["Phase"])
+        if here == self._last and (now - self._time < LINE_EVERY or not job["ProgressValid"]):
+            return
+        self._last, self._time = here, now
+        print(f"{job['Progress']:4.0%}  {_label(job):<12} {_detail(job)}".rstrip(), file=sys.stderr)
+
+
+class _Bar(_Nothing):
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<12}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[detail]}"),
+            console=Console(stderr=True),
+            transient=False,
+            expand=True,
+        )
+        self._task: TaskID = self._progress.add_task("queued", total=1.0, detail="")
+        self._progress.start()
+
+    def show(self, job: Job) -> None:
+        self._progress.update(
+            self._task,
+            completed=job["Progress"],
+            description=_label(job),
+            detail=_detail(job),
+        )
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+def _label(job: Job) -> str:
+    return str(job["Phase"]) if job["State"] == "running" and job["Phase"] else str(job["State"])
+
+
+def _detail(job: Job) -> str:
+    """Return bytes, rate and time left, as far as they are known."""
+    if not job["BytesTotal"]:
+        return ""
+    text = f"{amount(job['BytesDone'])} of {amount(job['BytesTotal'])}"
+    if job["Rate"]:
+        text += f"  {amount(job['Rate'])}/s"
+    if job["ExpectedEndTime"]:
+        text += f"  {duration(max(0.0, job['ExpectedEndTime'] / 1e6 - time.time()))} left"
+    return text

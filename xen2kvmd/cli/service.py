@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The service as the client sees it: calls and signals over the system bus."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from dbus_next import BusType, Message, MessageFlag, MessageType, Variant
+from dbus_next.aio import MessageBus
+from dbus_next.errors import AuthError, InvalidAddressError
+
+NAME = "org.xen2kvm.Migrator1"
+ROOT = "/org/xen2kvm/Migrator1"
+MANAGER = f"{NAME}.Manager"
+JOB = f"{NAME}.Job"
+BUS = "org.freedesktop.DBus"
+
+SECONDS = 60.0  # for a call; one that may ask for a password gets longer
+SECONDS_TO_ASK = 300.0
+LOOK = 10.0  # seconds after which a job is looked at even if no signal came
+
+
+class CallFailed(Exception):
+    """The service, or the bus, answered with an error; name is the last part of its name."""
+
+    def __init__(self, name: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.name = name.rpartition(".")[2]
+        self.message = message
+        self.hint = hint
+
+
+class Service:
+    """A connection to xen2kvmd, which the bus starts if it does not run."""
+
+    def __init__(self, bus: MessageBus) -> None:
+        self._bus = bus
+        self._signals: asyncio.Queue[Message] = asyncio.Queue()
+        self._interactive = sys.stdin.isatty()
+        bus.add_message_handler(self._take)
+
+    async def manager(self, member: str, signature: str = "", *body: Any) -> list[Any]:
+        """Call a method of the manager and return what it answers."""
+        return await self.call(NAME, ROOT, MANAGER, member, signature, *body)
+
+    async def job(self, path: str, member: str, signature: str = "", *body: Any) -> list[Any]:
+        """Call a method of a job and return what it answers."""
+        return await self.call(NAME, path, JOB, member, signature, *body)
+
+    async def properties(self, path: str) -> dict[str, Any]:
+        """Return all properties of a job as plain values."""
+        interface = f"{BUS}.Properties"
+        (found,) = await self.call(NAME, path, interface, "GetAll", "s", JOB)
+        return {key: plain(value) for key, value in found.items()}
+
+    async def call(
+        self, name: str, path: str, interface: str, member: str, signature: str, *body: Any
+    ) -> list[Any]:
+        """Call a method. Raises CallFailed."""
+        flags = MessageFlag.NONE
+        if self._interactive:
+            flags = MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION
+        message = Message(
+            destination=name,
+            path=path,
+            interface=interface,
+            member=member,
+            signature=signature,
+            body=list(body),
+            flags=flags,
+        )
+        limit = SECONDS_TO_ASK if self._interactive else SECONDS
+        try:
+            reply = await asyncio.wait_for(self._bus.call(message), limit)
+        except TimeoutError:
+            raise CallFailed("NoReply", f"{member}: no answer within {limit:g} seconds.") from None
+        except EOFError:
+            raise CallFailed("NoReply", "The system bus closed the connection.") from None
+        assert reply is not None
+        if reply.message_type is MessageType.ERROR:
+            text = str(reply.body[0]) if reply.body else "no reason given"
+            said, _, hint = text.partition("\n")
+            raise CallFailed(reply.error_name or "Failed", said, hint or _advice(reply.error_name))
+        return list(reply.body)
+
+    async def follow(self, path: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield a job's properties now and after each change, until it is over.
+
+        It outlives a daemon that is restarted or killed: the next look starts another one.
+        """
+        rule = f"type='signal',sender='{NAME}',path='{path}',member='PropertiesChanged'"
+        await self.call(BUS, "/org/freedesktop/DBus", BUS, "AddMatch", "s", rule)
+        while True:
+            found = await self._look(path)
+            yield found
+            if found["FinishedAt"]:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._signals.get(), LOOK)
+            while not self._signals.empty():
+                self._signals.get_nowait()
+
+    async def _look(self, path: str) -> dict[str, Any]:
+        for attempt in range(5):
+            try:
+                return await self.properties(path)
+            except CallFailed as error:
+                if error.name != "NoReply" or attempt == 4:
+                    raise
+                await asyncio.sleep(0.5)  # it ended while we asked; the bus starts the next
+        raise AssertionError
+
+    def _take(self, message: Message) -> bool:
+        if message.message_type is MessageType.SIGNAL and message.member == "PropertiesChanged":
+            self._signals.put_nowait(message)
+            return True
+        return False
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[Service]:
+    """Connect to the system bus for the time of the block. Raises CallFailed."""
+    try:
+        bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
+    except (OSError, AuthError, InvalidAddressError, EOFError) as error:
+        raise CallFailed(
+            "ServiceUnknown",
+            f"The system bus cannot be reached: {error}.",
+            "Is dbus running? Without a system bus, use tools/sandbox.",
+        ) from error
+    try:
+        yield Service(bus)
+    finally:
+        bus.disconnect()
+
+
+def plain(value: Any) -> Any:
+    """Return a D-Bus value without its variants."""
+    if isinstance(value, Variant):
+        return plain(value.value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def job_path(job: str) -> str:
+    """Return the object path of a job that is given by id or path."""
+    return job if job.startswith("/") else f"{ROOT}/jobs/{job.replace('-', '_')}"
+
+
+def variants(values: Sequence[tuple[str, str, Any]]) -> dict[str, Variant]:
+    """Return an options dictionary of (key, signature, value)."""
+    return {key: Variant(signature, value) for key, signature, value in values}
+
+
+def _advice(error_name: str | None) -> str:
+    match (error_name or "").rpartition(".")[2]:
+        case "ServiceUnknown":
+            return "Is xen2kvm installed on this host? In a checkout, use tools/sandbox."
+        case "InteractiveAuthorizationRequired" | "AccessDenied":
+            return "Use sudo, or ask your administrator for a polkit rule (see xen2kvmd(8))."
+        case _:
+            return ""

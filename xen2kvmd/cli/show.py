@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Showing plans, jobs and reports to people."""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.table import Table
+
+from xen2kvmd.cli.words import amount, duration, moment
+
+Document = Mapping[str, Any]
+
+_COLOUR = {"info": "blue", "warning": "yellow", "blocker": "bold red"}
+_ORDER = ("blocker", "warning", "info")
+_STATE = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "interrupted": "red"}
+
+
+def _console(*, to_stderr: bool = False) -> Console:
+    return Console(stderr=to_stderr, highlight=False, soft_wrap=True)
+
+
+def _title(text: str) -> None:
+    _console().print(f"\n[bold]{text}[/]")
+
+
+def plan(document: Document, *, diffs: bool) -> None:
+    """Show a plan: the guest, its disks, each change with its reason, findings, and estimates."""
+    _title(f"{document['source_name']} → {document['name']}")
+    guest(document["facts"])
+    _planned_disks(document["disks"])
+    changes = document["changes"]
+    _title("Changes of the domain XML")
+    _changes([change for change in changes if change["place"] == "domain XML"], diffs=diffs)
+    _title("Changes inside the guest")
+    _changes([change for change in changes if change["place"] != "domain XML"], diffs=diffs)
+    _title("Findings")
+    findings(document["findings"])
+    _title("Estimate")
+    console = _console()
+    console.print(f"  to copy    {amount(document['bytes_total'])}")
+    console.print(f"  time       about {duration(document['seconds'])} (minutes:seconds)")
+    console.print(f"  downtime   about {duration(document['downtime'])}")
+    console.print(f"\nMigrate just this plan: --digest {document['digest']}", style="dim")
+
+
+def guest(facts: Document) -> None:
+    """Show what a guest is."""
+    kernel = facts["kernels"][0]["version"] if facts["kernels"] else "none found"
+    code = "" if facts["boot_code"] or facts["firmware"] != "bios" else ", no boot code"
+    rows = (
+        ("system", facts["product"] or facts["distro"]),
+        ("host name", facts["hostname"] or "-"),
+        ("kernel", kernel),
+        ("boot loader", f"{facts['bootloader'] or 'none found'}, {facts['firmware']}{code}"),
+        ("root", facts["root"] or "-"),
+        ("initrd by", facts["initrd_tool"] or "-"),
+    )
+    for name, value in rows:
+        _console().print(f"  {name:<12} {escape(str(value))}")
+
+
+def disks(found: Iterable[Document]) -> None:
+    """Show the disks of a source."""
+    table = _table("disk", "format", "size", "occupied", "source")
+    for disk in found:
+        table.add_row(
+            disk["dev"],
+            disk["format"],
+            amount(disk["size"]),
+            amount(disk["allocated"]),
+            disk["path"],
+        )
+    _console().print(table)
+
+
+def _planned_disks(found: Iterable[Document]) -> None:
+    table = _table("disk", "size", "occupied", "source", "becomes", "target")
+    for disk in found:
+        source, volume = disk["source"], disk["volume"]
+        place = f"{volume['pool']}/{volume['name']}" if volume["pool"] else volume["path"]
+        table.add_row(
+            source["dev"],
+            amount(source["size"]),
+            amount(source["allocated"]),
+            f"{source['path']} ({source['format']})",
+            disk["device"],
+            f"{place} ({volume['format']})",
+        )
+    _console().print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=True, header_style="dim")
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
+def _changes(changes: Iterable[Document], *, diffs: bool) -> None:
+    console = _console()
+    shown = ""
+    for change in changes:
+        if change["rule"] != shown:
+            shown = change["rule"]
+            guide = f"  [dim]guide {change['guide']}[/]" if change["guide"] else ""
+            console.print(f"  • {escape(change['summary'])}{guide}")
+        if change["command"]:
+            console.print(f"      runs in the guest: {escape(' '.join(change['command']))}")
+        elif change["place"] != "domain XML":
+            console.print(f"      {escape(change['place'])}", style="dim")
+        if diffs and change["diff"]:
+            _diff_lines(change["diff"].splitlines()[2:])
+
+
+def _diff_lines(lines: Iterable[str]) -> None:
+    console = _console()
+    for line in lines:
+        style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "dim")
+        console.print(f"        {line}", style=style, markup=False)
+
+
+def diff(before: str, after: str, *, name: str) -> None:
+    """Show what differs between two documents; coloured on a terminal."""
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), name, "for KVM", lineterm=""
+    )
+    text = "\n".join(lines)
+    console = Console()
+    if console.is_terminal:
+        console.print(Syntax(text, "diff", background_color="default"))
+    elif text:
+        print(text)
+
+
+def findings(found: Iterable[Document], *, to_stderr: bool = False) -> None:
+    """Show findings, the gravest first, with what to do."""
+    console = _console(to_stderr=to_stderr)
+    ranked = sorted(found, key=lambda finding: _ORDER.index(finding["severity"]))
+    if not ranked and not to_stderr:
+        console.print("  none")
+    for finding in ranked:
+        colour = _COLOUR[finding["severity"]]
+        console.print(
+            f"  [{colour}]{finding['severity']:<8}[/] {escape(finding['message'])} "
+            f"[dim]\\[{finding['id']}][/]"
+        )
+        if finding.get("place"):
+            console.print(f"           at {escape(finding['place'])}", style="dim")
+        if finding.get("hint"):
+            console.print(f"           {escape(finding['hint'])}", style="dim")
+
+
+def jobs(found: Iterable[Document]) -> None:
+    """Show a list of jobs."""
+    table = _table("job", "operation", "guest", "state", "step", "done", "begun")
+    for one in found:
+        colour = _STATE.get(one["State"], "default")
+        table.add_row(
+            one["Id"],
+            one["Operation"],
+            escape(one["Vm"]),
+            f"[{colour}]{one['State']}[/]",
+            one["Phase"],
+            f"{one['Progress']:.0%}",
+            moment(one["StartedAt"]),
+        )
+    console = _console()
+    console.print(table if table.row_count else "There are no jobs.")
+
+
+def job(found: Document) -> None:
+    """Show one job."""
+    rows = (
+        ("job", found["Id"]),
+        ("operation", found["Operation"]),
+        ("guest", found["Vm"]),
+        ("source", found["Source"]),
+        ("target", found["Target"]),
+        ("state", found["State"]),
+        ("step", found["Phase"]),
+        ("done", f"{found['Progress']:.0%}" if found["ProgressValid"] else "not known"),
+        ("begun", moment(found["StartedAt"])),
+        ("ended", moment(found["FinishedAt"])),
+        ("error", found["ErrorName"]),
+    )
+    console = _console()
+    for name, value in rows:
+        if value:
+            console.print(f"  {name:<12} {escape(str(value))}")
+    if found["ErrorMessage"]:
+        console.print(f"\n{escape(found['ErrorMessage'])}")
+    _results(found["Result"])
+    findings(found["Findings"])
+
+
+def end(found: Document, *, as_json: bool = False) -> None:
+    """Say how a job ended, and what to look at next."""
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    console = _console()
+    colour = _STATE.get(found["State"], "default")
+    seconds = (found["FinishedAt"] - found["StartedAt"]) / 1e6 if found["StartedAt"] else 0
+    console.print(f"[{colour}]{found['State']}[/] after {duration(seconds)}  job {found['Id']}")
+    if found["ErrorMessage"]:
+        console.print(escape(found["ErrorMessage"]))
+        if found["Operation"] == "migrate":
+            console.print("All that the job had made was removed; the source is as it was.")
+    findings(found["Findings"], to_stderr=True)
+    _results(found["Result"])
+    console.print(f"More: xen2kvm report {found['Id']}", style="dim")
+
+
+def _results(found: Mapping[str, str]) -> None:
+    console = _console()
+    for key, value in found.items():
+        console.print(f"  {key:<12} {escape(value)}")
+
+
+def report(document: Document) -> None:
+    """Show the report of a job that is over."""
+    console = _console()
+    about = document["job"]
+    colour = _STATE.get(document["state"], "default")
+    _title(f"{about['operation']} of {escape(about['vm'])}: [{colour}]{document['state']}[/]")
+    console.print(f"  source {escape(about['source'])}\n  begun  {moment(about['created_at'])}")
+    if document["error_message"]:
+        console.print(f"\n{escape(document['error_message'])}", style="red")
+    _title("Steps")
+    for step in document["steps"]:
+        undone = ", undone" if step.get("undone") else ""
+        console.print(f"  {step['name']:<10} {step['outcome']}{undone}  {step['seconds']:.1f} s")
+    _title("Results")
+    _results(document["results"])
+    _title("Findings")
+    findings(document["findings"])
+
+
+def log_line(time: int, priority: int, text: str) -> None:
+    """Show a line of a job's log; priority is syslog's."""
+    style = "red" if priority <= 3 else "yellow" if priority == 4 else "default"
+    _console().print(f"{moment(time)}  {text}", style=style, markup=False)
