@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EX_INTERRUPTED
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment] # whoever read us has gone: nothing to flush
+        sys.stdout = None  # whoever read us has gone: nothing to flush
         return 0
 
 

@@ -48,7 +48,7 @@ async def _plan(arguments: Arguments) -> int:
             show.end(end, as_json=arguments.json)
             return exit_code(end["ErrorName"])
         (text,) = await service.job(path, "GetPlan", "a{sv}", {})
-        plan = json.loads(text)
+        plan = plain(json.loads(text))
         if arguments.json:
             _print_json(plan)
         else:
@@ -65,7 +65,7 @@ async def _inspect(arguments: Arguments) -> int:
             show.end(end, as_json=arguments.json)
             return exit_code(end["ErrorName"])
         (text,) = await service.job(path, "GetReport", "a{sv}", {})
-        made = json.loads(text)["made"]
+        made = plain(json.loads(text))["made"]
         if arguments.json:
             _print_json({"facts": made["facts"], "disks": made["disks"]})
         else:
@@ -118,7 +118,7 @@ async def _report(arguments: Arguments) -> int:
     async with connected() as service:
         path = job_path(arguments.job)
         (text,) = await service.job(path, "GetReport", "a{sv}", {})
-        report = json.loads(text)
+        report = plain(json.loads(text))
         if arguments.json:
             _print_json(report)
         else:

@@ -11,6 +11,8 @@ from dbus_next import BusType, Message, MessageFlag, MessageType, Variant
 from dbus_next.aio import MessageBus
 from dbus_next.errors import AuthError, InvalidAddressError
 
+from xen2kvmd.cli.words import printable
+
 NAME = "org.xen2kvm.Migrator1"
 ROOT = "/org/xen2kvm/Migrator1"
 MANAGER = f"{NAME}.Manager"
@@ -133,15 +135,17 @@ async def connected() -> AsyncIterator[Service]:
     try:
         yield Service(bus)
     finally:
-        bus.disconnect()
+        bus.disconnect()  # type: ignore[no-untyped-call] # dbus-next leaves it untyped
 
 
 def plain(value: Any) -> Any:
-    """Return a D-Bus value without its variants."""
+    """Return a D-Bus value without its variants, and safe to print."""
     if isinstance(value, Variant):
         return plain(value.value)
+    if isinstance(value, str):
+        return printable(value)
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value

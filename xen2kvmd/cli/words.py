@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Numbers in words."""
+"""Numbers and strange text in words."""
 
+import re
 from datetime import datetime
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Return text that does nothing to a terminal: a guest's files may hold escape sequences."""
+    return _CONTROL.sub("\ufffd", text)
 
 
 def amount(count: float) -> str:
