@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -31,12 +32,25 @@ ATTEMPTS = 3  # workers of one job that may die before we give up
 class Jobs:
     """All jobs. Its methods are called in the event loop; disks are touched in threads."""
 
-    def __init__(self, folder: Path, events: Path, *, limit: int = 64, at_once: int = 2) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        events: Path,
+        *,
+        limit: int = 64,
+        at_once: int = 2,
+        worker: str = "xen2kvmd.job",
+    ) -> None:
+        """Keep jobs in `folder`, hear of them at the socket `events`, run the module `worker`.
+
+        limit is how many jobs may be queued or running, at_once how many workers there may be.
+        """
         self._store = Store(folder)
         self._events = events
         self._receiver = Receiver(events, self._hear)
         self._limit = limit
         self._at_once = at_once
+        self._worker = worker
         self._jobs: dict[str, JobStatus] = {}
         self._workers: dict[str, tuple[int, int]] = {}  # job id: pid, pidfd
         self._watchers: list[Watcher] = []
@@ -178,9 +192,12 @@ class Jobs:
 
     async def _read_journal(self, job_id: str) -> None:
         status = await asyncio.to_thread(self._store.status, job_id)
-        if status.seq <= self._jobs[job_id].seq:
+        known = self._jobs[job_id]
+        if status.seq <= known.seq:
             return
-        if self._jobs[job_id].state is JobState.CANCELLING and not status.state.final:
+        # Progress within a step is not in the journal, nor that we asked for a cancel.
+        status = replace(status, progress=max(status.progress, known.progress))
+        if known.state is JobState.CANCELLING and not status.state.final:
             status = fold(status, {"type": "cancelling"})
         self._change(job_id, status)
 
@@ -209,7 +226,7 @@ class Jobs:
                 self._spawn(status.id)
 
     def _spawn(self, job_id: str) -> None:
-        argv = [sys.executable, "-m", "xen2kvmd.job", job_id]
+        argv = [sys.executable, "-m", self._worker, job_id]
         argv += ["--jobs", str(self._store.folder), "--events", str(self._events)]
         pid = command.spawn(argv, output=self._store.path(job_id) / "stderr")
         self._follow(job_id, pid)
@@ -243,9 +260,10 @@ class Jobs:
         self._task(self._after_worker(job_id))
 
     async def _after_worker(self, job_id: str) -> None:
-        await self._read_journal(job_id)
-        if not self._jobs[job_id].state.final and not self._closed:
-            await self._take_up(job_id)
+        if job_id in self._jobs:  # it may be forgotten already
+            await self._read_journal(job_id)
+            if not self._jobs[job_id].state.final and not self._closed:
+                await self._take_up(job_id)
         self._begin_queued()
 
     async def _take_up(self, job_id: str) -> None:

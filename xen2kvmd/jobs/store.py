@@ -10,6 +10,7 @@ jobs/ID/job.json   what was asked, by whom, when; written once, before anybody h
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +22,8 @@ from xen2kvmd.errors import JobNotFound
 from xen2kvmd.jobs import journal
 from xen2kvmd.jobs.status import JobStatus, fold
 from xen2kvmd.system import files
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,20 @@ class Store:
         files.sync_folder(self.folder)
 
     def ids(self) -> tuple[str, ...]:
-        """Return the ids of all jobs, oldest first; a folder without job.json is swept away."""
-        found = []
-        for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
-            if (path / "job.json").is_file():
-                found.append(path.name)
-            else:
+        """Return the ids of all jobs, oldest first.
+
+        A folder without job.json is swept away: the job was never promised to anybody. One whose
+        job.json cannot be read is left alone, for a person to look at.
+        """
+        found = {}
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            try:
+                found[path.name] = self.record(path.name).created_at
+            except JobNotFound:
                 shutil.rmtree(path, ignore_errors=True)
-        return tuple(sorted(found, key=lambda job_id: self.record(job_id).created_at))
+            except (ValueError, TypeError):
+                log.exception("The job in %s cannot be read and is ignored", path)
+        return tuple(sorted(found, key=lambda job_id: found[job_id]))
 
     def record(self, job_id: str) -> JobRecord:
         """Return what was asked for. Raises JobNotFound."""

@@ -46,8 +46,7 @@ class Fault(Enum):
     STOPPED = ("it stopped by itself", "Look at the domain's log in /var/log/libvirt/qemu.")
     SILENT = (
         "it printed nothing",
-        "Its kernel may not use the serial console: look at the screenshot, and migrate without "
-        "verification if it runs.",
+        "Look at the screenshot; a guest that runs without a serial console needs --no-verify.",
     )
     SLOW = (
         "it was still booting when the time was over",

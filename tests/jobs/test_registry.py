@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Jobs from the daemon's side, with real worker processes."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from xen2kvmd.errors import Busy, JobNotFound, LimitExceeded, NotCancellable, NotFinished
+from xen2kvmd.jobs.registry import ATTEMPTS, Jobs
+from xen2kvmd.jobs.status import JobState, JobStatus
+
+SECONDS = 20.0
+
+
+class Lab:
+    """A folder of jobs, and daemons over it that come and go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.place = folder / "made"
+        self.place.mkdir()
+        self.seen: list[tuple[JobStatus | None, JobStatus | None]] = []
+        self.jobs = self._new()
+
+    def _new(self, **limits: int) -> Jobs:
+        jobs = Jobs(self.folder / "jobs", self.folder / "events", worker="tests.jobs.toy", **limits)
+        jobs.watch(lambda old, new: self.seen.append((old, new)))
+        return jobs
+
+    async def restart(self, *, closed: bool = False, **limits: int) -> None:
+        if not closed:
+            await self.jobs.close()
+        self.jobs = self._new(**limits)
+        await self.jobs.start()
+
+    async def submit(self, vm: str = "web1", **spec: Any) -> str:
+        status = await self.jobs.submit(
+            {"place": str(self.place), **spec},
+            operation="migrate", vm=vm, source="libvirtxml:/x", target="default", owner_uid=0,
+        )  # fmt: skip
+        return status.id
+
+    async def wait(self, job: str, until: Callable[[JobStatus], bool]) -> JobStatus:
+        async with asyncio.timeout(SECONDS):
+            while not until(self.jobs.get(job)):
+                await asyncio.sleep(0.01)
+        return self.jobs.get(job)
+
+    async def end(self, job: str) -> JobStatus:
+        return await self.wait(job, lambda status: status.state.final)
+
+    async def step(self, job: str, step: str) -> JobStatus:
+        """Wait until a step is really under way."""
+        await self.wait(job, lambda status: status.step == step)
+        async with asyncio.timeout(SECONDS):
+            while not (self.place / f"{job}-{step}").exists():
+                await asyncio.sleep(0.01)
+        return self.jobs.get(job)
+
+    def pid(self, job: str) -> int:
+        return int((self.folder / "jobs" / job / "lock").read_text())
+
+    def left(self) -> list[str]:
+        return sorted(path.name for path in self.place.iterdir() if path.name != "go")
+
+
+@pytest_asyncio.fixture
+async def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lab]:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    lab = Lab(tmp_path)
+    await lab.jobs.start()
+    yield lab
+    await lab.jobs.close()
+    for lock in (tmp_path / "jobs").glob("*/lock"):
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(int(lock.read_text()), signal.SIGKILL)
+            os.waitpid(int(lock.read_text()), 0)
+
+
+async def test_job_runs_to_its_end(lab: Lab) -> None:
+    job = await lab.submit()
+    status = await lab.end(job)
+    assert (status.state, status.progress, status.error_name) == (JobState.SUCCEEDED, 1.0, "")
+    assert status.steps_done == ("one", "two", "three")
+    assert len(lab.left()) == 3
+    report = json.loads(await lab.jobs.file(job, "report.json"))
+    assert report["state"] == "succeeded"
+    assert [step["outcome"] for step in report["steps"]] == ["done"] * 3
+
+
+@pytest.mark.parametrize("step", ["one", "two", "three"])
+async def test_failure_in_each_step_is_undone(lab: Lab, step: str) -> None:
+    status = await lab.end(await lab.submit(**{step: "fail"}))
+    assert (status.state, status.error_name) == (JobState.FAILED, "InvalidDisk")
+    assert status.error_message == "The toy is broken.\nMend it."
+    assert lab.left() == []
+
+
+async def test_bug_is_internal_and_undone(lab: Lab) -> None:
+    job = await lab.submit(two="bug")
+    status = await lab.end(job)
+    assert (status.error_name, lab.left()) == ("Internal", [])
+    assert "ValueError: a bug" in await lab.jobs.file(job, "log")
+
+
+@pytest.mark.parametrize("step", ["one", "two", "three"])
+async def test_worker_killed_in_each_step_is_undone_by_the_next(lab: Lab, step: str) -> None:
+    status = await lab.end(await lab.submit(**{step: "die"}))
+    assert (status.state, status.error_name) == (JobState.FAILED, "Interrupted")
+    assert lab.left() == []
+
+
+@pytest.mark.parametrize("work", ["slow", "child"])
+@pytest.mark.parametrize("step", ["one", "two"])
+async def test_cancel_in_a_step_is_undone(lab: Lab, step: str, work: str) -> None:
+    job = await lab.submit(**{step: work})
+    await lab.step(job, step)
+    await lab.jobs.cancel(job)
+    assert lab.jobs.get(job).state is JobState.CANCELLING
+    await lab.jobs.cancel(job)  # twice is once
+    status = await lab.end(job)
+    assert (status.state, status.error_name) == (JobState.CANCELLED, "Cancelled")
+    assert lab.left() == []
+
+
+async def test_step_past_no_return_refuses_cancel(lab: Lab) -> None:
+    job = await lab.submit(three="wait")
+    status = await lab.step(job, "three")
+    assert not status.cancellable
+    with pytest.raises(NotCancellable):
+        await lab.jobs.cancel(job)
+    (lab.place / "go").touch()
+    assert (await lab.end(job)).state is JobState.SUCCEEDED
+    with pytest.raises(NotCancellable):
+        await lab.jobs.cancel(job)
+
+
+async def test_daemon_restart_costs_a_job_nothing(lab: Lab) -> None:
+    job = await lab.submit(two="wait")
+    await lab.step(job, "two")
+    worker = lab.pid(job)
+    await lab.restart()
+    assert lab.jobs.get(job).step == "two"
+    (lab.place / "go").touch()
+    assert (await lab.end(job)).state is JobState.SUCCEEDED
+    assert lab.pid(job) == worker
+
+
+async def test_job_that_ended_without_a_daemon_is_shown(lab: Lab) -> None:
+    job = await lab.submit(two="wait")
+    await lab.step(job, "two")
+    pid = lab.pid(job)
+    await lab.jobs.close()
+    (lab.place / "go").touch()
+    os.waitpid(pid, 0)
+    await lab.restart(closed=True)
+    assert lab.jobs.get(job).state is JobState.SUCCEEDED
+
+
+async def test_job_whose_worker_died_without_a_daemon_is_undone(lab: Lab) -> None:
+    job = await lab.submit(two="wait")
+    await lab.step(job, "two")
+    pid = lab.pid(job)
+    await lab.jobs.close()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    await lab.restart(closed=True)
+    assert (await lab.end(job)).error_name == "Interrupted"
+    assert lab.left() == []
+
+
+async def test_death_while_undoing_is_taken_up(lab: Lab) -> None:
+    job = await lab.submit(three="fail", **{"undo two": "die once"})
+    status = await lab.end(job)
+    assert (status.state, status.error_name) == (JobState.FAILED, "InvalidDisk")
+    assert lab.left() == [f"{job}-two.died"]
+
+
+async def test_worker_that_always_dies_is_given_up(lab: Lab) -> None:
+    job = await lab.submit(three="fail", **{"undo two": "die"})
+    status = await lab.end(job)
+    assert (status.state, status.error_name) == (JobState.INTERRUPTED, "Interrupted")
+    assert f"{ATTEMPTS} workers" in status.error_message
+
+
+async def test_job_that_cannot_be_read_is_left_alone(lab: Lab) -> None:
+    job = await lab.submit()
+    await lab.end(job)
+    (lab.folder / "jobs" / job / "job.json").write_text("{}")
+    (lab.folder / "jobs" / "half").mkdir()
+    await lab.restart()
+    assert lab.jobs.all() == ()
+    assert (lab.folder / "jobs" / job / "journal").exists()
+    assert not (lab.folder / "jobs" / "half").exists()
+
+
+async def test_undo_that_fails_is_told(lab: Lab) -> None:
+    job = await lab.submit(three="fail", **{"undo two": "fail"})
+    status = await lab.end(job)
+    assert status.error_name == "InvalidDisk"
+    (finding,) = status.findings
+    assert finding["id"] == "left-behind"
+    assert "the disk is on fire" in finding["message"]
+    assert lab.left() == [f"{job}-two"]
+
+
+async def test_queue_runs_two_at_once_in_order(lab: Lab) -> None:
+    jobs = [await lab.submit(vm=f"vm{number}", one="wait") for number in range(4)]
+    await lab.step(jobs[0], "one")
+    await lab.step(jobs[1], "one")
+    assert [lab.jobs.get(job).state for job in jobs[2:]] == [JobState.QUEUED] * 2
+    await lab.jobs.cancel(jobs[3])
+    assert lab.jobs.get(jobs[3]).state is JobState.CANCELLED
+    (lab.place / "go").touch()
+    assert [(await lab.end(job)).state for job in jobs[:3]] == [JobState.SUCCEEDED] * 3
+
+
+async def test_same_guest_is_not_migrated_twice_at_once(lab: Lab) -> None:
+    job = await lab.submit(one="wait")
+    with pytest.raises(Busy, match=job):
+        await lab.submit()
+    (lab.place / "go").touch()
+    await lab.end(job)
+    await lab.end(await lab.submit())
+
+
+async def test_limit_of_jobs(lab: Lab) -> None:
+    await lab.restart(limit=2)
+    jobs = [await lab.submit(vm=f"vm{number}", one="wait") for number in range(2)]
+    with pytest.raises(LimitExceeded):
+        await lab.submit(vm="vm3")
+    (lab.place / "go").touch()
+    for job in jobs:
+        await lab.end(job)
+
+
+async def test_same_id_is_the_same_job(lab: Lab) -> None:
+    def submit() -> Any:
+        return lab.jobs.submit(
+            {"place": str(lab.place)}, operation="plan", vm="x", source="", target="",
+            owner_uid=7, job_id="u7_token",
+        )  # fmt: skip
+
+    first, second = await asyncio.gather(submit(), submit())
+    assert first.id == second.id == "u7_token"
+    await lab.end("u7_token")
+    assert (await submit()).state is JobState.SUCCEEDED
+    assert len([new for old, new in lab.seen if old is None]) == 1
+
+
+async def test_remove_forgets_what_is_over(lab: Lab) -> None:
+    job = await lab.submit(one="wait")
+    with pytest.raises(NotFinished):
+        await lab.jobs.remove(job)
+    (lab.place / "go").touch()
+    await lab.end(job)
+    worker = Path(f"/proc/{lab.pid(job)}")
+    await lab.jobs.remove(job)
+    async with asyncio.timeout(SECONDS):
+        while worker.exists():
+            await asyncio.sleep(0.01)
+    assert not (lab.folder / "jobs" / job).exists()
+    with pytest.raises(JobNotFound):
+        lab.jobs.get(job)
+    assert lab.seen[-1][1] is None
+
+
+async def test_progress_comes_by_datagram_and_never_goes_back(lab: Lab) -> None:
+    job = await lab.submit(one="slow")
+    await lab.wait(job, lambda status: status.bytes_done > 0 and status.rate > 0)
+    await lab.jobs.cancel(job)
+    await lab.end(job)
+    shown = [new.progress for _, new in lab.seen if new]
+    assert shown == sorted(shown)
+    assert any(new.expected_end_at for _, new in lab.seen if new)
+
+
+async def test_foreign_datagrams_are_ignored(lab: Lab) -> None:
+    job = await lab.submit(one="wait")
+    await lab.step(job, "one")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+        for data in (b"\xff", b"[]", b'{"job": 3}', b'{"job": "nobody", "event": {}}'):
+            stranger.sendto(data, str(lab.folder / "events"))
+    (lab.place / "go").touch()
+    assert (await lab.end(job)).state is JobState.SUCCEEDED

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A worker with toy steps: spec says what each does, and each leaves a file that undo removes."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from xen2kvmd.errors import InvalidDisk
+from xen2kvmd.jobs.process import run
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.system import command
+
+NAMES = ("one", "two", "three")
+SIZE = 1 << 20
+
+
+def _place(run_: Run, name: str) -> Path:
+    return Path(run_.spec["place"]) / f"{run_.id}-{name}"
+
+
+def do(run_: Run, name: str) -> None:
+    run_.note(name, str(_place(run_, name)))
+    _place(run_, name).write_text("made")
+    BEHAVIOUR[run_.spec.get(name, "ok")](run_)
+
+
+def undo(run_: Run, name: str) -> None:
+    way = run_.spec.get(f"undo {name}")
+    died = Path(str(_place(run_, name)) + ".died")
+    if way == "fail":
+        raise OSError("the disk is on fire")
+    if way == "die" or (way == "die once" and not died.exists()):
+        died.touch()
+        _die(run_)
+    if name in run_.notes:
+        Path(run_.notes[name]).unlink(missing_ok=True)
+
+
+def _fail(_run: Run) -> None:
+    raise InvalidDisk("The toy is broken.", hint="Mend it.")
+
+
+def _bug(_run: Run) -> None:
+    raise ValueError("a bug")
+
+
+def _die(_run: Run) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _slow(run_: Run) -> None:
+    for done in range(600):
+        run_.progress(done * SIZE, 600 * SIZE)
+        time.sleep(0.05)
+
+
+def _child(_run: Run) -> None:
+    command.run(["sleep", "600"], timeout=600)
+
+
+def _wait_for_go(run_: Run) -> None:
+    while not (Path(run_.spec["place"]) / "go").exists():
+        run_.progress(1, 2)
+        time.sleep(0.02)
+
+
+BEHAVIOUR: dict[str, Callable[[Run], None]] = {
+    "ok": lambda run_: run_.progress(SIZE, SIZE),
+    "fail": _fail,
+    "bug": _bug,
+    "die": _die,
+    "slow": _slow,
+    "child": _child,
+    "wait": _wait_for_go,
+}
+
+
+def steps_of(_operation: str) -> Sequence[Step]:
+    return tuple(
+        Step(name, partial(do, name=name), partial(undo, name=name), cancellable=name != "three")
+        for name in NAMES
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run(steps_of))
