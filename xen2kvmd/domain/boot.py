@@ -3,10 +3,12 @@
 
 from collections.abc import Iterator
 
-from xen2kvmd.domain.tree import remove_all, section, text
-from xen2kvmd.model import Case, Finding, VirtType
+from xen2kvmd.domain.tree import append, remove_all, section, text
+from xen2kvmd.model import Case, Finding, Severity, VirtType
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
+
+_I686 = ("x86_32", "i386", "i486", "i586")  # Xen's and the kernel's words for it
 
 
 @rule(guide="15.2.4.2 (1)")
@@ -48,11 +50,10 @@ def no_bootloader_args(domain: Element, case: Case) -> Iterator[Finding]:
 @rule(guide="15.2.4.2 (4)")
 def os_hvm(domain: Element, case: Case) -> Iterator[Finding]:
     """Make it a fully virtualised guest: KVM knows no other kind."""
-    section(domain, "os")
-    kind = domain.find("os/type")
+    system = section(domain, "os")
+    kind = system.find("type")
     if kind is None:
-        kind = domain.makeelement("type", {}, None)
-        section(domain, "os").insert(0, kind)
+        kind = append(system, "type")
     kind.text = "hvm"
     return iter(())
 
@@ -61,11 +62,18 @@ def os_hvm(domain: Element, case: Case) -> Iterator[Finding]:
 def os_arch(domain: Element, case: Case) -> Iterator[Finding]:
     """Name the architecture; libvirt would take the target host's."""
     kind = domain.find("os/type")
+    arch = "" if kind is None else kind.get("arch") or case.facts.arch
     if kind is not None:
-        old = kind.get("arch") or case.facts.arch
-        # x86_32 is Xen's word; QEMU's i686 machine runs every 32-bit x86 guest
-        kind.set("arch", "i686" if old in ("x86_32", "i386", "i486", "i586") else old)
-    return iter(())
+        arch = "i686" if arch in _I686 else arch
+        kind.set("arch", arch)
+    if arch not in ("x86_64", "i686"):
+        yield Finding(
+            "architecture",
+            f"The guest is for {arch} machines; only x86 guests are known to start on KVM.",
+            severity=Severity.BLOCKER,
+            hint="Set machine and firmware of the target by hand.",
+            place="os/type",
+        )
 
 
 @rule(guide="15.2.4.2 (5)")
@@ -76,6 +84,23 @@ def boot_from_disk(domain: Element, case: Case) -> Iterator[Finding]:
     """
     order = domain.find("os/boot") is not None or domain.find("devices/*/boot") is not None
     if not order and domain.find("os/kernel") is None:
-        made = domain.makeelement("boot", {"dev": "hd"}, None)
-        section(domain, "os").append(made)
+        append(section(domain, "os"), "boot", dev="hd")
+    return iter(())
+
+
+@rule(guide="")
+def boot_disk_first(domain: Element, case: Case) -> Iterator[Finding]:
+    """Start from the disk that has /boot, where that is not the first one.
+
+    A BIOS starts the first disk and no other; pygrub looked into the one that Xen's files named.
+    """
+    disks = [new for old, new in case.devices if old == case.facts.boot_disk]
+    first = min((new for _, new in case.devices), key=lambda name: (len(name), name), default="")
+    if not disks or disks[0] == first or domain.find("devices/*/boot") is not None:
+        return iter(())
+    for disk in domain.iterfind("devices/disk"):
+        target = disk.find("target")
+        if target is not None and target.get("dev") == disks[0]:
+            remove_all(domain, "os/boot")
+            append(disk, "boot", order="1")
     return iter(())

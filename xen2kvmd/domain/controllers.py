@@ -17,21 +17,44 @@ def no_xen_bus(domain: Element, case: Case) -> Iterator[Finding]:
 
 
 @rule(guide="")
+def usb_of_qemu(domain: Element, case: Case) -> Iterator[Finding]:
+    """Replace Xen's PV USB controllers, and a lone companion, by QEMU's own xHCI."""
+    masters = domain.find("devices/controller/master") is not None
+    for controller in domain.iterfind("devices/controller[@type='usb']"):
+        model = controller.get("model", "")
+        if model.startswith("qusb") or ("ich9-uhci" in model and not masters):
+            controller.set("model", "qemu-xhci")
+    return iter(())
+
+
+@rule(guide="")
+def scsi_of_qemu(domain: Element, case: Case) -> Iterator[Finding]:
+    """Make SCSI controllers virtio-scsi where the guest has the driver; QEMU has no BusLogic."""
+    for controller in domain.iterfind("devices/controller[@type='scsi']"):
+        if case.facts.virtio:
+            controller.set("model", "virtio-scsi")
+        elif controller.get("model") == "buslogic":
+            controller.set("model", "lsilogic")
+    return iter(())
+
+
+@rule(guide="")
 def no_idle_controllers(domain: Element, case: Case) -> Iterator[Finding]:
-    """Remove IDE and SCSI controllers that no disk is on any more; q35 has no IDE at all."""
+    """Remove PCI, IDE and SCSI controllers that belong to Xen's machine.
+
+    libvirt adds those that the devices need; q35 has no IDE at all.
+    """
     for controller in devices(domain, "controller"):
         bus = controller.get("type", "")
-        if bus in ("ide", "scsi"):
-            used = domain.find(f"devices/disk/target[@bus='{bus}']") is not None
-            if not used and domain.find(f"devices/hostdev[@type='{bus}']") is None:
-                remove(controller)
+        used = domain.find(f"devices/disk/target[@bus='{bus}']") is not None
+        used = used or domain.find(f"devices/hostdev[@type='{bus}']") is not None
+        if bus == "pci" or (bus in ("ide", "scsi") and not used):
+            remove(controller)
     return iter(())
 
 
 @rule(guide="")
 def addresses_anew(domain: Element, case: Case) -> Iterator[Finding]:
     """Let libvirt choose where devices sit: Xen's addresses belong to another machine."""
-    for disk in domain.iterfind("devices/*"):
-        if disk.tag not in ("hostdev", "redirdev"):
-            remove_all(disk, "address")
+    remove_all(domain, "devices/*/address")
     return iter(())

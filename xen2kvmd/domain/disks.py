@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from xen2kvmd.domain.names import XEN_BUSES, disk_bus, parse_name, pending, seats, twins
 from xen2kvmd.domain.read import disk_format
-from xen2kvmd.domain.tree import devices, remove, remove_all
+from xen2kvmd.domain.tree import append, devices, remove, remove_all
 from xen2kvmd.model import Case, Finding, Severity, Volume
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
@@ -43,7 +43,7 @@ def disk_driver_qemu(domain: Element, case: Case) -> Iterator[Finding]:
     for disk in devices(domain, "disk"):
         driver = disk.find("driver")
         if driver is None:
-            driver = disk.makeelement("driver", {}, None)
+            driver = append(disk, "driver")
             disk.insert(0, driver)
         driver.set("name", "qemu")
         driver.set("type", disk_format(driver.get("type", "")))
@@ -64,14 +64,14 @@ def disk_volumes(domain: Element, case: Case) -> Iterator[Finding]:
 
 
 def _point(disk: Element, volume: Volume) -> None:
-    for name in ("source", "backingStore", "mirror", "auth", "encryption", "transient"):
+    for name in ("source", "backingStore", "auth"):
         remove_all(disk, name)
     if volume.pool:
         disk.set("type", "volume")
-        source = disk.makeelement("source", {"pool": volume.pool, "volume": volume.name}, None)
+        source = append(disk, "source", pool=volume.pool, volume=volume.name)
     else:
         disk.set("type", "file")
-        source = disk.makeelement("source", {"file": volume.path}, None)
+        source = append(disk, "source", file=volume.path)
     driver = disk.find("driver")
     if driver is not None:
         driver.set("type", volume.format)

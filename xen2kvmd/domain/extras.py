@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from xen2kvmd.domain.tree import add_device
+from xen2kvmd.domain.tree import add_device, append
 from xen2kvmd.model import Case, Facts, Family, Finding
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
@@ -14,9 +14,7 @@ def random_virtio(domain: Element, case: Case) -> Iterator[Finding]:
     """Feed the guest random numbers from the host: keys and first boots need them."""
     if domain.find("devices/rng") is None:
         rng = add_device(domain, "rng", model="virtio")
-        backend = rng.makeelement("backend", {"model": "random"}, None)
-        backend.text = "/dev/urandom"
-        rng.append(backend)
+        append(rng, "backend", model="random").text = "/dev/urandom"
     return iter(())
 
 
@@ -37,3 +35,11 @@ def _knows_panic(facts: Facts) -> bool:
     numbers = facts.kernels[0].version.split(".")[:2]
     version = tuple(int(number) for number in numbers if number.isdigit())
     return facts.arch in ("x86_64", "i686") and version >= (3, 10)
+
+
+@rule(guide="")
+def sound_of_qemu(domain: Element, case: Case) -> Iterator[Finding]:
+    """Replace a sound card that QEMU does not have by the like of it."""
+    for sound in domain.iterfind("devices/sound[@model='ich7']"):
+        sound.set("model", "ich6")
+    return iter(())

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from xen2kvmd.domain.names import pending
-from xen2kvmd.domain.tree import remove, remove_all, section, text
+from xen2kvmd.domain.tree import append, remove, remove_all, section, text
 from xen2kvmd.model import Case, Facts, Finding, Firmware, Severity
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
@@ -57,7 +57,7 @@ def firmware_kvm(domain: Element, case: Case) -> Iterator[Finding]:
             severity=Severity.INFO,
             place="os",
         )
-    if nvram is not None and (nvram.text or nvram.get("template") or len(nvram)):
+    if nvram is not None:
         remove(nvram)
 
 
@@ -96,6 +96,21 @@ def kernel_from_host(domain: Element, case: Case) -> Iterator[Finding]:
         hint="Copy them to the same path. The initrd must hold virtio_blk, virtio_net, virtio_pci.",
         place="os/kernel",
     )
+
+
+@rule(guide="15.2.4.2")
+def kernel_root(domain: Element, case: Case) -> Iterator[Finding]:
+    """Put Xen's <root> on the kernel's command line, where QEMU's kernels look for it."""
+    root, kernel = domain.find("os/root"), domain.find("os/kernel")
+    if root is not None:
+        device = (root.text or "").strip()
+        cmdline = domain.find("os/cmdline")
+        remove(root)
+        if cmdline is None and kernel is not None:
+            cmdline = append(section(domain, "os"), "cmdline")
+        if cmdline is not None and device and "root=" not in (cmdline.text or ""):
+            cmdline.text = f"root={device} {cmdline.text or ''}".strip()
+    return iter(())
 
 
 @rule(guide="15.2.4.2")

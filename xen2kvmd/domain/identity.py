@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from xen2kvmd.domain.tree import remove_all, section
+from xen2kvmd.domain.tree import remove, remove_all, section
 from xen2kvmd.model import Case, Finding
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
@@ -30,9 +30,17 @@ def target_uuid(domain: Element, case: Case) -> Iterator[Finding]:
 
 @rule(guide="")
 def no_running_state(domain: Element, case: Case) -> Iterator[Finding]:
-    """Remove what belongs to the running instance: its id, device aliases and terminals."""
+    """Remove what belongs to the running instance: its id, aliases, terminals and block jobs.
+
+    Aliases that begin with "ua-" are the user's own and stay.
+    """
     domain.attrib.pop("id", None)
-    remove_all(domain, "devices/*/alias")
+    for alias in domain.findall("devices/*/alias"):
+        if not alias.get("name", "").startswith("ua-"):
+            remove(alias)
+    remove_all(domain, "devices/disk/mirror")
+    for source in domain.iterfind("devices/disk//source[@index]"):
+        source.attrib.pop("index")
     for kind in ("serial", "parallel", "console", "channel"):
         for device in domain.iterfind(f"devices/{kind}[@type='pty']"):
             device.attrib.pop("tty", None)

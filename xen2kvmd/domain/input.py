@@ -20,6 +20,7 @@ def input_on_ps2(domain: Element, case: Case) -> Iterator[Finding]:
 @rule(guide="")
 def usb_tablet(domain: Element, case: Case) -> Iterator[Finding]:
     """Add a USB tablet: with a mouse alone, the pointer in a VNC window goes astray."""
-    if domain.find("devices/input[@type='tablet']") is None:
+    no_usb = domain.find("devices/controller[@type='usb'][@model='none']") is not None
+    if domain.find("devices/input[@type='tablet']") is None and not no_usb:
         add_device(domain, "input", type="tablet", bus="usb")
     return iter(())

@@ -4,8 +4,8 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from xen2kvmd.domain.tree import devices, place, remove, remove_all
-from xen2kvmd.model import Case, Finding, MacPolicy, NicMap
+from xen2kvmd.domain.tree import append, brief, devices, place, remove, remove_all
+from xen2kvmd.model import Case, Finding, MacPolicy, NicMap, Severity
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
 
@@ -42,11 +42,12 @@ def _connect(nic: Element, entry: NicMap) -> None:
     if nic.get("type") == entry.kind and source is not None:
         if source.get(entry.kind) == entry.new:
             return
+    if nic.get("type") != entry.kind:
+        remove_all(nic, "virtualport")  # of the old switch; a network brings its own
     nic.set("type", entry.kind)
     remove_all(nic, "source")
-    made = nic.makeelement("source", {str(entry.kind): entry.new}, None)
-    mac = nic.find("mac")
-    nic.insert(0, made) if mac is None else mac.addnext(made)
+    made = append(nic, "source", **{str(entry.kind): entry.new})
+    nic.insert(0 if nic.find("mac") is None else 1, made)
 
 
 @rule(guide="")
@@ -65,8 +66,7 @@ def nics_on_virtio(domain: Element, case: Case) -> Iterator[Finding]:
             continue
         model = nic.find("model")
         if model is None:
-            model = nic.makeelement("model", {}, None)
-            nic.append(model)
+            model = append(nic, "model")
         model.set("type", "virtio" if case.facts.virtio else "e1000")
     return iter(())
 
@@ -95,3 +95,56 @@ def no_nic_backend_names(domain: Element, case: Case) -> Iterator[Finding]:
         if target is not None and target.get("dev", "").startswith(("vif", "vnet", "veth")):
             remove(target)
     return iter(())
+
+
+@rule(guide="")
+def no_nic_addresses(domain: Element, case: Case) -> Iterator[Finding]:
+    """Remove the guest's IP addresses and routes, which Xen's scripts used on the host.
+
+    Only QEMU's user network hands out an address; a container's would be set by libvirt.
+    """
+    for nic in devices(domain, "interface"):
+        kept = ("ip",) if nic.get("type") == "user" else ()
+        for element in [each for each in nic if each.tag in ("ip", "route")]:
+            if element.tag not in kept:
+                where, shown = place(element), brief(element)
+                remove(element)
+                yield Finding(
+                    "nic-address-dropped",
+                    f"{shown} is dropped: it told Xen's scripts the guest's address.",
+                    severity=Severity.INFO,
+                    hint="The guest has its own configuration; anti-spoofing needs a <filterref>.",
+                    place=where,
+                )
+
+
+@rule(guide="")
+def nic_vlans(domain: Element, case: Case) -> Iterator[Finding]:
+    """Carry VLAN tags, and say where the target's switch must know them."""
+    for nic in devices(domain, "interface"):
+        tags = [tag.get("id", "") for tag in nic.iterfind("vlan/tag")]
+        if tags and nic.get("type") == "bridge" and nic.find("virtualport") is None:
+            yield Finding(
+                "nic-vlan",
+                f"A NIC has VLAN {', '.join(tags)} on a bridge without Open vSwitch.",
+                hint="libvirt before 11.0 does not tag there: use Open vSwitch or a VLAN's bridge.",
+                place=place(nic),
+            )
+
+
+@rule(guide="")
+def nic_details(domain: Element, case: Case) -> Iterator[Finding]:
+    """Remove what only virtio NICs have from one that is not."""
+    for nic in devices(domain, "interface"):
+        model = nic.find("model")
+        if model is None or model.get("type") == "virtio":
+            continue
+        for element in [each for each in nic if each.tag in ("driver", "teaming")]:
+            where = place(element)
+            remove(element)
+            yield Finding(
+                "nic-detail-dropped",
+                f"{brief(element)} is for virtio NICs; this one is {model.get('type')}.",
+                severity=Severity.INFO,
+                place=where,
+            )

@@ -27,7 +27,12 @@ def section(domain: Element, name: str) -> Element:
     return _insert(domain, name, _ORDER) if found is None else found
 
 
-def add_device(domain: Element, name: str, **attributes: str) -> Element:
+def append(parent: Element, name: str, /, **attributes: str) -> Element:
+    """Add a child at the end."""
+    return etree.SubElement(parent, name, attributes)
+
+
+def add_device(domain: Element, name: str, /, **attributes: str) -> Element:
     """Add a device after the others of its kind."""
     device = _insert(section(domain, "devices"), name, _DEVICES)
     for key, value in attributes.items():
