@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A job on the bus."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from xen2kvmd.bus import options, variants
+from xen2kvmd.bus.callers import Callers
+from xen2kvmd.bus.contract import JOB, ROOT
+from xen2kvmd.bus.library import Variant
+from xen2kvmd.bus.polkit import Action
+from xen2kvmd.bus.registry import Registry
+from xen2kvmd.bus.service import Call, Guarded
+from xen2kvmd.jobs.status import JobStatus
+
+MAX_LINES = 1000  # of a log, in one reply
+_INFO = 6  # syslog's priority of a line that names none
+
+Options = Mapping[str, Variant]
+
+
+def path_of(job_id: str) -> str:
+    """Return the object path of a job: an element of a path has no dashes."""
+    return f"{ROOT}/jobs/{job_id.replace('-', '_')}"
+
+
+class JobObject:
+    """Shows a status, and does what is asked of its job."""
+
+    interface = JOB
+
+    def __init__(self, status: JobStatus, jobs: Registry, callers: Callers) -> None:
+        self.status = status
+        self.path = path_of(status.id)
+        self.ended = asyncio.Event()
+        self._jobs = jobs
+        self._callers = callers
+        self.handlers: Mapping[str, Callable[..., Guarded]] = {
+            "Cancel": self.cancel,
+            "Remove": self.remove,
+            "Wait": self._wait,
+            "GetLog": self._get_log,
+            "GetPlan": self._get_plan,
+            "GetReport": self._get_report,
+        }
+
+    def properties(self) -> Mapping[str, object]:
+        return properties(self.status)
+
+    def cancel(self, call: Call, given: Options) -> Guarded:
+        async def do() -> list[Any]:
+            await self._jobs.cancel(self.status.id)
+            return []
+
+        return self._guarded(call, given, own=Action.CANCEL, others=Action.CANCEL_OTHERS, do=do)
+
+    def remove(self, call: Call, given: Options) -> Guarded:
+        async def do() -> list[Any]:
+            await self._jobs.remove(self.status.id)
+            return []
+
+        return self._guarded(call, given, own=Action.CANCEL, others=Action.MANAGE_JOBS, do=do)
+
+    def _wait(self, call: Call, given: Options) -> Guarded:
+        options.read(call.member, given)
+
+        async def do() -> list[Any]:
+            await self._callers.while_there(call.sender, self.ended.wait())
+            return [self.status.state, self.status.error_name, self.status.error_message]
+
+        return Guarded(Action.NONE, do)
+
+    def _get_log(self, call: Call, after: int, max_lines: int, given: Options) -> Guarded:
+        async def do() -> list[Any]:
+            text = await self._jobs.file(self.status.id, "log")
+            lines = text.splitlines()[after : after + min(max_lines or MAX_LINES, MAX_LINES)]
+            return [[_line(line) for line in lines], after + len(lines)]
+
+        return self._readable(call, given, do)
+
+    def _get_plan(self, call: Call, given: Options) -> Guarded:
+        return self._readable(call, given, lambda: self._file("plan.json"))
+
+    def _get_report(self, call: Call, given: Options) -> Guarded:
+        return self._readable(call, given, lambda: self._file("report.json"))
+
+    async def _file(self, name: str) -> list[Any]:
+        return [await self._jobs.file(self.status.id, name)]
+
+    def _readable(
+        self, call: Call, given: Options, do: Callable[[], Awaitable[list[Any]]]
+    ) -> Guarded:
+        return self._guarded(call, given, own=Action.OWNER, others=Action.READ_LOG_OTHERS, do=do)
+
+    def _guarded(
+        self,
+        call: Call,
+        given: Options,
+        *,
+        own: Action,
+        others: Action,
+        do: Callable[[], Awaitable[list[Any]]],
+    ) -> Guarded:
+        values = options.read(call.member, given)
+        status = self.status
+        details = {
+            "vm": status.vm,
+            "source": status.source,
+            "target": status.target,
+            "operation": status.operation,
+            "job": status.id,
+            "job.owner": str(status.owner_uid),
+        }
+        action = own if call.uid == status.owner_uid else others
+        return Guarded(action, do, details, quiet=values.get("auth.no_user_interaction", False))
+
+
+def properties(status: JobStatus) -> dict[str, object]:
+    """Return the values of the Job interface's properties."""
+    return {
+        "Id": status.id,
+        "Operation": status.operation,
+        "Vm": status.vm,
+        "Source": status.source,
+        "Target": status.target,
+        "OwnerUid": status.owner_uid,
+        "CreatedAt": variants.unsigned(status.created_at),
+        "State": str(status.state),
+        "Phase": status.step,
+        "Progress": round(float(status.progress), 3),  # less than that is no news
+        "ProgressValid": status.progress_valid,
+        "BytesDone": variants.unsigned(status.bytes_done),
+        "BytesTotal": variants.unsigned(status.bytes_total),
+        "Rate": variants.unsigned(status.rate),
+        "StartedAt": variants.unsigned(status.started_at),
+        "FinishedAt": variants.unsigned(status.finished_at),
+        "ExpectedEndTime": variants.unsigned(status.expected_end_at),
+        "Cancellable": status.cancellable,
+        "ErrorName": status.error_name,
+        "ErrorMessage": status.error_message,
+        "Findings": variants.findings(status.findings),
+        "Result": variants.strings(status.result),
+    }
+
+
+def _line(line: str) -> list[Any]:
+    """Return a line of a log as (usec, priority, text)."""
+    time, _, rest = line.partition(" ")
+    priority, _, text = rest.partition(" ")
+    if not (time.isdecimal() and priority.isdecimal()):
+        return [0, _INFO, line]
+    return [variants.unsigned(int(time)), min(int(priority), 7), text]

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The Manager on the bus: begins jobs, finds them, converts domain XML."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import cattrs
+
+from xen2kvmd import __version__
+from xen2kvmd.bus import options, variants
+from xen2kvmd.bus.contract import MANAGER, ROOT
+from xen2kvmd.bus.feed import Feed
+from xen2kvmd.bus.job import Options, path_of
+from xen2kvmd.bus.polkit import Action
+from xen2kvmd.bus.registry import Registry
+from xen2kvmd.bus.service import Call, Guarded
+from xen2kvmd.domain import convert
+from xen2kvmd.errors import (
+    InvalidOption,
+    InvalidSource,
+    InvalidXml,
+    JobNotFound,
+    LimitExceeded,
+    Unsupported,
+)
+from xen2kvmd.jobs.status import JobState, JobStatus
+from xen2kvmd.model import Case, Operation, Request, Target
+
+FORMATS = ("libvirt-xml",)  # that ConvertXml reads
+FEATURES = ("inspect", "plan", "migrate", "job-token", *(f"convert:{name}" for name in FORMATS))
+JOBS_PER_USER = 16  # that are not over, unless the user is root
+
+_ACTIONS = {
+    Operation.INSPECT: Action.INSPECT,
+    Operation.PLAN: Action.INSPECT,
+    Operation.MIGRATE: Action.MIGRATE,
+}
+
+
+class Manager:
+    """The object at the root."""
+
+    path = ROOT
+    interface = MANAGER
+
+    def __init__(self, jobs: Registry, feed: Feed, *, max_jobs: int) -> None:
+        self._jobs = jobs
+        self._feed = feed
+        self._max_jobs = max_jobs
+        self.handlers: Mapping[str, Callable[..., Guarded]] = {
+            "Inspect": self._inspect,
+            "Plan": self._plan,
+            "Migrate": self._migrate,
+            "ConvertXml": self._convert_xml,
+            "ListJobs": self._list_jobs,
+            "GetJob": self._get_job,
+            "CancelJob": self._cancel_job,
+            "PruneJobs": self._prune_jobs,
+        }
+
+    def properties(self) -> Mapping[str, object]:
+        return {
+            "Version": __version__,
+            "Features": list(FEATURES),
+            "ActiveJobs": self._feed.active,
+            "MaxJobs": self._max_jobs,
+        }
+
+    # --- jobs begin -------------------------------------------------------------------------------
+
+    def _inspect(self, call: Call, source: str, vm: str, given: Options) -> Guarded:
+        return self._start(call, Operation.INSPECT, source=source, vm=vm, given=given)
+
+    def _plan(self, call: Call, source: str, vm: str, given: Options) -> Guarded:
+        return self._start(call, Operation.PLAN, source=source, vm=vm, given=given)
+
+    def _migrate(self, call: Call, source: str, vm: str, given: Options) -> Guarded:
+        return self._start(call, Operation.MIGRATE, source=source, vm=vm, given=given)
+
+    def _start(
+        self, call: Call, operation: Operation, *, source: str, vm: str, given: Options
+    ) -> Guarded:
+        values = dict(options.read(call.member, given))
+        quiet = values.pop("auth.no_user_interaction", False)
+        token = values.pop("job-token", "")
+        check_source(source)
+        request = Request(operation, source, options.domain_name(vm), **values)
+        details = {
+            "vm": request.vm,
+            "source": public(source),
+            "target": request.directory or request.pool,
+            "operation": str(operation),
+        }
+
+        async def do() -> list[Any]:
+            job_id = f"u{call.uid}_{token}" if token else ""
+            return [path_of((await self._submit(request, details, call.uid, job_id)).id)]
+
+        return Guarded(_ACTIONS[operation], do, details, quiet=quiet)
+
+    async def _submit(
+        self, request: Request, details: Mapping[str, str], uid: int, job_id: str
+    ) -> JobStatus:
+        known = {status.id: status for status in self._jobs.all()}
+        if job_id in known:
+            return _same(known[job_id], details)
+        active = [job for job in known.values() if job.owner_uid == uid and not job.state.final]
+        if uid != 0 and len(active) >= JOBS_PER_USER:
+            raise LimitExceeded(
+                f"{JOBS_PER_USER} of your jobs are not over, which is the limit.",
+                hint="Wait for some to end, or cancel some.",
+            )
+        return await self._jobs.submit(
+            cattrs.unstructure(request), owner_uid=uid, job_id=job_id, **details
+        )
+
+    # --- jobs there are ---------------------------------------------------------------------------
+
+    def _list_jobs(self, call: Call, given: Options) -> Guarded:
+        values = options.read(call.member, given)
+        states = values.get("state") or tuple(JobState)
+        owner, operation = values.get("owner"), values.get("operation")
+
+        def fits(job: JobStatus) -> bool:
+            return (
+                job.state in states
+                and owner in (None, job.owner_uid)
+                and operation in (None, job.operation)
+            )
+
+        async def do() -> list[Any]:
+            jobs = sorted(filter(fits, self._jobs.all()), key=lambda job: job.created_at)
+            return [
+                [
+                    [path_of(job.id), job.id, job.operation, job.vm, job.state, job.progress]
+                    for job in jobs
+                ]
+            ]
+
+        return Guarded(Action.NONE, do)
+
+    def _get_job(self, _call: Call, job_id: str) -> Guarded:
+        async def do() -> list[Any]:
+            return [self._feed.object(job_id).path]
+
+        return Guarded(Action.NONE, do)
+
+    def _cancel_job(self, call: Call, job_id: str, given: Options) -> Guarded:
+        return self._feed.object(job_id).cancel(call, given)
+
+    def _prune_jobs(self, call: Call, given: Options) -> Guarded:
+        values = options.read(call.member, given)
+
+        async def do() -> list[Any]:
+            before = time.time_ns() // 1000 - values.get("older-than", 0) * 1_000_000
+            states = values.get("states") or tuple(JobState)
+            old = [
+                job.id
+                for job in self._jobs.all()
+                if job.state.final and job.finished_at <= before and job.state in states
+            ]
+            for job_id in old:
+                with suppress(JobNotFound):  # somebody else was faster
+                    await self._jobs.remove(job_id)
+            return [len(old)]
+
+        quiet = values.get("auth.no_user_interaction", False)
+        return Guarded(Action.MANAGE_JOBS, do, {"operation": "prune"}, quiet=quiet)
+
+    # --- without a job ----------------------------------------------------------------------------
+
+    def _convert_xml(self, call: Call, form: str, config: str, given: Options) -> Guarded:
+        values = dict(options.read(call.member, given))
+        quiet = values.pop("auth.no_user_interaction", False)
+        if form not in FORMATS:
+            raise Unsupported(
+                f"The format '{form[:64]}' is not one that can be converted.",
+                hint=f"It is {' or '.join(FORMATS)}.",
+            )
+        if len(config.encode("utf-8", "replace")) > options.MAX_DOCUMENT:
+            raise InvalidXml(f"The document is longer than {options.MAX_DOCUMENT} bytes.")
+        case = Case(target=Target(**values))
+
+        async def do() -> list[Any]:
+            converted = await asyncio.to_thread(convert, config, case)
+            return [converted.domain_xml, variants.findings(converted.findings)]
+
+        return Guarded(Action.CONVERT, do, {"operation": "convert"}, quiet=quiet)
+
+
+def check_source(source: str) -> None:
+    """Raise InvalidSource for what is no URI, or one that gives a password away."""
+    if not source.isprintable() or len(source.encode()) > options.MAX_STRING:
+        raise InvalidSource(
+            "The source holds characters that cannot be printed, or is too long.",
+            hint="Give a URI as libvirtxml:/path/to/guest.xml.",
+        )
+    try:
+        parts = urlsplit(source)
+        password = parts.password
+    except ValueError as error:
+        raise InvalidSource(f"The source '{source}' is no URI: {error}.") from error
+    if not parts.scheme:
+        raise InvalidSource(
+            f"The source '{source}' is no URI.", hint="Example: libvirtxml:/path/to/guest.xml."
+        )
+    if password is not None:
+        raise InvalidSource(
+            "The source holds a password, which everybody could read.",
+            hint="Use a key that the ssh of root knows.",
+        )
+
+
+def public(source: str) -> str:
+    """Return a source as everybody may see it: without user and query."""
+    parts = urlsplit(source)
+    if not parts.netloc:
+        return source
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _same(status: JobStatus, details: Mapping[str, str]) -> JobStatus:
+    """Return the job that an earlier call with the same token made; it must be the same call."""
+    for key in ("operation", "vm", "source"):
+        if getattr(status, key) != details[key]:
+            raise InvalidOption(
+                f"The job-token was used for another call: its {key} was '{getattr(status, key)}'.",
+                hint="Use a token once.",
+            )
+    return status

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The life of the service: connect, own the name, serve, drain, end."""
+
+import asyncio
+import logging
+import os
+import signal
+from types import FrameType
+
+from systemd.daemon import notify
+
+from xen2kvmd.bus import contract
+from xen2kvmd.bus.callers import Callers
+from xen2kvmd.bus.connection import Connection
+from xen2kvmd.bus.feed import Feed
+from xen2kvmd.bus.manager import Manager
+from xen2kvmd.bus.polkit import Authority
+from xen2kvmd.bus.registry import Registry
+from xen2kvmd.bus.service import Service
+
+log = logging.getLogger(__name__)
+
+OK, NAME_TAKEN, BUS_GONE = 0, 1, 70  # exit codes
+CONNECT = 30  # seconds
+GRACE = 2.0  # seconds for the calls under way when we are told to end
+
+
+async def serve(
+    jobs: Registry, *, max_jobs: int, idle_timeout: float = 0.0, connect_timeout: int = CONNECT
+) -> int:
+    """Serve until a signal, idleness or the loss of the bus ends it; return the exit code.
+
+    Times are in seconds; an idle_timeout of 0 means for ever. Raises ConnectionError.
+    """
+    document = await asyncio.to_thread(contract.find().read_bytes)
+    connection = await _connect(connect_timeout)
+    callers = Callers(connection)
+    service = Service(
+        connection,
+        contract.load(document),
+        root=contract.ROOT,
+        authority=Authority(connection, callers),
+        callers=callers,
+    )
+    feed = Feed(service, jobs, callers)
+    manager = Manager(jobs, feed, max_jobs=max_jobs)
+    service.export(manager)
+    connection.serve(service.take)  # calls wait until the jobs are there
+    await callers.start()
+    # The name is a lock too: a second daemon must not read and begin the jobs of the first.
+    if not await connection.request_name(contract.NAME):
+        log.error("Another xen2kvmd owns %s", contract.NAME)
+        connection.close()
+        return NAME_TAKEN
+    await jobs.start()
+    feed.start(manager)
+    service.open.set()
+    notify("READY=1\nSTATUS=Ready")
+    code = await _until_told(service, feed, idle_timeout=idle_timeout)
+    await _end(connection, service, code=code)
+    feed.close()
+    await jobs.close()
+    return code
+
+
+async def _connect(seconds: int) -> Connection:
+    """Connect, or raise ConnectionError.
+
+    An alarm keeps the time: when the bus closes during the login, dbus-next turns in a loop of its
+    own and never comes back to ours.
+    """
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"The bus did not let us in within {seconds} seconds.")
+
+    old = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        return await Connection.open()
+    except Exception as error:
+        raise ConnectionError(f"The system bus cannot be reached: {error!r}") from error
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, old)
+
+
+async def _until_told(service: Service, feed: Feed, *, idle_timeout: float) -> int:
+    """Wait for what ends us; return the exit code."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    closed = loop.create_task(service.connection.closed())
+    others = {loop.create_task(told.wait()), loop.create_task(_watchdog())}
+    if idle_timeout > 0:
+        others.add(loop.create_task(_idle(service, feed, timeout=idle_timeout)))
+    _, pending = await asyncio.wait({closed, *others}, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    return BUS_GONE if closed.done() else OK
+
+
+async def _idle(service: Service, feed: Feed, *, timeout: float) -> None:  # noqa: ASYNC109
+    """Return when there was no call and no job for some seconds."""
+    seen = -1
+    while seen != service.calls or service.busy or feed.active:
+        seen = service.calls
+        await asyncio.sleep(timeout)
+    log.info("Nobody needs us")
+
+
+async def _watchdog() -> None:
+    """Tell systemd at half of its period that this loop turns; never returns."""
+    period = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
+    while period:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(period)
+    await asyncio.Event().wait()
+
+
+async def _end(connection: Connection, service: Service, *, code: int) -> None:
+    """Leave the bus without losing a call.
+
+    Those that came before we gave the name up are answered, those after it start another service.
+    """
+    notify("STOPPING=1\nSTATUS=Ending")
+    if code == BUS_GONE:
+        await service.drain(grace=0.0)
+        return
+    await connection.release_name(contract.NAME)
+    await service.drain(grace=GRACE)
+    await connection.flush()
+    connection.close()

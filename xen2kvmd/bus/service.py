@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The dispatcher: a call comes in, is checked against the contract, is authorised, is done.
+
+A handler is a plain function that looks at the arguments, changes nothing, and returns a Guarded:
+the action that guards the call, and what to do. Only the dispatcher does it, after polkit said yes;
+so there is no way to export a method that forgets to ask. What is checked before authorisation is
+checked again when it is done: minutes may lie between.
+
+We use the library's messages only. Its own way to export objects hides the caller, sends
+tracebacks to anybody and announces objects from the wrong path.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from xen2kvmd.bus import standard
+from xen2kvmd.bus.callers import Callers
+from xen2kvmd.bus.connection import Connection
+from xen2kvmd.bus.contract import ContractError, Interface, Method
+from xen2kvmd.bus.fault import BusError, CallerLeftError, fault
+from xen2kvmd.bus.library import Message, MessageFlag, Variant
+from xen2kvmd.bus.polkit import Action, Authority
+from xen2kvmd.errors import PREFIX, Internal, MigrationError, ShuttingDown
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Call:
+    """Who calls what: as the bus says, not as the caller says."""
+
+    sender: str
+    uid: int
+    path: str
+    member: str
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """What a call would do, and the action that guards it.
+
+    details are what polkit's dialogs and rules know of the call; quiet forbids dialogs.
+    """
+
+    action: Action
+    do: Callable[[], Awaitable[list[Any]]]
+    details: Mapping[str, str] = field(default_factory=dict)
+    quiet: bool = False
+
+
+Handler = Callable[..., Guarded]
+
+
+class Exported(Protocol):
+    """An object on the bus with one interface of ours."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def interface(self) -> str: ...
+    @property
+    def handlers(self) -> Mapping[str, Handler]: ...
+    def properties(self) -> Mapping[str, object]: ...
+
+
+class Service:
+    """The objects that we export, and the calls under way."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        contract: Mapping[str, Interface],
+        *,
+        root: str,
+        authority: Authority,
+        callers: Callers,
+    ) -> None:
+        self.connection = connection
+        self.contract = contract
+        self.root = root
+        self.objects: dict[str, Exported] = {}
+        self.open = asyncio.Event()  # until then calls wait
+        self.calls = 0  # that ever came
+        self._authority = authority
+        self._callers = callers
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- objects ----------------------------------------------------------------------------------
+
+    def export(self, exported: Exported) -> None:
+        """Put an object on the bus. Raises ContractError where it is not what the XML says."""
+        interface = self.contract[exported.interface]
+        for what, ours, theirs in (
+            ("methods", set(exported.handlers), set(interface.methods)),
+            ("properties", set(exported.properties()), set(interface.properties)),
+        ):
+            if ours != theirs:
+                raise ContractError(f"{interface.name}: {what} differ: {sorted(ours ^ theirs)}")
+        self.objects[exported.path] = exported
+        if exported.path != self.root:
+            body = [exported.path, self.values(exported)]
+            self._manager_signal("InterfacesAdded", "oa{sa{sv}}", body)
+
+    def unexport(self, exported: Exported) -> None:
+        """Take an object off the bus."""
+        del self.objects[exported.path]
+        self._manager_signal("InterfacesRemoved", "oas", [exported.path, [exported.interface]])
+
+    def values(self, exported: Exported) -> dict[str, dict[str, Variant]]:
+        """Return a{sa{sv}}: the properties by interface."""
+        types = self.contract[exported.interface].properties
+        properties = exported.properties()
+        return {
+            exported.interface: {
+                name: Variant(types[name].type, value) for name, value in properties.items()
+            }
+        }
+
+    def changed(self, exported: Exported, names: Iterable[str]) -> None:
+        """Broadcast PropertiesChanged, with values or without as the XML says."""
+        types = self.contract[exported.interface].properties
+        values = self.values(exported)[exported.interface]
+        sent = {name: values[name] for name in names if types[name].emits == "true"}
+        invalidated = [name for name in names if types[name].emits == "invalidates"]
+        if sent or invalidated:
+            self._emit(
+                exported.path,
+                standard.PROPERTIES,
+                "PropertiesChanged",
+                "sa{sv}as",
+                [exported.interface, sent, invalidated],
+            )
+
+    def emit(self, exported: Exported, signal: str, *body: object) -> None:
+        """Broadcast a signal of the object's interface."""
+        signature = self.contract[exported.interface].signals[signal]
+        self._emit(exported.path, exported.interface, signal, signature, list(body))
+
+    def _manager_signal(self, member: str, signature: str, body: list[Any]) -> None:
+        self._emit(self.root, standard.OBJECT_MANAGER, member, signature, body)
+
+    def _emit(
+        self, path: str, interface: str, member: str, signature: str, body: list[Any]
+    ) -> None:
+        """Broadcast; a value that D-Bus does not take costs this signal only."""
+        try:
+            self.connection.emit(path, interface, member, signature, body)
+        except Exception:
+            log.exception("The signal %s.%s could not be sent", interface, member)
+
+    # --- calls ------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._tasks)
+
+    def take(self, message: Message) -> None:
+        """Begin to answer a call."""
+        self.calls += 1
+        task = asyncio.get_running_loop().create_task(self._answer(message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def drain(self, *, grace: float) -> None:
+        """Wait some seconds for the calls under way; those left get ShuttingDown."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=grace)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def _answer(self, message: Message) -> None:
+        """Answer one call: the last catch of everything."""
+        try:
+            await self.open.wait()
+            signature, body = await self._perform(message)
+            self.connection.reply(message, signature, body)
+        except CallerLeftError:
+            log.debug("%s left before %s was answered", message.sender, message.member)
+        except BusError as error:
+            self.connection.refuse(message, error.name, error.text)
+        except MigrationError as error:
+            self.connection.refuse(message, PREFIX + error.name, str(error))
+        except asyncio.CancelledError:
+            ending = ShuttingDown("The service is ending; call again.")
+            self.connection.refuse(message, PREFIX + ending.name, str(ending))
+        except Exception:
+            log.exception("%s.%s failed", message.interface, message.member)
+            internal = Internal("This is a fault of xen2kvmd; see the journal.")
+            self.connection.refuse(message, PREFIX + internal.name, str(internal))
+
+    async def _perform(self, message: Message) -> tuple[str, list[Any]]:
+        found = standard.find(self, message)
+        if found:
+            _check_types(message, found.takes)
+            return found.gives, found.do(self, message)
+        exported = self.objects.get(message.path)
+        if exported is None:
+            raise fault("UnknownObject", f"There is no object {message.path}.")
+        if message.interface not in (None, "", exported.interface):
+            raise fault("UnknownInterface", f"{message.path} has no {message.interface}.")
+        method = self.contract[exported.interface].methods.get(message.member)
+        if method is None:
+            raise fault("UnknownMethod", f"{exported.interface} has no method {message.member}.")
+        _check_types(message, method.takes)
+        return method.gives, await self._perform_ours(message, exported, method)
+
+    async def _perform_ours(
+        self, message: Message, exported: Exported, method: Method
+    ) -> list[Any]:
+        uid = await self._callers.uid(message.sender)
+        call = Call(message.sender, uid, message.path, message.member)
+        guarded = exported.handlers[message.member](call, *message.body)
+        if guarded.action not in method.actions:
+            raise ContractError(f"{message.member} is guarded by {guarded.action}, says the code.")
+        if guarded.action not in (Action.NONE, Action.OWNER):
+            may_ask = bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)
+            await self._authority.check(
+                message.sender,
+                guarded.action,
+                guarded.details,
+                uid=uid,
+                ask=may_ask and not guarded.quiet,
+            )
+        return await guarded.do()
+
+
+def _check_types(message: Message, takes: str) -> None:
+    if message.signature != takes:
+        raise fault(
+            "InvalidArgs", f"{message.member} takes ({takes}), and got ({message.signature})."
+        )
