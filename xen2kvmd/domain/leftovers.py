@@ -94,8 +94,8 @@ def nothing_unknown(domain: Element, case: Case) -> Iterator[Finding]:
             yield _unknown(shown, where)
             continue
         for name in vocabulary.strangers(path[1:], [str(key) for key in element.attrib]):
-            shown = f"The attribute {name}='{element.attrib.pop(name)}'"
-            yield _unknown(shown, place(element))
+            element.attrib.pop(name)
+            yield _unknown(f"The attribute '{name}'", place(element))
 
 
 def _unknown(shown: str, where: str) -> Finding:

@@ -82,7 +82,7 @@ def brief(element: Element) -> str:
 
 
 def _shown(key: str, value: str) -> str:
-    return "***" if key == "passwd" else value
+    return "***" if "pass" in key.lower() else value
 
 
 def _name(element: Element) -> str:
