@@ -2,7 +2,6 @@
 """Rules for what belongs to Xen, to another hypervisor, or to nobody that we know."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from lxml import etree
 
@@ -83,7 +82,7 @@ def no_seclabels(domain: Element, case: Case) -> Iterator[Finding]:
 @rule(guide="")
 def nothing_unknown(domain: Element, case: Case) -> Iterator[Finding]:
     """Remove what libvirt's schema does not know; libvirt would drop it without a word."""
-    vocabulary = Vocabulary.parse((Path(__file__).parent / "schema.txt").read_text("utf-8"))
+    vocabulary = Vocabulary.shipped()
     for element in list(domain.iter(etree.Element)):
         if element.getparent() is None and element is not domain:
             continue  # its parent went before it

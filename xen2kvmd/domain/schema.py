@@ -40,8 +40,13 @@ class Vocabulary:
     words: Words
 
     @classmethod
+    def shipped(cls) -> "Vocabulary":
+        """The words of schema.txt."""
+        return cls.parse((Path(__file__).parent / "schema.txt").read_text("utf-8"))
+
+    @classmethod
     def parse(cls, text: str) -> "Vocabulary":
-        """Read schema.txt."""
+        """Read the form of schema.txt."""
         words: Words = {}
         path: list[str] = []
         for line in text.splitlines():
@@ -59,6 +64,15 @@ class Vocabulary:
             name = path[-1] if path else "domain"
             lines.append(" ".join([" " * len(path) + name, *sorted(attributes)]))
         return "\n".join(lines) + "\n"
+
+    def paths(self) -> tuple[str, ...]:
+        """All elements and attributes, as decisions.py writes them."""
+        found = []
+        for path, attributes in sorted(self.words.items()):
+            if AGAIN not in path:
+                found += ["/".join(path)] if path else []
+                found += ["/".join((*path, f"@{name}")) for name in sorted(attributes)]
+        return tuple(found)
 
     def knows(self, path: tuple[str, ...]) -> bool:
         """Whether the schema has an element there."""
