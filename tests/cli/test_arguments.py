@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line, in our words and in virt-v2v's."""
+
+from pathlib import Path
+
+import pytest
+
+from xen2kvmd.cli.arguments import options_of, parse, read_document, source_of
+from xen2kvmd.cli.exits import EX_BLOCKED, EX_DENIED, EX_FAILED, exit_code
+from xen2kvmd.cli.words import amount, duration, printable
+from xen2kvmd.errors import InvalidSource
+
+
+def options(line: str) -> dict[str, object]:
+    return {key: value for key, _, value in options_of(parse(line.split()))}
+
+
+def test_sentence_that_a_user_types() -> None:
+    line = "migrate web1.xml --pool default --network default --format qcow2 --name web1-kvm"
+    assert options(line) == {
+        "name": "web1-kvm",
+        "pool": "default",
+        "format": "qcow2",
+        "network-map": ["any=network:default"],
+    }
+
+
+def test_words_of_virt_v2v_mean_the_same() -> None:
+    ours = "migrate x.xml --pool p --network n --format raw --allocation preallocated --name y"
+    theirs = "migrate x.xml -i LIBVIRTXML -o libvirt -os p -of raw -oa preallocated -on y"
+    theirs += " --network n"
+    assert options(ours) == options(theirs)
+
+
+def test_storage_that_is_a_path_is_a_directory() -> None:
+    assert options("migrate x.xml -os /srv/kvm") == {"directory": "/srv/kvm"}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("--network default", "any=network:default"),
+        ("--bridge br0", "any=bridge:br0"),
+        ("--network old:new", "network:old=network:new"),
+        ("--bridge br0:br1", "bridge:br0=bridge:br1"),
+        ("--bridge br0=network:default", "bridge:br0=network:default"),
+        ("--network old=bridge:br0", "network:old=bridge:br0"),
+        ("--nic mac:00:16:3e:00:00:01=bridge:br0", "mac:00:16:3e:00:00:01=bridge:br0"),
+    ],
+)
+def test_nic_maps(line: str, expected: str) -> None:
+    assert options(f"plan x.xml {line}") == {"network-map": [expected]}
+
+
+def test_map_for_all_nics_comes_last() -> None:
+    maps = options("plan x.xml --network default --bridge br1:br2")["network-map"]
+    assert maps == ["bridge:br1=bridge:br2", "any=network:default"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "migrate",
+        "migrate x.xml --format vmdk",
+        "migrate x.xml --boot-timeout 0",
+        "migrate x.xml --boot-timeout -5",
+        "migrate x.xml --nonsense",
+        "plan x.xml --waive x",
+    ],
+)
+def test_wrong_line_is_a_usage_error(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(line.split())
+    assert caught.value.code == 2
+    assert "usage: xen2kvm" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "empty"),
+        (b"  \n", "empty"),
+        (b"\x7fELF\0\1", "binary"),
+        (b"\xff\xfe<\0d\0", "no text in UTF-8"),
+        (b"x" * ((1 << 20) + 1), "larger than"),
+    ],
+)
+def test_file_that_is_no_document_is_refused(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "x.xml").write_bytes(data)
+    with pytest.raises(InvalidSource, match=said):
+        read_document(str(tmp_path / "x.xml"))
+
+
+def test_missing_file_is_named_with_advice() -> None:
+    with pytest.raises(InvalidSource, match=r"/none\.xml cannot be read: No such file") as caught:
+        read_document("/none.xml")
+    assert "virsh dumpxml" in caught.value.hint
+
+
+def test_source_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.xml").write_text("<domain/>")
+    monkeypatch.chdir(tmp_path)
+    assert source_of(parse(["plan", "x.xml"])) == (f"libvirtxml:{tmp_path}/x.xml", "<domain/>")
+
+
+def test_exit_codes() -> None:
+    assert exit_code("") == 0
+    assert exit_code("VerifyFailed") == EX_FAILED
+    assert exit_code("Blocked") == EX_BLOCKED
+    assert exit_code("AccessDenied") == EX_DENIED
+
+
+def test_words() -> None:
+    assert [amount(n) for n in (0, 1023, 1536, 3 << 40)] == ["0 B", "1023 B", "1.5 KiB", "3.0 TiB"]
+    assert [duration(n) for n in (0, 61, 3725)] == ["0:00", "1:01", "1:02:05"]
+    assert printable("a\x1b[31m\nb\x9b\ud800\0") == "a\ufffd[31m\nb\ufffd\ufffd\ufffd"

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Copying and hashing real images through real servers."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from xen2kvmd.errors import Cancelled, Failed
+from xen2kvmd.system.blocks import BLOCK, copy, digest
+from xen2kvmd.system.disk import make_image
+
+SIZE = 40 * BLOCK + 512  # not a whole number of blocks
+
+
+def ignore(_done: int, _total: int) -> None:
+    """Take progress and do nothing."""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    """A sparse image with data at its begin, across blocks, and at its very end."""
+    path = tmp_path / "source"
+    with path.open("wb") as stream:
+        stream.truncate(SIZE)
+        for offset in (0, 7 * BLOCK - 100, 20 * BLOCK, SIZE - 300):
+            stream.seek(offset)
+            stream.write(os.urandom(300))
+        stream.seek(30 * BLOCK)
+        stream.write(bytes(2 * BLOCK))  # zeroes that are written and no hole
+    return str(path)
+
+
+@pytest.mark.parametrize("target_format", ["raw", "qcow2"])
+def test_copy_is_the_same_and_sparse(source: str, tmp_path: Path, target_format: str) -> None:
+    target = tmp_path / "target"
+    make_image(target, image_format=target_format, size=SIZE, preallocated=False)
+    seen: list[tuple[int, int]] = []
+    read = copy(source, "raw", str(target), target_format, lambda *at: seen.append(at))
+    argv = ["qemu-img", "compare", "-f", "raw", "-F", target_format, source, str(target)]
+    subprocess.run(argv, check=True)
+    assert digest(str(target), target_format, ignore) == read == digest(source, "raw", ignore)
+    assert target.stat().st_blocks * 512 < 7 * BLOCK
+    assert seen[0][0] == 0
+    assert seen[-1][0] == seen[-1][1] < 10 * BLOCK
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_digest_sees_each_bit_and_where_it_is(source: str) -> None:
+    before = digest(source, "raw", ignore)
+    with open(source, "r+b") as stream:
+        stream.seek(33 * BLOCK)
+        stream.write(b"\1")
+    changed = digest(source, "raw", ignore)
+    with open(source, "r+b") as stream:
+        stream.seek(33 * BLOCK)
+        stream.write(b"\0")
+        stream.seek(34 * BLOCK)
+        stream.write(b"\1")
+    assert len({before, changed, digest(source, "raw", ignore)}) == 3
+
+
+def test_digest_does_not_depend_on_holes(source: str, tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.write_bytes(Path(source).read_bytes())
+    assert digest(str(full), "raw", ignore) == digest(source, "raw", ignore)
+
+
+def test_cancel_ends_the_copy_and_its_servers(source: str, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    make_image(target, image_format="raw", size=SIZE, preallocated=False)
+
+    def cancel(done: int, _total: int) -> None:
+        if done > 2 * BLOCK:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        copy(source, "raw", str(target), "raw", cancel)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_cannot_be_opened_says_which(source: str, tmp_path: Path, *, there: bool) -> None:
+    target = tmp_path / "target"
+    if there:
+        target.write_text("no qcow2")
+    with pytest.raises(Failed, match=str(target)):
+        copy(source, "raw", str(target), "qcow2", ignore)
+
+
+def test_target_that_is_too_small_is_refused(source: str, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    make_image(target, image_format="raw", size=SIZE // 2, preallocated=False)
+    with pytest.raises(Failed, match="smaller"):
+        copy(source, "raw", str(target), "raw", ignore)
+
+
+def test_full_target_fails_with_its_reason(source: str, tmp_path: Path) -> None:
+    """The disk is full in the middle: a real one, in a small file system of our own."""
+    room = tmp_path / "room"
+    room.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(room)], check=True)
+    try:
+        target = room / "target"
+        make_image(target, image_format="raw", size=SIZE, preallocated=False)
+        with pytest.raises(Failed, match="No space left"):
+            copy(source, "raw", str(target), "raw", ignore)
+    finally:
+        subprocess.run(["umount", str(room)], check=True)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Disks that are none, on real files and with the real qemu-img."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from xen2kvmd.errors import InvalidDisk
+from xen2kvmd.system.disk import examine, is_locked, make_image, make_overlay
+
+
+def make(path: Path, *options: str) -> None:
+    subprocess.run(["qemu-img", "create", "-q", *options, str(path), "8M"], check=True)
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def luks(path: Path) -> None:
+    path.write_bytes(b"LUKS\xba\xbe\0\1" + bytes(1 << 20))
+
+
+def encrypted(path: Path) -> None:
+    secret = ["--object", "secret,id=s,data=geheim"]
+    make(path, *secret, "-f", "qcow2", "-o", "encrypt.format=luks,encrypt.key-secret=s")
+
+
+def qcow2(path: Path) -> None:
+    make(path, "-f", "qcow2")
+
+
+def text(path: Path) -> None:
+    path.write_text("this is no disk\n")
+
+
+@pytest.mark.parametrize(
+    ("making", "image_format", "said"),
+    [
+        (lambda path: None, "raw", "cannot be found"),
+        (lambda path: path.mkdir(), "raw", "is a directory"),
+        (fifo, "raw", "neither a file nor a block device"),
+        (lambda path: path.touch(), "raw", "is empty"),
+        (luks, "raw", "encrypted as a whole"),
+        (encrypted, "qcow2", "encrypted qcow2"),
+        (qcow2, "raw", "looks like qcow2"),
+        (text, "qcow2", "cannot be read as qcow2"),
+        (text, "nonsense", "cannot be read as nonsense"),
+    ],
+)
+def test_what_is_no_disk_is_refused(
+    tmp_path: Path, making: Callable[[Path], None], image_format: str, said: str
+) -> None:
+    path = tmp_path / "disk"
+    making(path)
+    with pytest.raises(InvalidDisk, match=said) as caught:
+        examine(str(path), image_format)
+    assert str(path) in caught.value.message
+    assert caught.value.hint
+
+
+def test_disk_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "disk"
+    path.write_bytes(os.urandom(1 << 20))
+    os.truncate(path, 64 << 20)
+    info = examine(str(path), "raw")
+    assert info.size == 64 << 20
+    assert 1 << 20 <= info.allocated < 2 << 20
+
+
+def test_overlay_keeps_its_base(tmp_path: Path) -> None:
+    base, overlay = tmp_path / "base", tmp_path / "overlay"
+    base.write_bytes(os.urandom(1 << 20))
+    before = base.read_bytes()
+    make_overlay(overlay, base=str(base), base_format="raw")
+    subprocess.run(["qemu-io", "-c", "write -P 7 0 64k", str(overlay)], check=True, stdout=-3)
+    assert base.read_bytes() == before
+    assert examine(str(overlay), "qcow2").backing == str(base)
+
+
+@pytest.mark.parametrize("image_format", ["raw", "qcow2"])
+def test_preallocated_image_takes_its_size(tmp_path: Path, image_format: str) -> None:
+    path = tmp_path / "disk"
+    make_image(path, image_format=image_format, size=16 << 20, preallocated=True)
+    assert path.stat().st_blocks * 512 >= 16 << 20
+
+
+def test_disk_of_a_running_qemu_is_locked(tmp_path: Path) -> None:
+    path, ready = tmp_path / "disk", tmp_path / "monitor"
+    make(path, "-f", "raw")
+    assert not is_locked(str(path))
+    argv = ["qemu-system-x86_64", "-S", "-display", "none", "-accel", "tcg", "-net", "none"]
+    argv += ["-drive", f"file={path},format=raw,if=virtio", "-qmp", f"unix:{ready},server,nowait"]
+    guest = subprocess.Popen(argv)
+    try:
+        while not (ready.exists() and is_locked(str(path))):
+            assert guest.poll() is None
+            time.sleep(0.05)
+    finally:
+        guest.terminate()
+        guest.wait()
+    assert not is_locked(str(path))
