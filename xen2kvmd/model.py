@@ -108,6 +108,25 @@ class Kernel:
 
 
 @dataclass(frozen=True)
+class BootArea:
+    """Where a BIOS boot loader lies on the boot disk, and how it reaches its menu.
+
+    room is how many bytes are free for it from `sector` on; 0 if there is no place, or it holds
+    data that are not a boot loader's. device is GRUB's name of the file system with its menu,
+    "(,msdos1)"; folder is where the guest has the menu, "/boot/grub", prefix the same folder seen
+    from the root of its file system, "/grub" where /boot is one of its own.
+    """
+
+    table: str = ""  # partition table: msdos, gpt, or "" for none
+    sector: int = 0
+    room: int = 0
+    filesystem: str = ""  # as blkid calls it: ext4, xfs, btrfs
+    device: str = ""
+    prefix: str = ""
+    folder: str = ""
+
+
+@dataclass(frozen=True)
 class Facts:
     """What inspection found inside the guest.
 
@@ -126,6 +145,7 @@ class Facts:
     bootloader: str = ""  # grub2, grub-legacy, or "" where none was found
     boot_code: bool = True  # the boot disk holds code that a BIOS can start
     boot_disk: str = ""  # <target dev> of the disk with /boot: xvda
+    boot_area: BootArea = field(default_factory=BootArea)
     kernels: tuple[Kernel, ...] = ()  # the one to boot first
     initrd_tool: str = ""  # initramfs-tools, dracut, mkinitrd
     init: str = "systemd"  # systemd, upstart, sysvinit
