@@ -1,2 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Inside the guest, offline: inspect.py finds Facts, the rules change files, the appliance acts."""
+"""Inside the guest, offline: a rules file per part of it.
+
+    inspect(appliance) ─▶ Facts          what it is; mounts its file systems
+    rehearse(tree, case) ─▶ Rehearsed    RULES run on a copy in memory: operations, their diffs
+    apply(tree, operations)              does these operations, and nothing else
+    check(appliance, case) ─▶ Findings   looks at what came out: initrd, menu, boot code
+
+The same appliance serves all four, so a conversion costs one launch.
+"""
+
+from xen2kvmd.guest.check import check
+from xen2kvmd.guest.convert import Rehearsed, rehearse
+from xen2kvmd.guest.inspect import inspect
+from xen2kvmd.guest.operations import apply
+from xen2kvmd.guest.rules import RULES
+
+__all__ = ["RULES", "Rehearsed", "apply", "check", "inspect", "rehearse"]

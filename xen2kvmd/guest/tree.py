@@ -2,13 +2,34 @@
 """The guest's files as a rule sees them, whatever is behind: a folder, an appliance, a rehearsal.
 
 Paths are the guest's own, absolute. Links are followed inside the guest's root and never out of it.
+A guest may be hostile: what is no regular file, or is too large to be a configuration file, is
+refused by a named error instead of being read.
 """
 
+from dataclasses import dataclass, field
 from typing import Protocol
+
+LARGEST = 1 << 20  # bytes; no configuration file that a rule reads comes near
+
+
+@dataclass(frozen=True)
+class BootCode:
+    """What a BIOS starts: GRUB's first sector, its core, and the modules that this one loads.
+
+    disk is the <target dev> of the disk, sector where core begins. modules is a folder of this
+    host, copied to the guest's folder `into`, because GRUB loads only modules of its own build.
+    """
+
+    disk: str
+    boot: bytes = field(repr=False)
+    core: bytes = field(repr=False)
+    sector: int
+    modules: str
+    into: str
 
 
 class Tree(Protocol):
-    """A guest's file system."""
+    """A guest's file system, and the place for boot code on its disk."""
 
     def exists(self, path: str) -> bool:
         """Tell whether there is anything at path, a dangling link included."""
@@ -22,8 +43,14 @@ class Tree(Protocol):
         Raises Unsupported if it is no regular file, or larger than 1 MiB.
         """
 
+    def read_link(self, path: str) -> str:
+        """Return where a symbolic link points, or "" where there is none."""
+
     def write(self, path: str, text: str) -> None:
-        """Replace a file's content, or make it with mode 0644; owner, mode and label stay."""
+        """Replace a file's content, or make it with mode 0644; owner, mode and label stay.
+
+        Raises Unsupported if something else than a regular file is in the way.
+        """
 
     def remove(self, path: str) -> None:
         """Remove a file or link; nothing happens if there is none."""
@@ -39,3 +66,6 @@ class Tree(Protocol):
 
         Raises Failed with the end of its output if it fails.
         """
+
+    def install(self, code: BootCode) -> None:
+        """Write boot code to the disk and GRUB's modules beside its menu."""

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The real guest: its disks in a virtual machine of their own, reached through libguestfs.
+
+Whatever a hostile guest's file systems, links or programs do, they do it in there, without network
+and with a time limit. Nothing else imports guestfs.
+
+The disks hang on virtio in the order of their real names, so they are called there as they will be
+under KVM: what grub-mkconfig, dracut or mkinitrd of the guest find out about its disks, is right.
+libguestfs offers the second name /dev/sdX for the same disks; it is never used here, because the
+appliance's own disk has one of these names too.
+"""
+
+import errno
+import os
+import re
+import signal
+import stat
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from threading import Timer
+from types import TracebackType
+from typing import Any, Self
+
+import guestfs
+
+from xen2kvmd.errors import Failed, Unsupported
+from xen2kvmd.guest.tree import LARGEST, BootCode
+
+MEMORY = 1024  # MiB; zstd and xz need much of it when a guest packs its initrd
+PROCESSORS = 4  # more do not help: unpacking and packing are most of the work
+CALL = 120.0  # seconds for one operation on files
+PROGRAM = 1200.0  # seconds for a program of the guest: an initrd takes a minute under emulation
+# The binding hides the error number; the appliance speaks English.
+ABSENT = tuple(map(os.strerror, (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)))
+TAIL = 800  # characters of a failed program's output that an error shows
+
+
+@dataclass(frozen=True)
+class DiskImage:
+    """A disk of the guest: its <target dev> under Xen, and the image that we may read or write."""
+
+    dev: str
+    path: str
+    format: str
+
+
+class Appliance:
+    """A Tree over a guest's disks. Made by open(), ended by close() or by `with`."""
+
+    def __init__(self, handle: Any, disks: Sequence[DiskImage]) -> None:
+        self._guestfs = handle
+        self._pid: int = handle.get_pid()  # not asked for later: a handle does one call at a time
+        self._dead = ""  # why it was killed
+        self.devices = {f"/dev/vd{_letter(n)}": disk.dev for n, disk in enumerate(disks)}
+
+    @classmethod
+    def open(
+        cls,
+        disks: Sequence[DiskImage],
+        *,
+        writable: bool,
+        emulate: bool,
+        on_process: Callable[[int], None] | None = None,
+    ) -> Self:
+        """Start the appliance with these disks. on_process learns the pid of its QEMU."""
+        ordered = sorted(disks, key=lambda disk: _order(disk.dev))
+        handle = guestfs.GuestFS(python_return_dict=True, close_on_exit=False)
+        handle.set_backend("direct")  # libvirt's would need a libvirt that may not be ours
+        handle.set_backend_settings(["force_tcg"] if emulate else [])
+        handle.set_network(False)
+        handle.set_autosync(True)
+        handle.set_pgroup(True)  # Ctrl-C at a terminal is for us, we end it ourselves
+        handle.set_memsize(MEMORY)
+        handle.set_smp(min(PROCESSORS, os.cpu_count() or 1))
+        for disk in ordered:
+            handle.add_drive_opts(
+                disk.path,
+                readonly=not writable,
+                format=disk.format,
+                iface="virtio",
+                cachemode="unsafe" if writable else "writeback",
+                discard="besteffort" if writable else "disable",
+            )
+        try:
+            handle.launch()
+        except RuntimeError as error:
+            handle.close()
+            raise Failed(
+                f"The appliance did not start: {error}",
+                hint="Run libguestfs-test-tool on this host to see why.",
+            ) from error
+        opened = cls(handle, ordered)
+        if on_process:
+            on_process(opened._pid)
+        return opened
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            with suppress(Failed):
+                self.close()
+
+    def close(self) -> None:
+        """Write everything to the disks and end the appliance; nothing happens the second time."""
+        handle, self._guestfs = self._guestfs, None
+        if handle is None:
+            return
+        try:
+            if not self._dead:
+                handle.umount_all()
+                handle.shutdown()
+        except RuntimeError as error:
+            raise Failed(f"The guest's disks could not be closed: {error}") from error
+        finally:
+            handle.close()
+
+    # --- Tree -------------------------------------------------------------------------------------
+
+    def exists(self, path: str) -> bool:
+        return self._stat(path, follow=False) is not None
+
+    def is_file(self, path: str) -> bool:
+        state = self._stat(path)
+        return state is not None and stat.S_ISREG(state["st_mode"])
+
+    def read(self, path: str) -> str:
+        return self._read(path).decode("utf-8", "surrogateescape")
+
+    def read_link(self, path: str) -> str:
+        state = self._stat(path, follow=False)
+        if state is None or not stat.S_ISLNK(state["st_mode"]):
+            return ""
+        return str(self.call("readlink", path))
+
+    def write(self, path: str, text: str) -> None:
+        made = not self.exists(path)
+        if made:
+            self.call("mkdir_p", path.rpartition("/")[0] or "/")
+        elif not self.is_file(path):
+            raise Unsupported(f"{path} of the guest is not a regular file.")
+        self.call("write", path, text.encode("utf-8", "surrogateescape"))
+        if made:
+            self.call("chmod", 0o644, path)
+
+    def remove(self, path: str) -> None:
+        self.call("rm_f", path)
+
+    def link(self, path: str, target: str) -> None:
+        self.call("mkdir_p", path.rpartition("/")[0] or "/")
+        self.call("ln_sf", target, path)
+
+    def glob(self, pattern: str) -> tuple[str, ...]:
+        found: list[str] = self.call("glob_expand", pattern, directoryslash=False)
+        return tuple(sorted(found))
+
+    def run(self, *command: str) -> None:
+        self.output(*command)
+
+    def install(self, code: BootCode) -> None:
+        device = next(device for device, dev in self.devices.items() if dev == code.disk)
+        self._copy_modules(Path(code.modules), code.into)
+        self.write_bytes(device, code.core, offset=code.sector * 512)
+        self.write_bytes(device, code.boot, offset=0)
+
+    # --- what rules do not see: disks, file systems, programs that answer -------------------------
+
+    def output(self, *command: str) -> str:
+        """Run a program of the guest in the guest; return what it printed."""
+        try:
+            with self._limit(PROGRAM, command[0]):
+                return str(self._guestfs.command(list(command)))
+        except RuntimeError as error:
+            said = str(error).removeprefix("command: ")[-TAIL:]
+            raise Failed(f"{' '.join(command)} failed in the guest: {said}") from error
+
+    def call(self, name: str, *arguments: object, **options: object) -> Any:
+        """Call libguestfs. Raises Failed with its message if that fails or is not done in time."""
+        try:
+            with self._limit(CALL, name):
+                return getattr(self._guestfs, name)(*arguments, **options)
+        except RuntimeError as error:
+            raise Failed(f"The guest's disks could not be worked on: {error}") from error
+
+    def read_bytes(self, device: str, *, offset: int, size: int) -> bytes:
+        """Read from a disk."""
+        return b"".join(
+            self.call("pread_device", device, min(LARGEST, size - at), offset + at)
+            for at in range(0, size, LARGEST)
+        )
+
+    def write_bytes(self, device: str, data: bytes, *, offset: int) -> None:
+        """Write to a disk."""
+        for at in range(0, len(data), LARGEST):
+            self.call("pwrite_device", device, data[at : at + LARGEST], offset + at)
+
+    def partitions(self) -> tuple[str, ...]:
+        """Return the partitions of the guest's disks: /dev/vda1."""
+        found: list[str] = self.call("list_partitions")
+        return tuple(sorted({re.sub(r"^/dev/[shv]d", "/dev/vd", name) for name in found}))
+
+    def trim(self) -> None:
+        """Give back what the guest's file systems do not use, so that it is not copied."""
+        for path in self.call("mountpoints").values():
+            with suppress(Failed):  # a file system that cannot be trimmed is copied whole
+                self.call("fstrim", path)
+
+    # --- within -----------------------------------------------------------------------------------
+
+    def _stat(self, path: str, *, follow: bool = True) -> dict[str, int] | None:
+        """Return the state of a path, or None where there is nothing or links lead nowhere."""
+        try:
+            with self._limit(CALL, "stat"):
+                found: dict[str, int] = (
+                    self._guestfs.statns(path) if follow else self._guestfs.lstatns(path)
+                )
+                return found
+        except RuntimeError as error:
+            if str(error).endswith(ABSENT):
+                return None
+            raise Failed(f"{path} of the guest cannot be looked at: {error}") from error
+
+    def _read(self, path: str) -> bytes:
+        state = self._stat(path)
+        if state is None or not stat.S_ISREG(state["st_mode"]):
+            raise Unsupported(f"{path} of the guest is not a regular file.")
+        if state["st_size"] > LARGEST:
+            raise Unsupported(f"{path} of the guest is too large for a configuration file.")
+        # read_file takes 0.2 s where pread takes 1 ms: it sends a file, this an answer.
+        return bytes(self.call("pread", path, LARGEST, 0))
+
+    def _copy_modules(self, modules: Path, into: str) -> None:
+        """Copy GRUB's modules and their lists into the guest, in one transfer."""
+        with NamedTemporaryFile(suffix=".tar") as archive:
+            with tarfile.open(fileobj=archive, mode="w") as tar:
+                for path in sorted([*modules.glob("*.mod"), *modules.glob("*.lst")]):
+                    tar.add(path, path.name, filter=_owned_by_root)
+            archive.flush()
+            self.call("mkdir_p", into)
+            self.call("tar_in", archive.name, into)
+
+    @contextmanager
+    def _limit(self, seconds: float, what: str) -> Iterator[None]:
+        """Kill the appliance if the block is not left in time; what hangs in it ends with it."""
+        if self._guestfs is None or self._dead:
+            raise Failed(self._dead or "The appliance is closed.")
+        timer = Timer(seconds, self._kill, (f"{what} was not done after {seconds:g} seconds.",))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except RuntimeError as error:
+            if self._dead:
+                raise Failed(f"In the guest, {self._dead}") from error
+            raise
+        finally:
+            timer.cancel()
+
+    def _kill(self, why: str) -> None:
+        self._dead = why
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+
+
+def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    member.mode = 0o644
+    return member
+
+
+def _order(dev: str) -> tuple[int, str, str, int]:
+    """Sort as the names under KVM are given: by letter, then by kind, then by number."""
+    found = re.fullmatch(r"(xvd|[a-z]d)([a-z]{1,2})([0-9]*)", dev)
+    if not found:
+        return (9, dev, "", 0)
+    kind = {"xvd": "0", "hd": "1", "sd": "2"}.get(found[1], "3")
+    return (len(found[2]), found[2], kind, int(found[3] or 0))
+
+
+def _letter(number: int) -> str:
+    return (
+        chr(ord("a") + number) if number < 26 else _letter(number // 26 - 1) + _letter(number % 26)
+    )

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Boot code for BIOS where there is none.
+
+pygrub reads a paravirtualised guest's menu from outside, so many a guest's disk holds no code that
+a BIOS could start: it would hang at "Booting from Hard Disk...". The guest's own grub-install is
+preferred; where it cannot (no GRUB for PCs is installed), GRUB of this host is used, placed as
+grub-install does it: boot.img in sector 0, core.img behind the partition table, modules beside the
+menu.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from xen2kvmd.guest.devices import kvm_name
+from xen2kvmd.guest.tree import BootCode, Tree
+from xen2kvmd.model import BootArea, Case, Finding, Firmware, Severity
+from xen2kvmd.rule import rule
+from xen2kvmd.system.command import run
+
+PLATFORM = "i386-pc"
+HOST_MODULES = (Path("/usr/lib/grub", PLATFORM), Path("/usr/share/grub2", PLATFORM))
+HOST_TOOLS = (Path("/usr/bin/grub-mkimage"), Path("/usr/bin/grub2-mkimage"))
+GUEST_MODULES = ("/usr/lib/grub", "/usr/share/grub2", "/usr/lib/grub2")
+INSTALLERS = ("grub-install", "grub2-install")
+
+SECTOR = 512
+CODE = 440  # bytes of sector 0; the disk's signature and the partition table follow
+KERNEL_SECTOR = 0x5C  # in boot.img: where core.img begins
+BLOCK_LIST = 0x1F4  # in core.img's first sector: where its second begins
+READERS = {"ext2": "ext2", "ext3": "ext2", "ext4": "ext2", "xfs": "xfs", "btrfs": "btrfs"}
+
+
+@rule(guide="15.2.3")
+def bios_boot_code(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Give the boot disk code that a BIOS can start.
+
+    The disk has none: under Xen, pygrub or the host's own kernel started the guest.
+    """
+    facts = case.facts
+    if facts.boot_code or facts.firmware is not Firmware.BIOS:
+        return
+    missing = _impossible(facts.boot_area)
+    if missing:
+        yield missing
+        return
+    disk = kvm_name(facts.boot_disk, case)
+    installer = _guests_own(guest)
+    if installer:
+        guest.run(installer, f"--target={PLATFORM}", f"/dev/{disk}")
+        return
+    modules = next((path for path in HOST_MODULES if (path / "boot.img").exists()), None)
+    tool = next((path for path in HOST_TOOLS if path.exists()), None)
+    if modules is None or tool is None:
+        yield _blocker(
+            "grub-missing",
+            "The disk has no boot code, neither the guest nor this host has GRUB for BIOS.",
+            hint="Install the package grub-pc-bin (SUSE: grub2-i386-pc; Red Hat: "
+            "grub2-pc-modules) on this host.",
+        )
+        return
+    code = build(facts.boot_disk, facts.boot_area, modules=modules, tool=tool)
+    if len(code.core) > facts.boot_area.room:
+        yield _blocker(
+            "boot-gap-too-small",
+            f"GRUB needs {len(code.core)} bytes before the first partition; "
+            f"{facts.boot_area.room} are free.",
+            hint="Move the first partition of a copy of the disk to sector 2048.",
+        )
+        return
+    guest.install(code)
+
+
+def build(disk: str, area: BootArea, *, modules: Path, tool: Path) -> BootCode:
+    """Make boot code that reads the menu's own file system; the other modules are loaded there."""
+    with NamedTemporaryFile() as image:  # it cannot write to a pipe
+        run(
+            [
+                str(tool),
+                *("--format", PLATFORM, "--directory", str(modules), "--output", image.name),
+                *("--prefix", f"{area.device}{area.prefix}"),
+                *("biosdisk", _table_module(area), READERS[area.filesystem]),
+            ],
+            timeout=60,
+        )
+        core = Path(image.name).read_bytes()
+    return BootCode(
+        disk=disk,
+        boot=_placed((modules / "boot.img").read_bytes(), KERNEL_SECTOR, area.sector)[:CODE],
+        core=_placed(core, BLOCK_LIST, area.sector + 1),
+        sector=area.sector,
+        modules=str(modules),
+        into=f"{area.folder}/{PLATFORM}",
+    )
+
+
+def _placed(image: bytes, offset: int, sector: int) -> bytes:
+    """Write a sector number, 8 bytes as a PC has them, into a boot image."""
+    return image[:offset] + sector.to_bytes(8, "little") + image[offset + 8 :]
+
+
+def _table_module(area: BootArea) -> str:
+    return {"msdos": "part_msdos", "gpt": "part_gpt"}[area.table]
+
+
+def _guests_own(guest: Tree) -> str:
+    """Return the guest's installer, if it has GRUB's modules for PCs, or ""."""
+    if not any(guest.is_file(f"{path}/{PLATFORM}/modinfo.sh") for path in GUEST_MODULES):
+        return ""
+    folders = ("/usr/sbin", "/sbin")
+    return next(
+        (name for name in INSTALLERS for path in folders if guest.exists(f"{path}/{name}")), ""
+    )
+
+
+def _impossible(area: BootArea) -> Finding | None:
+    """Say why GRUB cannot be put on this disk, if it cannot."""
+    if not area.table:
+        return _blocker(
+            "no-partition-table",
+            "The boot disk has no partition table, so there is no place for boot code.",
+            hint="Copy its file system into a partition of a new disk first.",
+        )
+    if area.filesystem not in READERS or not area.device:
+        return _blocker(
+            "boot-filesystem-unknown",
+            f"/boot lies on {area.filesystem or 'a file system'} where GRUB cannot be put yet.",
+            hint="Install GRUB for BIOS in the guest itself (grub-pc), so that its own tools can.",
+        )
+    if not area.room:
+        return _blocker(
+            "no-boot-gap",
+            "There is no free space for boot code between the partition table and the first "
+            "partition: it is missing, or holds data of something else.",
+            hint="GPT needs a BIOS boot partition of 1 MiB; with MBR the first partition begins at "
+            "sector 2048.",
+        )
+    return None
+
+
+def _blocker(name: str, message: str, *, hint: str) -> Finding:
+    return Finding(name, message, Severity.BLOCKER, hint=hint)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules for the boot loader's configuration: device names, and the menu made anew."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from xen2kvmd.guest.cmdline import MENUS, edit_defaults, edit_menus
+from xen2kvmd.guest.devices import remap_file, remap_text, unmapped
+from xen2kvmd.guest.tree import Tree
+from xen2kvmd.model import Case, Finding
+from xen2kvmd.rule import rule
+
+DEVICE_MAPS = ("/boot/grub/device.map", "/boot/grub2/device.map", "/boot/grub2-efi/device.map")
+
+# The first that the guest has makes its menu: a distribution's own way before the plain tool.
+_BIN = ("/usr/sbin", "/sbin", "/usr/bin", "/bin")
+MENU_TOOLS = (
+    ("update-grub", (), "/boot/grub/grub.cfg"),
+    ("grub2-mkconfig", ("-o", "/boot/grub2/grub.cfg"), "/boot/grub2/grub.cfg"),
+    ("grub-mkconfig", ("-o", "/boot/grub/grub.cfg"), "/boot/grub/grub.cfg"),
+)
+
+
+@rule(guide="15.2.3 (5)")
+def device_map(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Name the disks in GRUB's device.map as KVM does."""
+    for path in DEVICE_MAPS:
+        yield from remap_file(guest, case, path)
+
+
+@rule(guide="15.2.3 (4)")
+def grub_defaults(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Name root, resume and other disks in GRUB's defaults as KVM does.
+
+    In every GRUB_CMDLINE_LINUX variable and drop-in: each of them ends up in some menu entry.
+    """
+    edit_defaults(guest, partial(remap_text, case=case))
+    for path in ("/etc/default/grub", *guest.glob("/etc/default/grub.d/*.cfg")):
+        if guest.is_file(path):
+            yield from unmapped(guest, case, path)
+
+
+@rule(guide="15.2.3 (4)")
+def boot_menu(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Name root, resume and other disks in the boot menu as KVM does.
+
+    The menu is edited even where a tool makes it anew afterwards: entries written by hand, and a
+    guest whose tool fails, boot all the same.
+    """
+    edit_menus(guest, partial(remap_text, case=case))
+    for pattern in MENUS:
+        for path in guest.glob(pattern):
+            if guest.is_file(path):
+                yield from unmapped(guest, case, path)
+
+
+@rule(guide="15.2.3 (6)")
+def boot_menu_anew(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Let the guest make its boot menu anew from its defaults.
+
+    So the guest's own tools agree with what was edited before its next kernel update runs them.
+    """
+    for tool, arguments, menu in MENU_TOOLS:
+        if guest.is_file(menu) and any(guest.exists(f"{folder}/{tool}") for folder in _BIN):
+            guest.run(tool, *arguments)
+            break
+    yield from ()

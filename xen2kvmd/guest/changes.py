@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the plan shows of a rule: a diff for each file, each program, and the boot code."""
+
+import hashlib
+from collections.abc import Iterator
+from difflib import unified_diff
+
+from xen2kvmd.guest.operations import Install, Link, Remove, Run, Write
+from xen2kvmd.guest.rehearsal import Entry, Rehearsal, shown
+from xen2kvmd.guest.tree import BootCode, Tree
+from xen2kvmd.model import Change
+from xen2kvmd.rule import Rule
+
+SECTOR = 512
+
+
+def changes(rule: Rule[Tree], rehearsal: Rehearsal, *, since: int) -> Iterator[Change]:
+    """Tell what a rule did in a rehearsal after its first `since` operations."""
+    last: dict[str, Entry] = {}
+    for step in rehearsal.operations[since:]:
+        match step:
+            case Write() | Link() | Remove():
+                last[step.path] = step
+            case Run(command=command):
+                yield _change(rule, place="a program of the guest", command=command)
+            case Install(code=code):
+                yield _change(rule, place=_sectors(code), diff=_boot_code(code))
+    for path, step in last.items():
+        old, new = rehearsal.before(path, step, since=since), shown(step)
+        if old != new:
+            yield _change(rule, place=path, diff=_diff(path, old, new))
+
+
+def _change(
+    rule: Rule[Tree], *, place: str, diff: str = "", command: tuple[str, ...] = ()
+) -> Change:
+    return Change(rule.name, rule.guide, rule.summary, place=place, diff=diff, command=command)
+
+
+def _diff(path: str, old: list[str] | None, new: list[str] | None) -> str:
+    """Return a unified diff; bytes that are not UTF-8 are shown by their codes."""
+    name = path.lstrip("/")
+    before = "/dev/null" if old is None else f"a/{name}"
+    after = "/dev/null" if new is None else f"b/{name}"
+    text = "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        for line in unified_diff(old or [], new or [], before, after)
+    )
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _sectors(code: BootCode) -> str:
+    last = code.sector + -(-len(code.core) // SECTOR) - 1
+    return f"disk {code.disk}, sectors 0 and {code.sector}-{last}"
+
+
+def _boot_code(code: BootCode) -> str:
+    digest = hashlib.sha256(code.boot + code.core).hexdigest()
+    return (
+        f"+ GRUB for BIOS: {len(code.boot)} bytes in sector 0 (the partition table stays), and\n"
+        f"+ {len(code.core)} bytes from sector {code.sector}; sha256 of both {digest}\n"
+        f"+ GRUB's modules from {code.modules} in {code.into}\n"
+    )

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Kernel command lines, wherever a boot loader keeps them."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from xen2kvmd.guest.tree import Tree
+
+Edit = Callable[[str], str]
+
+# Where GRUB 2's menu is made from: all variables, LINUX, LINUX_DEFAULT, LINUX_RECOVERY and others.
+# Tools of SUSE read the same variables (guide 15.2.3, step 4).
+DEFAULTS = ("/etc/default/grub", "/etc/default/grub.d/*.cfg", "/etc/kernel/cmdline")
+# What a boot loader, pygrub too, reads itself.
+MENUS = (
+    "/boot/grub/grub.cfg",
+    "/boot/grub2/grub.cfg",
+    "/boot/efi/EFI/*/grub.cfg",
+    "/boot/grub/menu.lst",
+    "/boot/grub/grub.conf",
+    "/boot/loader/entries/*.conf",
+    "/boot/efi/loader/entries/*.conf",
+    "/boot/extlinux/extlinux.conf",
+    "/boot/syslinux/syslinux.cfg",
+    "/extlinux.conf",
+)
+GRUBENV = ("/boot/grub/grubenv", "/boot/grub2/grubenv", "/boot/efi/EFI/*/grubenv")
+GRUBENV_SIZE = 1024  # GRUB writes it block by block: its size must never change
+
+_DEFAULT = re.compile(
+    r"""^(?P<head>\s*(?:export\s+)?GRUB_CMDLINE_LINUX\w*\+?=)(?P<quote>["']?)(?P<line>.*?)(?P=quote)(?P<tail>\s*(?:\#.*)?)$"""
+)
+_MENU = re.compile(
+    r"""^(?P<head>\s*(?:(?:linux|linux16|linuxefi|kernel|module|module2)\s+\S+|options|append|
+    \#\s*(?:kopt|defoptions|xenkopt)=)[ \t]*)(?P<line>.*)$""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_PLAIN = re.compile(r"^(?P<head>)(?P<line>[^#].*)$")
+_KERNEL = re.compile(r"^\s*(?:linux|linux16|linuxefi|kernel|module|module2)\s+(\S*vmlinu\S+)", re.M)
+_ENV = re.compile(r"^(?P<head>kernelopts=)(?P<line>.*)$")
+
+
+def edit_defaults(tree: Tree, edit: Edit) -> None:
+    """Change every command line that a menu is made from."""
+    for path in _files(tree, DEFAULTS):
+        pattern = _PLAIN if path == "/etc/kernel/cmdline" else _DEFAULT
+        _edit(tree, path, pattern, edit)
+
+
+def edit_menus(tree: Tree, edit: Edit) -> None:
+    """Change every command line that a boot loader reads."""
+    for path in _files(tree, MENUS):
+        _edit(tree, path, _MENU, edit)
+    for path in _files(tree, GRUBENV):
+        _edit_grubenv(tree, path, edit)
+
+
+def menu_lines(tree: Tree) -> Iterator[tuple[str, int, str]]:
+    """Yield path, line number and text of each command line that a boot loader reads."""
+    for path in _files(tree, MENUS):
+        for number, line in enumerate(tree.read(path).splitlines(), start=1):
+            found = _MENU.match(line)
+            if found and not line.lstrip().startswith("#"):
+                yield path, number, found["line"]
+
+
+def menu_kernels(tree: Tree) -> Iterator[str]:
+    """Yield the kernels of the boot menu in its order, as the menu has their paths."""
+    for path in _files(tree, MENUS):
+        yield from _KERNEL.findall(tree.read(path))
+
+
+def _files(tree: Tree, patterns: Iterable[str]) -> tuple[str, ...]:
+    return tuple(path for pattern in patterns for path in tree.glob(pattern) if tree.is_file(path))
+
+
+def _edit(tree: Tree, path: str, pattern: re.Pattern[str], edit: Edit) -> None:
+    lines = tree.read(path).split("\n")
+    tree.write(path, "\n".join(_edit_line(line, pattern, edit) for line in lines))
+
+
+def _edit_line(line: str, pattern: re.Pattern[str], edit: Edit) -> str:
+    found = pattern.match(line)
+    if not found or edit(found["line"]) == found["line"]:
+        return line
+    return line[: found.start("line")] + edit(found["line"]) + line[found.end("line") :]
+
+
+def _edit_grubenv(tree: Tree, path: str, edit: Edit) -> None:
+    """Change kernelopts= in GRUB's environment block, which is padded with # to its size."""
+    text = tree.read(path)
+    if len(text) != GRUBENV_SIZE:
+        return  # none that GRUB would read
+    lines = text.rstrip("#").split("\n")
+    changed = "\n".join(_edit_line(line, _ENV, edit) for line in lines)
+    if len(changed) <= GRUBENV_SIZE:
+        tree.write(path, changed.ljust(GRUBENV_SIZE, "#"))

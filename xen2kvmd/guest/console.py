@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules for the console: hvc0 and xvc0 are Xen's, ttyS0 is the serial port of a KVM guest."""
+
+import re
+from collections.abc import Iterator
+
+from xen2kvmd.guest.cmdline import edit_defaults, edit_menus
+from xen2kvmd.guest.tree import Tree
+from xen2kvmd.model import Case, Finding, Severity
+from xen2kvmd.rule import rule
+
+_XEN = re.compile(r"\b[hx]vc[0-9]+\b")
+_XEN_CONSOLE = re.compile(r"console=[hx]vc[0-9]*(?:,.*)?")
+_SERIAL_CONSOLE = re.compile(r"console=ttyS0(?:,.*)?")
+_UNIT_FOLDERS = "/etc/systemd/system/*.wants"
+_GETTY = re.compile(r".*getty@[hx]vc[0-9]+\.service")
+
+
+@rule(guide="15.2.3 (4)")
+def kernel_console(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Send the kernel's console to ttyS0 instead of Xen's hvc0 or xvc0.
+
+    hvc0 is not there under KVM: a kernel told to use it boots silently, and init has no console.
+    """
+    edit_defaults(guest, serial_console)
+    edit_menus(guest, serial_console)
+    yield from ()
+
+
+def serial_console(cmdline: str) -> str:
+    """Put console=ttyS0 once in place of Xen's consoles.
+
+    At the last place of any of them, because the kernel's last console is /dev/console; a speed
+    that stands with ttyS0 already stays with it.
+    """
+    words = re.split(r"(\s+)", cmdline)
+    xen = [at for at, word in enumerate(words) if _XEN_CONSOLE.fullmatch(word)]
+    words = ["" if word.startswith("xencons=") else word for word in words]
+    if xen:
+        serial = [at for at, word in enumerate(words) if _SERIAL_CONSOLE.fullmatch(word)]
+        chosen = words[serial[0]] if serial else "console=ttyS0"
+        for at in (*xen, *serial):
+            words[at] = ""
+        words[max(*xen, *serial, 0)] = chosen
+    joined = "".join(words)
+    return cmdline if joined == cmdline else re.sub(r"[ \t]{2,}", " ", joined).strip()
+
+
+@rule(guide="15.2.3 (1)")
+def systemd_getty(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Offer the login prompt of Xen's console on ttyS0.
+
+    A getty on a console that is not there is started again and again.
+    """
+    for path in guest.glob(f"{_UNIT_FOLDERS}/*getty@*"):
+        if not _GETTY.fullmatch(path):
+            continue
+        folder = path.rpartition("/")[0]
+        guest.remove(path)
+        if path.endswith(("hvc0.service", "xvc0.service")):
+            _enable_serial_getty(guest, folder)
+    for path in guest.glob("/etc/systemd/system/*getty@[hx]vc*.service.d/*"):
+        yield Finding(
+            "getty-drop-in",
+            f"{path} changes how the login prompt on Xen's console is started.",
+            Severity.INFO,
+            hint="It stays and has no effect. Copy it to serial-getty@ttyS0.service.d if ttyS0 "
+            "shall have it too.",
+            place=path,
+        )
+
+
+def _enable_serial_getty(guest: Tree, folder: str) -> None:
+    for template in ("/lib/systemd/system", "/usr/lib/systemd/system"):
+        if guest.exists(f"{template}/serial-getty@.service"):
+            link = f"{folder}/serial-getty@ttyS0.service"
+            if not guest.exists(link):
+                guest.link(link, f"{template}/serial-getty@.service")
+            return
+
+
+@rule(guide="15.2.3 (1)")
+def inittab_getty(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Move gettys in /etc/inittab from Xen's console to ttyS0.
+
+    One of them: two gettys on one line fight for every key.
+    """
+    path = "/etc/inittab"
+    if not guest.is_file(path):
+        return
+    lines = guest.read(path).splitlines(keepends=True)
+    taken = any(re.search(r"\bttyS0\b", line) for line in lines if not line.startswith("#"))
+    moved = []
+    for line in lines:
+        if line.startswith("#") or not _XEN.search(line):
+            moved.append(line)
+        elif not taken:
+            moved.append(_XEN.sub("ttyS0", line))
+            taken = True
+    guest.write(path, "".join(moved))
+    yield from ()
+
+
+@rule(guide="15.2.3 (1)")
+def upstart_getty(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Move upstart's gettys from Xen's console to ttyS0."""
+    for path in guest.glob("/etc/init/[hx]vc*.conf"):
+        serial = "/etc/init/ttyS0.conf"
+        if not guest.exists(serial):
+            guest.write(serial, _XEN.sub("ttyS0", guest.read(path)))
+        guest.remove(path)
+    yield from ()
+
+
+@rule(guide="15.2.3 (2)")
+def securetty(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Let root log in on ttyS0 where it could on Xen's console (/etc/securetty)."""
+    path = "/etc/securetty"
+    if not guest.is_file(path):
+        return
+    lines = guest.read(path).splitlines(keepends=True)
+    allowed = any(line.strip() == "ttyS0" for line in lines)
+    kept = []
+    for line in lines:
+        if not _XEN.fullmatch(line.strip()):
+            kept.append(line)
+        elif not allowed:
+            kept.append(_XEN.sub("ttyS0", line))
+            allowed = True
+    guest.write(path, "".join(kept))
+    yield from ()

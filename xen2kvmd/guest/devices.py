@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Names of disks in the guest's own files: from those that Xen gives to those that KVM gives.
+
+The map is the case's, decided once for the domain XML and for the guest, by the *real* names: a
+data disk at xvde stays what the domain XML makes of it. References by UUID= or LABEL= are the same
+on either side and are left alone.
+"""
+
+import re
+from collections.abc import Iterator
+
+from xen2kvmd.guest.tree import Tree
+from xen2kvmd.model import Case, Finding
+
+# /dev/xvda1, /dev/disk/by-path/xen-vbd-51712-part1. What follows must not be part of the name.
+_NAME = re.compile(r"(/dev/)((?:xvd|hd|sd|vd)[a-z]{1,2})([0-9]{0,3})(?![0-9A-Za-z])")
+_BY_PATH = re.compile(r"/dev/disk/by-path/xen-vbd-([0-9]+)(?:-part([0-9]+))?(?![0-9A-Za-z-])")
+_XEN_MAJOR = (
+    202  # of xvd; 16 minors a disk, and a second scheme above bit 28 (xen-vbd-interface(7))
+)
+_EXTENDED = 1 << 28
+
+
+def remap_text(text: str, case: Case) -> str:
+    """Give every disk in a text the name that it has under KVM; unknown ones stay."""
+    text = _BY_PATH.sub(lambda found: _by_path(found, case) or found[0], text)
+    return _NAME.sub(lambda found: _by_name(found[2], found[3], case) or found[0], text)
+
+
+def remap_file(tree: Tree, case: Case, path: str) -> Iterator[Finding]:
+    """Rename the disks in a file, comments left alone; report Xen's names that no disk has."""
+    if not tree.is_file(path):
+        return
+    lines = tree.read(path).splitlines(keepends=True)
+    tree.write(path, "".join(_unless_comment(line, case) for line in lines))
+    yield from unmapped(tree, case, path)
+
+
+def unmapped(tree: Tree, case: Case, path: str) -> Iterator[Finding]:
+    """Report each name of a Xen disk in a file that is no disk of this guest's."""
+    known = {f"/dev/{new}" for _, new in case.devices}
+    for number, line in enumerate(tree.read(path).splitlines(), start=1):
+        if line.lstrip().startswith("#"):
+            continue
+        for found in (*_NAME.finditer(line), *_BY_PATH.finditer(line)):
+            name = found[0]
+            if "xvd" in name or "xen-vbd" in name:
+                yield Finding(
+                    "device-not-mapped",
+                    f"{path}, line {number}, names {name}, which is no disk of this guest's.",
+                    hint="Is the disk missing in the domain XML? Correct the line in the guest, "
+                    f"or remove it. The disks are now {', '.join(sorted(known)) or 'none'}.",
+                    place=f"{path}:{number}",
+                )
+
+
+def kvm_name(name: str, case: Case) -> str:
+    """Return the name under KVM of a disk or partition of Xen's ("xvda1"), or "" if unknown."""
+    found = _NAME.fullmatch(f"/dev/{name}")
+    return (_by_name(found[2], found[3], case) or "").removeprefix("/dev/") if found else ""
+
+
+def _unless_comment(line: str, case: Case) -> str:
+    return line if line.lstrip().startswith("#") else remap_text(line, case)
+
+
+def _by_name(disk: str, part: str, case: Case) -> str | None:
+    """Look up /dev/DISKPART: a whole disk that looks like a partition first, then its disk."""
+    devices = dict(case.devices)
+    for alias in _aliases(disk, devices):
+        if part and alias + part in devices:
+            return f"/dev/{devices[alias + part]}"
+        if alias in devices:
+            return f"/dev/{devices[alias]}{part}"
+    return None
+
+
+def _aliases(disk: str, devices: dict[str, str]) -> Iterator[str]:
+    """Yield the names that the domain XML may have for what the guest calls `disk`.
+
+    PV drivers call Xen's emulated hda and sda xvda, those of RHEL 6 call hda xvde.
+    """
+    yield disk
+    if not disk.startswith("xvd"):
+        return
+    letters = disk.removeprefix("xvd")
+    yield f"hd{letters}"
+    yield f"sd{letters}"
+    if len(letters) == 1 and letters >= "e" and not any(name[:3] == "xvd" for name in devices):
+        yield f"hd{chr(ord(letters) - 4)}"
+
+
+def _by_path(found: re.Match[str], case: Case) -> str | None:
+    """Look up a by-path link, which has the number of Xen's virtual block device in it."""
+    number, part = int(found[1]), found[2] or ""
+    if number & _EXTENDED:
+        disk, own = (number & 0xFFFFFFF) >> 8, number & 0xFF
+    elif number >> 8 == _XEN_MAJOR:
+        disk, own = (number & 0xFF) >> 4, number & 0xF
+    else:
+        return None
+    if disk > 25:
+        return None
+    return _by_name(f"xvd{chr(ord('a') + disk)}", part or (str(own) if own else ""), case)

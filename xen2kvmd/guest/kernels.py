@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The guest's kernels: which are there, which one starts, and whether they can use virtio."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import takewhile
+
+from xen2kvmd.errors import Failed
+from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.cmdline import menu_kernels
+from xen2kvmd.guest.tree import Tree
+from xen2kvmd.model import Kernel
+
+IMAGES = ("/boot/vmlinuz-*", "/boot/vmlinux-*")
+INITRDS = ("initrd.img-{}", "initramfs-{}.img", "initrd-{}", "initrd-{}.img")
+NEEDED = ("virtio_pci", "virtio_blk", "virtio_net")
+DISK = ("virtio_pci", "virtio_blk")
+LISTERS = ("lsinitramfs", "lsinitrd")
+_BIN = ("/usr/bin", "/bin", "/usr/sbin", "/sbin")
+
+
+def find_kernels(appliance: Appliance) -> tuple[Kernel, ...]:
+    """Return the kernels with modules, the one to start first.
+
+    That is the boot menu's default, or if it has no virtio drivers, the newest that has them
+    (guide 15.2.3, "Install the default kernel").
+    """
+    found = tuple(_kernels(appliance))
+    if not found:
+        return ()
+    default = next(iter(menu_kernels(appliance)), "").rpartition("/")[2]
+    first = max(
+        found,
+        key=lambda kernel: (kernel.virtio, kernel.image.endswith(f"/{default}"), _age(kernel)),
+    )
+    others = sorted((kernel for kernel in found if kernel != first), key=_age, reverse=True)
+    return (_with_initrd(appliance, first), *others)
+
+
+def initrd_lacks(appliance: Appliance, kernel: Kernel) -> tuple[str, ...]:
+    """Return the drivers for virtio disks that neither a kernel nor its initrd has.
+
+    Nothing is missing where nothing can list the initrd: then we do not know.
+    """
+    wanted = [name for name in DISK if name not in _builtin(appliance, kernel.version)]
+    if not wanted:
+        return ()
+    if not kernel.initrd:
+        return tuple(wanted)
+    listing = list_initrd(appliance, kernel.initrd)
+    names = set(re.findall(r"([\w-]+)\.ko\b", listing))
+    return tuple(name for name in wanted if listing and name not in names)
+
+
+def list_initrd(appliance: Appliance, path: str) -> str:
+    """List an initrd by the guest's own tool, which can unpack what the guest packs; "" if none."""
+    for tool in LISTERS:
+        if any(appliance.exists(f"{folder}/{tool}") for folder in _BIN):
+            return appliance.output(tool, path)
+    try:
+        return "\n".join(appliance.call("initrd_list", path))
+    except Failed:
+        return ""
+
+
+def _kernels(tree: Tree) -> Iterator[Kernel]:
+    for pattern in IMAGES:
+        for image in tree.glob(pattern):
+            version = re.sub(r"^/boot/vmlinu[xz]-", "", image)
+            if tree.exists(f"/lib/modules/{version}") and tree.is_file(image):
+                candidates = (f"/boot/{name.format(version)}" for name in INITRDS)
+                initrd = next((path for path in candidates if tree.is_file(path)), "")
+                yield Kernel(version, image, initrd, virtio=_has_virtio(tree, version))
+
+
+def _has_virtio(tree: Tree, version: str) -> bool:
+    modules = tree.glob(f"/lib/modules/{version}/kernel/drivers/*/virtio_*.ko*")
+    have = {re.sub(r"\.ko.*", "", path.rpartition("/")[2]) for path in modules}
+    return set(NEEDED) <= have | _builtin(tree, version)
+
+
+def _builtin(tree: Tree, version: str) -> frozenset[str]:
+    path = f"/lib/modules/{version}/modules.builtin"
+    if not tree.is_file(path):
+        return frozenset()
+    names = re.findall(r"([\w-]+)\.ko$", tree.read(path), re.MULTILINE)
+    return frozenset(name.replace("-", "_") for name in names)
+
+
+def _with_initrd(appliance: Appliance, kernel: Kernel) -> Kernel:
+    return replace(kernel, initrd_virtio=not initrd_lacks(appliance, kernel))
+
+
+def _age(kernel: Kernel) -> tuple[int, ...]:
+    """Sort versions as numbers: 5.10 is newer than 5.9."""
+    words = re.split(r"[.\-_+~]", kernel.version)
+    return tuple(int(word) for word in takewhile(str.isdigit, words))

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules for what only makes sense under Xen. It goes only where it does harm under KVM."""
+
+import re
+from collections.abc import Iterator
+
+from xen2kvmd.guest.cmdline import edit_defaults, edit_menus
+from xen2kvmd.guest.tree import Tree
+from xen2kvmd.model import Case, Finding
+from xen2kvmd.rule import rule
+
+_WORDS = re.compile(r"(?:clocksource=xen|earlyprintk=xen\S*)(?!\S)")
+
+
+@rule(guide="15.2.3 (4)")
+def xen_arguments(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Take Xen's clock and early console off the kernel command line.
+
+    earlyprintk=xen calls a hypervisor that is not there; clocksource=xen keeps a kernel from KVM's
+    clock. Other arguments of Xen's (xen_blkfront., xen_emul_unplug=) are ignored and stay.
+    """
+    edit_defaults(guest, _without_xen)
+    edit_menus(guest, _without_xen)
+    yield from ()
+
+
+@rule(guide="")
+def xenfs(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Let the guest boot without the file system xenfs (/etc/fstab: nofail).
+
+    Only Xen has it; a mount that must not fail and does ends in the emergency shell.
+    """
+    if guest.is_file("/etc/fstab"):
+        lines = guest.read("/etc/fstab").splitlines(keepends=True)
+        guest.write("/etc/fstab", "".join(map(_with_nofail, lines)))
+    yield from ()
+
+
+def _without_xen(cmdline: str) -> str:
+    shorter = _WORDS.sub("", cmdline)
+    return cmdline if shorter == cmdline else re.sub(r"[ \t]{2,}", " ", shorter).strip()
+
+
+def _with_nofail(line: str) -> str:
+    fields = line.split()
+    if line.lstrip().startswith("#") or len(fields) < 4 or fields[2] != "xenfs":
+        return line
+    options = fields[3].split(",")
+    if {"nofail", "noauto"} & set(options):
+        return line
+    return re.sub(r"^(\s*\S+\s+\S+\s+xenfs\s+\S+)", r"\1,nofail", line)

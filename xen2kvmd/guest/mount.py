@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Find the guest's root file system and mount it with all that its fstab adds."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from xen2kvmd.errors import Failed, Unsupported
+from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.devices import remap_text
+from xen2kvmd.model import Case
+
+FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "reiserfs", "jfs", "vfat"})
+ROOT_MARKS = ("/etc/fstab", "/etc/passwd")  # both in every root, neither in /boot or /home
+WINDOWS_MARK = "/Windows/System32"
+
+
+@dataclass(frozen=True)
+class FileSystem:
+    """A file system or another content of a device, as blkid sees it."""
+
+    device: str
+    kind: str
+    uuid: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Mounts:
+    """What is mounted where: path to file system."""
+
+    by_path: tuple[tuple[str, FileSystem], ...]
+
+    @property
+    def root(self) -> FileSystem:
+        return dict(self.by_path)["/"]
+
+    def holding(self, path: str) -> tuple[str, FileSystem]:
+        """Return mount point and file system that a path lies on."""
+        above = [
+            (at, system)
+            for at, system in self.by_path
+            if at == "/" or path == at or path.startswith(f"{at}/")
+        ]
+        return max(above, key=lambda pair: len(pair[0]))
+
+
+def mount_guest(appliance: Appliance) -> Mounts:
+    """Mount the guest's file systems. Raises Unsupported if no Linux root is on its disks."""
+    systems = tuple(_file_systems(appliance))
+    roots = [system for system in systems if _is_root(appliance, system)]
+    if not roots:
+        raise _no_root(appliance, systems)
+    root = roots[0]
+    appliance.call("mount_options", "", root.device, "/")
+    mounted = {"/": root}
+    for spec, path in sorted(_fstab(appliance), key=lambda pair: pair[1]):
+        system = _find(appliance, systems, spec)
+        if system and path not in mounted and system.kind in FILE_SYSTEMS:
+            try:
+                appliance.call("mount_options", "", system.device, path)
+            except Failed:
+                continue  # as at boot with nofail: what is needed and missing shows itself later
+            mounted[path] = system
+    return Mounts(tuple(mounted.items()))
+
+
+def _file_systems(appliance: Appliance) -> Iterator[FileSystem]:
+    """Yield what is on partitions, on disks that have none, on logical volumes and on arrays."""
+    partitions = appliance.partitions()
+    whole = [disk for disk in appliance.devices if not _divided(disk, partitions)]
+    volumes = [*appliance.call("lvs"), *appliance.call("list_md_devices")]
+    for device in (*partitions, *whole, *volumes):
+        try:
+            tags = appliance.call("blkid", device)
+        except Failed:
+            continue  # nothing that blkid knows
+        yield FileSystem(
+            device, tags.get("TYPE", ""), uuid=tags.get("UUID", ""), label=tags.get("LABEL", "")
+        )
+
+
+def _divided(disk: str, partitions: tuple[str, ...]) -> bool:
+    return any(re.fullmatch(rf"{disk}\d+", name) for name in partitions)
+
+
+def _is_root(appliance: Appliance, system: FileSystem) -> bool:
+    if system.kind not in FILE_SYSTEMS:
+        return False
+    try:
+        appliance.call("mount_ro", system.device, "/")
+    except Failed:
+        return False
+    try:
+        return all(appliance.is_file(path) for path in ROOT_MARKS)
+    finally:
+        appliance.call("umount_all")
+
+
+def _fstab(appliance: Appliance) -> Iterator[tuple[str, str]]:
+    """Yield device and mount point of each line that is mounted at boot."""
+    for line in appliance.read("/etc/fstab").splitlines():
+        fields = line.split()
+        if len(fields) >= 4 and not fields[0].startswith("#") and fields[1].startswith("/"):
+            path = fields[1].rstrip("/")
+            if path and ".." not in path and "bind" not in fields[3].split(","):
+                yield fields[0].replace('"', ""), path
+
+
+def _find(appliance: Appliance, systems: tuple[FileSystem, ...], spec: str) -> FileSystem | None:
+    """Find the file system that a line of fstab means, by UUID, label, or name under Xen."""
+    tag, _, value = spec.partition("=")
+    here = Case(devices=names(appliance))
+    device = remap_text(spec, here)
+    mapper = re.sub(r"^/dev/mapper/((?:[^-]|--)+)-((?:[^-]|--)+)$", _volume, device)
+    for system in systems:
+        if (tag, value) in (("UUID", system.uuid), ("LABEL", system.label)) and value:
+            return system
+        if system.device in (device, mapper):
+            return system
+    return None
+
+
+def names(appliance: Appliance) -> tuple[tuple[str, str], ...]:
+    """Pair the names of the disks under Xen with those in the appliance."""
+    return tuple((dev, device.removeprefix("/dev/")) for device, dev in appliance.devices.items())
+
+
+def _volume(found: re.Match[str]) -> str:
+    """Turn /dev/mapper/GROUP-VOLUME, in which a dash is doubled, into /dev/GROUP/VOLUME."""
+    return f"/dev/{found[1].replace('--', '-')}/{found[2].replace('--', '-')}"
+
+
+def _no_root(appliance: Appliance, systems: tuple[FileSystem, ...]) -> Unsupported:
+    kinds = {system.kind for system in systems}
+    if "crypto_LUKS" in kinds:
+        return Unsupported(
+            "The guest's disks are encrypted (LUKS).",
+            hint="Encrypted guests cannot be migrated yet.",
+        )
+    if "ntfs" in kinds:
+        return Unsupported(
+            "The guest looks like Windows: there is NTFS and no Linux on its disks.",
+            hint="Migrate it with virt-v2v, which installs Windows' virtio drivers.",
+        )
+    found = ", ".join(f"{system.device}: {system.kind or 'unknown'}" for system in systems)
+    return Unsupported(
+        f"No Linux system was found on the guest's disks ({found or 'they are empty'}).",
+        hint="Does the domain XML name the right disks?",
+    )

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a rehearsal records, and the conversion then does: nothing else is ever done to a guest."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from xen2kvmd.guest.tree import BootCode, Tree
+
+
+@dataclass(frozen=True)
+class Write:
+    """Give a file this text."""
+
+    path: str
+    text: str
+    weight = 1
+
+    def perform(self, tree: Tree) -> None:
+        tree.write(self.path, self.text)
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Remove a file or link."""
+
+    path: str
+    weight = 1
+
+    def perform(self, tree: Tree) -> None:
+        tree.remove(self.path)
+
+
+@dataclass(frozen=True)
+class Link:
+    """Make a symbolic link."""
+
+    path: str
+    target: str
+    weight = 1
+
+    def perform(self, tree: Tree) -> None:
+        tree.link(self.path, self.target)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run a program of the guest."""
+
+    command: tuple[str, ...]
+    weight = 100  # an initrd takes most of a conversion's time
+
+    def perform(self, tree: Tree) -> None:
+        tree.run(*self.command)
+
+
+@dataclass(frozen=True)
+class Install:
+    """Write boot code."""
+
+    code: BootCode
+    weight = 10
+
+    def perform(self, tree: Tree) -> None:
+        tree.install(self.code)
+
+
+Operation = Write | Remove | Link | Run | Install
+
+
+def apply(
+    tree: Tree, operations: Sequence[Operation], report: Callable[[float], None] | None = None
+) -> None:
+    """Do exactly what a rehearsal recorded; tell the share that is done before each operation."""
+    total = sum(operation.weight for operation in operations) or 1
+    done = 0
+    for operation in operations:
+        if report:
+            report(done / total)
+        operation.perform(tree)
+        done += operation.weight
+    if report:
+        report(1.0)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""All rules for the guest's files, in the order in which they run.
+
+Programs come last: what they write, no rule can see in a rehearsal.
+"""
+
+from xen2kvmd.guest import boot_code, bootloader, console, initrd, leftovers, network, storage
+from xen2kvmd.guest.tree import Tree
+from xen2kvmd.rule import Rule
+
+RULES: tuple[Rule[Tree], ...] = (
+    initrd.kernel_with_virtio,
+    storage.fstab,
+    storage.crypttab,
+    storage.resume_device,
+    storage.mdadm_devices,
+    leftovers.xenfs,
+    bootloader.device_map,
+    bootloader.grub_defaults,
+    bootloader.boot_menu,
+    console.kernel_console,
+    leftovers.xen_arguments,
+    console.systemd_getty,
+    console.inittab_getty,
+    console.upstart_getty,
+    console.securetty,
+    network.nic_names,
+    network.persistent_net_rules,
+    initrd.initramfs_modules,
+    # From here on programs of the guest run, on the files as they are now.
+    initrd.initrd_anew,
+    # After the initrds: a menu lists those that are there.
+    bootloader.boot_menu_anew,
+    # Last: grub-install reads device.map, and nothing may write the disk's first sectors after it.
+    boot_code.bios_boot_code,
+)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules for what names disks: fstab, crypttab, the resume device, mdadm."""
+
+from collections.abc import Iterator
+
+from xen2kvmd.guest.devices import remap_file
+from xen2kvmd.guest.tree import Tree
+from xen2kvmd.model import Case, Finding
+from xen2kvmd.rule import rule
+
+
+@rule(guide="15.2.3 (3)")
+def fstab(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Name the file systems in /etc/fstab as KVM does."""
+    yield from remap_file(guest, case, "/etc/fstab")
+
+
+@rule(guide="15.2.3 (3)")
+def crypttab(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Name the encrypted disks in /etc/crypttab as KVM does."""
+    yield from remap_file(guest, case, "/etc/crypttab")
+
+
+@rule(guide="15.2.3 (3)")
+def resume_device(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Let the initrd look for a hibernated system on the disk's name under KVM.
+
+    An initrd that waits for a swap device of Xen's delays every boot by half a minute.
+    """
+    for path in guest.glob("/etc/initramfs-tools/conf.d/*"):
+        yield from remap_file(guest, case, path)
+
+
+@rule(guide="15.2.3 (3)")
+def mdadm_devices(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Name the members in mdadm's configuration as KVM does.
+
+    Arrays are found by their UUID, but a DEVICE line that lists disks hides all others.
+    """
+    yield from remap_file(guest, case, "/etc/mdadm.conf")
+    yield from remap_file(guest, case, "/etc/mdadm/mdadm.conf")
