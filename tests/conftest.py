@@ -9,10 +9,12 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import pytest_asyncio
 
+LIMITS = {"fast": 60, "slow": 600, "guest": 1200}  # seconds for a test, by its marker
 GRACE = 2.0  # seconds for a child or a task that is on its way out
 
 
@@ -22,6 +24,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what comes out into the expected files instead of comparing",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the fast tests first: what is wrong shows early."""
+    items.sort(key=lambda item: LIMITS[kind(item)])
+
+
+def kind(item: pytest.Item) -> str:
+    return next((name for name in ("guest", "slow") if item.get_closest_marker(name)), "fast")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """End a test that hangs: a gate that says nothing is worse than one that says no."""
+    limit = LIMITS[kind(item)]
+
+    def give_up(*_: object) -> NoReturn:
+        raise TimeoutError(f"the test took more than {limit} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(limit)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture
