@@ -9,6 +9,7 @@ import cattrs
 
 from xen2kvmd import xml
 from xen2kvmd.domain import target_names
+from xen2kvmd.domain.read import read_nics
 from xen2kvmd.model import Case, Finding
 from xen2kvmd.xml import Element
 
@@ -21,9 +22,10 @@ def read_case(folder: Path) -> Case:
     return cattrs.structure(json.loads(file.read_text()), Case) if file.exists() else Case()
 
 
-def with_names(case: Case, domain: Element) -> Case:
-    """Decide the disks' names, as convert() does."""
-    return replace(case, devices=case.devices or target_names(domain, virtio=case.facts.virtio))
+def complete(case: Case, domain: Element) -> Case:
+    """Fill in the disks' names and the NICs, as convert() does."""
+    devices = case.devices or target_names(domain, virtio=case.facts.virtio)
+    return replace(case, devices=devices, nics=case.nics or read_nics(domain))
 
 
 def show_findings(findings: tuple[Finding, ...]) -> str:

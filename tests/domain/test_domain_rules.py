@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import xen2kvmd.domain
-from tests.domain.samples import HERE, check_file, parse, read_case, show_findings, with_names
+from tests.domain.samples import HERE, check_file, complete, parse, read_case, show_findings
 from xen2kvmd import xml
 from xen2kvmd.domain import RULES
 from xen2kvmd.rule import Rule
@@ -25,7 +25,7 @@ CASES = sorted(file.parent for file in HERE.glob("*/*/before.xml"))
 def test_rule_makes_after_of_before(folder: Path, *, regenerate: bool) -> None:
     rule = BY_NAME[folder.parent.name]
     domain = parse(folder / "before.xml")
-    case = with_names(read_case(folder), domain)
+    case = complete(read_case(folder), domain)
 
     findings = rule(domain, case)
 

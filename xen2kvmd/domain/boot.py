@@ -41,7 +41,7 @@ def no_bootloader_args(domain: Element, case: Case) -> Iterator[Finding]:
     if arguments:
         yield Finding(
             "bootloader-args-dropped",
-            f"The Xen boot loader's arguments are lost: {arguments}",
+            f"The Xen boot loader's arguments '{arguments}' are lost.",
             hint="If they choose a kernel or a menu entry, choose it in the guest's GRUB instead.",
             place="bootloader_args",
         )

@@ -4,6 +4,8 @@
 import difflib
 from dataclasses import dataclass, replace
 
+from lxml import etree
+
 from xen2kvmd import xml
 from xen2kvmd.domain.names import target_names
 from xen2kvmd.domain.read import check_name, read_tree
@@ -28,13 +30,15 @@ def convert(document: str | bytes, case: Case) -> Converted:
     case = complete(case, domain)
     findings: list[Finding] = []
     changes: list[Change] = []
-    before = _shown(domain)
+    was, before = etree.tostring(domain), _shown(domain)
     for rule in RULES:
         findings += rule(domain, case)
-        after = _shown(domain)
-        if after != before:
-            changes.append(_change(rule, before, after))
-        before = after
+        now = etree.tostring(domain)
+        if now != was:
+            after = _shown(domain)
+            if after != before:
+                changes.append(_change(rule, before, after))
+            was, before = now, after
     return Converted(xml.serialize(domain), tuple(findings), tuple(changes))
 
 

@@ -4,8 +4,9 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from xen2kvmd.domain.read import link_of
 from xen2kvmd.domain.tree import append, brief, devices, place, remove, remove_all
-from xen2kvmd.model import Case, Finding, MacPolicy, NicMap, Severity
+from xen2kvmd.model import Case, Finding, MacPolicy, Nic, NicMap, Severity
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
 
@@ -15,26 +16,22 @@ _HARMLESS = frozenset({"vif-bridge", "vif-openvswitch", "network-bridge"})
 @rule(guide="15.1.3")
 def nic_links(domain: Element, case: Case) -> Iterator[Finding]:
     """Connect each NIC as the maps say; the first map that matches wins."""
-    for nic in devices(domain, "interface"):
-        for entry in case.target.nics:
-            if _matches(nic, entry):
-                _connect(nic, entry)
-                break
+    for nic, source in zip(devices(domain, "interface"), case.nics, strict=False):
+        # A NIC that is not where the source had it was connected before.
+        if link_of(nic) == (source.kind, source.source):
+            for entry in case.target.nics:
+                if _matches(source, entry):
+                    _connect(nic, entry)
+                    break
     return iter(())
 
 
-def _matches(nic: Element, entry: NicMap) -> bool:
+def _matches(source: Nic, entry: NicMap) -> bool:
     if entry.match == "any":
-        return nic.get("type") != "hostdev"  # a device of the host has no link to choose
+        return source.kind != "hostdev"  # a device of the host has no link to choose
     if entry.match == "mac":
-        mac = nic.find("mac")
-        return mac is not None and mac.get("address", "").lower() == entry.old.lower()
-    source = nic.find("source")
-    return (
-        nic.get("type") == entry.match
-        and source is not None
-        and source.get(entry.match) == entry.old
-    )
+        return source.mac.lower() == entry.old.lower()
+    return (source.kind, source.source) == (entry.match, entry.old)
 
 
 def _connect(nic: Element, entry: NicMap) -> None:

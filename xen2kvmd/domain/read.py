@@ -71,7 +71,7 @@ def read_tree(domain: Element) -> SourceDomain:
         vcpus=_vcpus(domain),
         kind=text(domain, "os/type") or "linux",
         disks=_disks(domain),
-        nics=tuple(_nic(nic) for nic in domain.iterfind("devices/interface")),
+        nics=read_nics(domain),
         kernel=text(domain, "os/kernel"),
         initrd=text(domain, "os/initrd"),
         cmdline=text(domain, "os/cmdline"),
@@ -207,8 +207,17 @@ def _path(source: Element) -> str:
     return ""
 
 
-def _nic(nic: Element) -> Nic:
-    mac, source = nic.find("mac"), nic.find("source")
-    kind = nic.get("type", "")
-    where = "" if source is None else source.get(kind) or source.get("dev") or ""
-    return Nic(mac="" if mac is None else mac.get("address", ""), kind=kind, source=where)
+def read_nics(domain: Element) -> tuple[Nic, ...]:
+    """The NICs, in the order in which the guest has them."""
+    return tuple(Nic(_mac(nic), *link_of(nic)) for nic in domain.iterfind("devices/interface"))
+
+
+def link_of(nic: Element) -> tuple[str, str]:
+    """What a NIC is connected to: its kind (bridge, network, ...) and the name there."""
+    kind, source = nic.get("type", ""), nic.find("source")
+    return kind, "" if source is None else source.get(kind) or source.get("dev") or ""
+
+
+def _mac(nic: Element) -> str:
+    mac = nic.find("mac")
+    return "" if mac is None else mac.get("address", "")
