@@ -35,6 +35,28 @@ SECONDS_TO_BOOT = {True: 20, False: 60}
 COPY_RATE = 150_000_000  # bytes per second, once to copy and once to compare
 
 
+def check_target(
+    request: Request, *, document: str, disks: Sequence[SourceDisk], host: Host, place: Place
+) -> None:
+    """Refuse what cannot go there, by what is known before anybody looked into the guest.
+
+    Raises InvalidName, TargetExists, PoolNotFound or InsufficientSpace.
+    """
+    source = domain.read(document)
+    name = domain.check_name(request.name or source.name)
+    if host.domain_exists(name):
+        raise TargetExists(
+            f"This host has a domain '{name}' already.",
+            hint="Choose another name for the target with --name.",
+        )
+    if source.uuid and host.uuid_exists(source.uuid):
+        raise TargetExists(
+            f"This host has a domain with the UUID {source.uuid} already.",
+            hint="Was this guest migrated before? Undefine that domain first, if it may go.",
+        )
+    _check_room(request, disks, place)
+
+
 def make_case(
     request: Request,
     *,
@@ -49,20 +71,10 @@ def make_case(
 
     Raises TargetExists, PoolNotFound, InsufficientSpace and the like where it cannot go there.
     """
+    check_target(request, document=document, disks=disks, host=host, place=place)
     source = domain.read(document)
-    name = domain.check_name(request.name or source.name)
-    if host.domain_exists(name):
-        raise TargetExists(
-            f"This host has a domain '{name}' already.",
-            hint="Choose another name for the target with --name.",
-        )
-    if source.uuid and host.uuid_exists(source.uuid):
-        raise TargetExists(
-            f"This host has a domain with the UUID {source.uuid} already.",
-            hint="Was this guest migrated before? Undefine that domain first, if it may go.",
-        )
+    name = request.name or source.name
     devices = domain.target_names(xml.parse(document), virtio=facts.virtio)
-    _check_room(request, disks, place)
     return Case(
         facts=facts,
         target=Target(
@@ -100,7 +112,6 @@ def make_plan(
     converted = domain.convert(document, case)
     kvm = case.target.virt_type is VirtType.KVM
     findings = (
-        *_emulation(kvm=kvm),
         *converted.findings,
         *_missing_links(converted.domain_xml, host),
         *rehearsed.findings,
@@ -141,18 +152,6 @@ def _check_room(request: Request, disks: Sequence[SourceDisk], place: Place) -> 
             f"The disks need {needed / 2**30:.1f} GiB; {available / 2**30:.1f} GiB are free on the "
             "target.",
             hint="Make room, or choose another pool or directory.",
-        )
-
-
-def _emulation(*, kvm: bool) -> Iterator[Finding]:
-    if not kvm:
-        yield Finding(
-            "emulation",
-            "KVM does not work on this host: the guest will run by software emulation, slowly.",
-            Severity.WARNING,
-            hint="Switch on virtualisation in the firmware, load kvm_intel or kvm_amd, and check "
-            "/dev/kvm. Then define the guest again with type='kvm'.",
-            place="/domain/@type",
         )
 
 

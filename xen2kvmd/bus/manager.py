@@ -5,6 +5,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from xen2kvmd.bus.job import Options, path_of
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Call, Guarded
-from xen2kvmd.domain import convert
+from xen2kvmd.domain import convert, read
 from xen2kvmd.errors import (
     InvalidOption,
     InvalidSource,
@@ -90,7 +91,7 @@ class Manager:
         check_source(source)
         request = Request(operation, source, options.domain_name(vm), **values)
         details = {
-            "vm": request.vm,
+            "vm": _label(request),
             "source": public(source),
             "target": request.directory or request.pool,
             "operation": str(operation),
@@ -190,6 +191,16 @@ class Manager:
             return [converted.domain_xml, variants.findings(converted.findings)]
 
         return Guarded(Action.CONVERT, do, {"operation": "convert"}, quiet=quiet)
+
+
+def _label(request: Request) -> str:
+    """Return the guest's name as far as the request tells it: jobs and dialogs show it.
+
+    A document is read here, so that one that cannot be migrated is refused before a job is made.
+    """
+    if request.document:
+        return read(request.document).name
+    return request.vm or PurePath(request.source.partition(":")[2]).stem
 
 
 def check_source(source: str) -> None:

@@ -40,7 +40,9 @@ def run(steps_of: Callable[[str], Sequence[Step]]) -> int:
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
-    logging.basicConfig(level=logging.DEBUG, handlers=[JobLog(folder / "log")])
+    logging.basicConfig(
+        level=logging.DEBUG, format="%(message)s", handlers=[JobLog(folder / "log")]
+    )
     try:
         work(store, record.id, arguments.events, steps_of(record.operation))
     except Stopped:

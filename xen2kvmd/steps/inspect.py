@@ -6,15 +6,16 @@ from pathlib import Path
 
 import cattrs
 
-from xen2kvmd import domain, guest
+from xen2kvmd import domain, guest, plan
 from xen2kvmd.errors import InvalidDisk, Unsupported
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import SourceDisk
+from xen2kvmd.model import Operation, SourceDisk
 from xen2kvmd.sources import open_source
 from xen2kvmd.steps import context
 from xen2kvmd.system import disk as images
 from xen2kvmd.system import kvm
 from xen2kvmd.system.libvirt import connected
+from xen2kvmd.targets import open_place
 
 
 def do(run: Run) -> None:
@@ -28,7 +29,11 @@ def do(run: Run) -> None:
     disks = tuple(_disks(source))
     run.note("disks", cattrs.unstructure(disks))
     run.note("stamps", {disk.dev: stamp(disk.path) for disk in disks})
+    request = context.request(run)
     with connected() as host:
+        if request.operation is not Operation.INSPECT:  # better now than after a launch
+            place = open_place(request, host)
+            plan.check_target(request, document=text, disks=disks, host=host, place=place)
         emulator = host.emulator("x86_64")
     run.note("kvm", emulator.kvm and kvm.works(emulator.path))
     appliance, _ = context.appliance(run)
