@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One sandbox for all migrations, and the guests."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sandbox import CHECKOUT, Sandbox
+
+
+@pytest.fixture(scope="session")
+def shared_sandbox() -> Iterator[Sandbox]:
+    sandbox = Sandbox()
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture
+def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
+    """The sandbox, with nothing of this test left in it afterwards."""
+    yield shared_sandbox
+    for name in shared_sandbox.run("virsh", "list", "--all", "--name").out.split():
+        shared_sandbox.run("virsh", "destroy", name)
+        shared_sandbox.run("virsh", "undefine", name)
+    for line in shared_sandbox.run("virsh", "vol-list", "default").out.splitlines()[2:]:
+        if line.strip():
+            shared_sandbox.run("virsh", "vol-delete", "--pool", "default", line.split()[0])
+
+
+def build(name: str) -> Path:
+    argv = [str(CHECKOUT / "tests/guests/build"), name]
+    return Path(subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Path:
+    """The folder of the guest that is quick to migrate."""
+    return build("tiny")
+
+
+@pytest.fixture(scope="session")
+def debian() -> Path:
+    """The folder of a paravirtualised Debian 12 with pygrub."""
+    return build("debian12-pygrub")

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Log in over a serial console and run commands, as a person would: console.py DOMAIN COMMAND..."""
+
+import sys
+import threading
+import time
+
+from xen2kvmd.system.libvirt import Console, connected
+
+SECONDS = 90
+
+
+class Session:
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.seen = ""
+        threading.Thread(target=self._collect, daemon=True).start()
+
+    def _collect(self) -> None:
+        while data := self.console.read():
+            self.seen += data.decode(errors="replace")
+
+    def wait(self, *words: str) -> str:
+        """Wait until one of the words is printed; return what was printed up to it."""
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            for word in words:
+                at = self.seen.find(word)
+                if at >= 0:
+                    before, self.seen = self.seen[: at + len(word)], self.seen[at + len(word) :]
+                    return before
+            time.sleep(0.1)
+        raise SystemExit(f"none of {words} within {SECONDS} s; seen: {self.seen[-500:]!r}")
+
+    def type(self, line: str) -> None:
+        self.console.write(line.encode() + b"\n")
+
+
+def main() -> None:
+    with connected() as host:
+        session = Session(host.console(sys.argv[1]))
+        session.type("")
+        session.wait("login:")
+        session.type("root")
+        session.wait("assword:")
+        session.type("xen2kvm")
+        session.wait("# ")
+        for command in sys.argv[2:]:
+            session.type(f"{command}; echo DO''NE")
+            print(session.wait("DONE"))
+            session.wait("# ")
+        session.type("exit")
+        session.console.close()
+
+
+main()

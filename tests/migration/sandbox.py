@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A sandbox that stays while tests call programs in it."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A program that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Sandbox:
+    """tools/sandbox with an agent as its command, which runs what it is told to."""
+
+    def __init__(self) -> None:
+        argv = [str(CHECKOUT / "tools/sandbox"), "--", "/usr/bin/python3", "-u", __file__]
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdin
+        assert self._process.stdout
+        self._ask, self._answer = self._process.stdin, self._process.stdout
+
+    def run(self, *argv: str, stdin: str = "", seconds: float = 300) -> Ended:
+        """Run a program to its end."""
+        asked = {"argv": argv, "stdin": stdin, "seconds": seconds}
+        self._ask.write(json.dumps(asked).encode() + b"\n")
+        self._ask.flush()
+        return Ended(**json.loads(self._answer.readline()))
+
+    def json(self, *argv: str) -> Any:
+        """Run a program that succeeds and prints JSON."""
+        ended = self.run(*argv)
+        assert ended.code == 0, ended.err
+        return json.loads(ended.out)
+
+    def python(self, program: str, *arguments: str, seconds: float = 300) -> Ended:
+        """Run a Python program with the checkout's modules."""
+        head = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\n"
+        return self.run("/usr/bin/python3", "-c", head + program, *arguments, seconds=seconds)
+
+    def close(self) -> None:
+        self._ask.close()
+        self._process.wait(timeout=60)
+        self._answer.close()
+
+
+def agent() -> None:
+    """Run one program after another, as the lines of standard input tell."""
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            done = subprocess.run(
+                asked["argv"],
+                input=asked["stdin"],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=asked["seconds"],
+                check=False,
+            )
+            ended = Ended(done.returncode, done.stdout, done.stderr)
+        except subprocess.TimeoutExpired:
+            ended = Ended(-1, "", f"not done after {asked['seconds']} seconds")
+        print(json.dumps(ended.__dict__))
+
+
+if __name__ == "__main__":
+    agent()

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Migrations that fail, are cancelled or killed in the middle: nothing is left, whatever the step."""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sandbox import Sandbox
+
+pytestmark = pytest.mark.guest
+
+JOBS = "/var/lib/xen2kvmd/jobs"
+LONG_STEPS = ("inspect", "convert", "copy", "verify")  # long enough to be met in their middle
+
+
+def begin(sandbox: Sandbox, guest: Path, *options: str) -> str:
+    return sandbox.run(
+        *("xen2kvm", "migrate", "--detach", "--network", "default", *options),
+        str(guest / "guest.xml"),
+    ).out.strip()
+
+
+def show(sandbox: Sandbox, job: str) -> Any:
+    return sandbox.json("xen2kvm", "show", "--json", job)
+
+
+def wait_for_step(sandbox: Sandbox, job: str, step: str) -> None:
+    """Wait in the sandbox itself: a step may take a second only."""
+    wait = f"""
+        until grep -q '"step-begun", "step": "{step}"' {JOBS}/{job}/journal; do
+          grep -q '"ended"' {JOBS}/{job}/journal && exit 1
+          sleep 0.02
+        done
+        sleep 0.3
+    """
+    assert sandbox.run("bash", "-c", wait, seconds=120).code == 0
+
+
+def check_nothing_left(sandbox: Sandbox, job: str) -> None:
+    assert sandbox.run("virsh", "list", "--all", "--name").out.strip() == ""
+    volumes = sandbox.run("ls", "/var/lib/libvirt/images").out.split()
+    assert volumes == []
+    assert "scratch" not in sandbox.run("ls", f"{JOBS}/{job}").out.split()
+    assert sandbox.run("ls", "/var/lib/xen2kvmd/backups").out.split() == []
+    for program in ("qemu-nbd", "qemu-system", "xen2kvmd.job", "qemu-img", "virtiofsd"):
+        assert sandbox.run("pgrep", "-af", program).out == ""
+    assert sandbox.run("bash", "-c", "ls -d /tmp/xen2kvm-* /tmp/libguestfs*").out == ""
+
+
+@pytest.fixture
+def source(tiny: Path) -> Any:
+    """The guest's disk, looked at before and after."""
+
+    def digest() -> str:
+        with (tiny / "disk.raw").open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    before = digest()
+    yield tiny
+    assert digest() == before
+
+
+@pytest.mark.parametrize("step", LONG_STEPS)
+def test_cancel_leaves_nothing(sandbox: Sandbox, source: Path, step: str) -> None:
+    job = begin(sandbox, source)
+    wait_for_step(sandbox, job, step)
+    begun = time.monotonic()
+    cancelled = sandbox.run("xen2kvm", "cancel", job)
+    assert cancelled.code == 0, cancelled.err + cancelled.out
+    assert time.monotonic() - begun < 20
+    end = show(sandbox, job)
+    assert (end["State"], end["ErrorName"]) == ("cancelled", "Cancelled")
+    assert "left-behind" not in json.dumps(end["Findings"])
+    check_nothing_left(sandbox, job)
+
+
+@pytest.mark.parametrize("step", LONG_STEPS)
+def test_killed_worker_leaves_nothing(sandbox: Sandbox, source: Path, step: str) -> None:
+    job = begin(sandbox, source)
+    wait_for_step(sandbox, job, step)
+    sandbox.run("bash", "-c", f"kill -9 $(cat {JOBS}/{job}/lock)")
+    sandbox.run("xen2kvm", "follow", job)
+    end = show(sandbox, job)
+    assert (end["State"], end["ErrorName"]) == ("failed", "Interrupted")
+    check_nothing_left(sandbox, job)
+
+
+@pytest.mark.parametrize("step", ["copy", "verify"])
+def test_killed_daemon_costs_nothing(sandbox: Sandbox, source: Path, step: str) -> None:
+    job = begin(sandbox, source)
+    wait_for_step(sandbox, job, step)
+    assert sandbox.run("pkill", "-9", "-f", "xen2kvmd$|bin/xen2kvmd").code == 0
+    followed = sandbox.run("xen2kvm", "follow", job)
+    assert followed.code == 0, followed.err + followed.out
+    assert show(sandbox, job)["State"] == "succeeded"
+    assert sandbox.run("virsh", "domstate", "tiny1").out.strip() == "running"
+
+
+def test_guest_that_does_not_boot_in_time_is_undone(sandbox: Sandbox, source: Path) -> None:
+    job = begin(sandbox, source, "--boot-timeout", "2")
+    followed = sandbox.run("xen2kvm", "follow", job)
+    assert followed.code == 1
+    assert "did not boot" in followed.out
+    assert "source is as it was" in followed.out
+    assert "screenshot.png" in sandbox.run("ls", f"{JOBS}/{job}").out
+    check_nothing_left(sandbox, job)
+
+
+def test_domain_that_does_not_start_is_undone(sandbox: Sandbox, source: Path) -> None:
+    sandbox.run("virsh", "net-destroy", "default")
+    try:
+        job = begin(sandbox, source, "--waive", "network-inactive")
+        followed = sandbox.run("xen2kvm", "follow", job)
+    finally:
+        sandbox.run("virsh", "net-start", "default")
+    assert followed.code == 1
+    assert "does not start" in followed.out
+    report = sandbox.json("xen2kvm", "report", "--json", job)
+    outcome = {step["name"]: step for step in report["steps"]}
+    assert outcome["start"]["outcome"] == "failed"
+    assert outcome["copy"]["undone"]
+    check_nothing_left(sandbox, job)
+
+
+def test_full_pool_in_the_middle_is_undone(sandbox: Sandbox, source: Path) -> None:
+    """The room was there when the plan was made, and is gone when the copy is."""
+    images = "/var/lib/libvirt/images"
+    sandbox.run("mount", "-t", "tmpfs", "-o", "size=500m", "tmpfs", images)
+    try:
+        job = begin(sandbox, source)
+        wait_for_step(sandbox, job, "convert")
+        sandbox.run("fallocate", "-l", "300M", f"{images}/somebody-elses")
+        followed = sandbox.run("xen2kvm", "follow", job)
+        assert followed.code == 1
+        assert "No space left" in followed.out
+        assert sandbox.run("ls", images).out.split() == ["somebody-elses"]
+    finally:
+        sandbox.run("umount", images)
+        sandbox.run("virsh", "pool-refresh", "default")
+    check_nothing_left(sandbox, job)
