@@ -47,7 +47,7 @@ def main() -> None:
         session.wait("# ")
         for command in sys.argv[2:]:
             session.type(f"{command}; echo DO''NE")
-            print(session.wait("DONE"))
+            sys.stdout.write(session.wait("DONE") + "\n")
             session.wait("# ")
         session.type("exit")
         session.console.close()

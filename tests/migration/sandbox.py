@@ -71,7 +71,8 @@ def agent() -> None:
             ended = Ended(done.returncode, done.stdout, done.stderr)
         except subprocess.TimeoutExpired:
             ended = Ended(-1, "", f"not done after {asked['seconds']} seconds")
-        print(json.dumps(ended.__dict__))
+        sys.stdout.write(json.dumps(ended.__dict__) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

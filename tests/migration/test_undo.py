@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Migrations that fail, are cancelled or killed in the middle: nothing is left, whatever the step."""
+"""Migrations that fail, are cancelled or killed in the middle leave nothing, whatever the step."""
 
 import hashlib
 import json

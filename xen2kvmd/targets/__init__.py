@@ -3,7 +3,6 @@
 
 from typing import Protocol
 
-from xen2kvmd.errors import InvalidOption
 from xen2kvmd.model import Allocation, DiskFormat, Request, Volume
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets.directory import Directory
@@ -28,10 +27,6 @@ class Place(Protocol):
 
 def open_place(request: Request, host: Host) -> Place:
     """Open the place that a request names; a pool called "default" where it names none."""
-    if request.directory and request.pool:
-        raise InvalidOption(
-            "Both a pool and a directory are given for the disks.", hint="Give one of them."
-        )
     if request.directory:
         return Directory(request.directory)
     return StoragePool(host, request.pool or "default")
