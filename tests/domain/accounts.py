@@ -32,14 +32,15 @@ def silent_losses(source: str, result: Converted) -> list[str]:
     lost = Counter(words(xml.parse(source))) - Counter(words(xml.parse(result.domain_xml)))
     changed = {change.rule for change in result.changes}
     told = {finding.id for finding in result.findings}
+    known = Vocabulary.shipped()
     return [
         f"{path} = {value!r}"
         for path, value in sorted(lost)
-        if not _accounted(path, changed=changed, told=told)
+        if not _accounted(path, known, changed=changed, told=told)
     ]
 
 
-def _accounted(path: str, *, changed: set[str], told: set[str]) -> bool:
+def _accounted(path: str, known: Vocabulary, *, changed: set[str], told: set[str]) -> bool:
     """Whether a rule that changed something may take the word away, and says so if it must.
 
     The decision may be about the word or about an element that it is in.
@@ -47,7 +48,6 @@ def _accounted(path: str, *, changed: set[str], told: set[str]) -> bool:
     above = path.split("/")
     prefixes = ["/".join(above[:end]) for end in range(len(above), 0, -1)]
     rows = [row for row in map(decide, prefixes) if row is not None]
-    known = Vocabulary.shipped()
     if not rows or not known.knows(tuple(part for part in above if part[:1] != "@")):
         return "unknown-dropped" in told
     own = rows[0]

@@ -69,6 +69,9 @@ def _point(disk: Element, volume: Volume) -> None:
     if volume.pool:
         disk.set("type", "volume")
         source = append(disk, "source", pool=volume.pool, volume=volume.name)
+    elif volume.path.startswith("/dev/"):
+        disk.set("type", "block")
+        source = append(disk, "source", dev=volume.path)
     else:
         disk.set("type", "file")
         source = append(disk, "source", file=volume.path)
@@ -88,6 +91,13 @@ def disks_on_virtio(domain: Element, case: Case) -> Iterator[Finding]:
     names = dict(case.devices)
     targets = {_dev(disk): disk.find("target") for disk in devices(domain, "disk")}
     here = pending(domain)
+    if here and not case.facts.virtio:
+        yield Finding(
+            "no-virtio-drivers",
+            "The guest has no virtio drivers: SATA disks and e1000 NICs are slower.",
+            hint="Install the drivers in the guest, then change bus and model by 'virsh edit'.",
+            place="devices",
+        )
     for seat in seats(domain, virtio=case.facts.virtio):
         target = targets[seat.dev]
         if seat.dev not in here or target is None:
