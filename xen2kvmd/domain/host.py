@@ -27,6 +27,9 @@ _PLACEMENT = (
 _FILES = (
     "devices/filesystem/source[@dir]",
     "devices/*/rom[@file]",
+    "devices/*/log[@file]",
+    "devices/*[@type='file']/source[@path]",
+    "devices/*[@type='dev']/source[@path]",
     "os/acpi/table",
     "devices/tpm/backend/device",
     "devices/smartcard/certificate",
