@@ -4,9 +4,11 @@
 import asyncio
 import os
 import pwd
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from dbus_next import Message, MessageFlag, MessageType
+from dbus_next import Message, MessageFlag, MessageType, Variant
 from dbus_next.aio import MessageBus
 from dbus_next.auth import AuthExternal
 
@@ -19,6 +21,9 @@ FDO = "org.freedesktop.DBus"
 FDO_ERROR = FDO + ".Error."
 PROPERTIES = FDO + ".Properties"
 
+Options = Mapping[str, Variant]
+
+NONE: Options = MappingProxyType({})
 SOURCE = "libvirtxml:/srv/xen/web1.xml"
 
 
@@ -92,9 +97,11 @@ class Client:
             raise CallError(reply)
         return list(reply.body)
 
-    async def start(self, operation: str = "Migrate", vm: str = "web1", **options: Any) -> str:
+    async def start(
+        self, operation: str = "Migrate", vm: str = "web1", options: Options = MappingProxyType({})
+    ) -> str:
         """Begin a job; return its object path."""
-        (path,) = await self.call(operation, "ssa{sv}", SOURCE, vm, options)
+        (path,) = await self.call(operation, "ssa{sv}", SOURCE, vm, dict(options))
         return str(path)
 
     async def job(

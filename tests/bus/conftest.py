@@ -5,12 +5,15 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.bus.client import Client
 from tests.bus.running import POLKITD, Daemon, running_bus, running_daemon, running_polkit
 
+HERE = Path(__file__).parent
+NEEDS = {"bus_address", "library"}  # fixtures
 LIBRARIES = ("dbus_next", "dbus_fast")
 NEEDED = ("dbus-daemon", "unshare", "busctl", "gdbus")
 
@@ -20,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     missing += [] if POLKITD.exists() else ["polkitd"]
     missing += [] if os.geteuid() == 0 else ["root"]
     for item in items:
-        if "bus_address" in getattr(item, "fixturenames", ()) or item.get_closest_marker("bus"):
+        if item.path.parent == HERE and NEEDS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
             if missing:
                 item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}"))

@@ -38,7 +38,8 @@ class ToldJobs:
         for job_id in filter(None, os.environ.get("TEST_JOBS", "").split()):
             self.jobs[job_id] = _status(job_id, "migrate", "web1", "xen:///", "", 0)
         loop = asyncio.get_running_loop()
-        loop.add_reader(0, self._listen)
+        with suppress(PermissionError):  # started by the bus, with nobody to tell us anything
+            loop.add_reader(0, self._listen)
 
     async def close(self) -> None:
         asyncio.get_running_loop().remove_reader(0)
@@ -154,4 +155,6 @@ def _status(
 
 if __name__ == "__main__":
     idle = float(os.environ.get("TEST_IDLE", "0"))
-    sys.exit(asyncio.run(serve(ToldJobs(), max_jobs=64, idle_timeout=idle)))
+    connect = int(os.environ.get("TEST_CONNECT_TIMEOUT", "30"))
+    jobs = ToldJobs()
+    sys.exit(asyncio.run(serve(jobs, max_jobs=64, idle_timeout=idle, connect_timeout=connect)))

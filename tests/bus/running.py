@@ -136,8 +136,13 @@ def wait_until(claim: Callable[[], bool], *, seconds: float = 10.0) -> None:
 class Daemon:
     """The service in a process of its own, and what a test tells its jobs."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
         self.process = process
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
 
     def tell(self, do: str, **order: object) -> Any:
         assert self.process.stdin
@@ -164,7 +169,7 @@ def running_daemon(
     address: str, library: str, *, wait: bool = True, **environment: str
 ) -> Iterator[Daemon]:
     """Run the service with the test's jobs."""
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.NamedTemporaryFile("w+", prefix="xen2kvmd-log.") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.bus.daemon"],
             cwd=CHECKOUT,
@@ -186,7 +191,7 @@ def running_daemon(
                         has_owner(address, "org.xen2kvm.Migrator1") or process.poll() is not None
                     )
                 )
-            yield Daemon(process)
+            yield Daemon(process, Path(log.name))
         finally:
             process.kill()
             process.communicate()

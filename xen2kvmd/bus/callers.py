@@ -41,6 +41,9 @@ class Callers:
 
         Raises CallerLeftError then.
         """
+        if sender not in self._uids:  # it left since we learnt who it is
+            work.close()
+            raise CallerLeftError(sender)
         task = asyncio.ensure_future(work)
         tasks = self._waiting.setdefault(sender, set())
         tasks.add(task)

@@ -128,6 +128,7 @@ def properties(status: JobStatus) -> dict[str, object]:
         "CreatedAt": variants.unsigned(status.created_at),
         "State": str(status.state),
         "Phase": status.step,
+        "Activity": status.activity,
         "Progress": round(float(status.progress), 3),  # less than that is no news
         "ProgressValid": status.progress_valid,
         "BytesDone": variants.unsigned(status.bytes_done),

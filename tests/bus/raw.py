@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A caller without a library: sends what a library would not."""
+
+import array
+import os
+import pwd
+import socket
+import struct
+from types import TracebackType
+
+from dbus_next import Message, MessageType
+
+from tests.bus.client import FDO, MANAGER, NAME, ROOT
+
+_UNIX_FDS = 9  # header field
+
+
+class RawCaller:
+    """A connection to the bus by hand."""
+
+    def __init__(self, address: str, user: str, *, descriptors: bool = False) -> None:
+        uid = pwd.getpwnam(user).pw_uid
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(10)
+        os.seteuid(uid)
+        try:
+            self.socket.connect(address.removeprefix("unix:path="))
+            self.socket.sendall(b"\0AUTH EXTERNAL %s\r\n" % str(uid).encode().hex().encode())
+            assert self.socket.recv(100).startswith(b"OK")
+        finally:
+            os.seteuid(0)
+        if descriptors:
+            self.socket.sendall(b"NEGOTIATE_UNIX_FD\r\n")
+            assert self.socket.recv(100).startswith(b"AGREE")
+        self.socket.sendall(b"BEGIN\r\n")
+        hello = Message(
+            destination=FDO, path="/org/freedesktop/DBus", interface=FDO, member="Hello", serial=1
+        )
+        self.socket.sendall(hello._marshall())  # type: ignore[no-untyped-call]
+        self.receive()
+
+    def __enter__(self) -> "RawCaller":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.socket.close()
+
+    def receive(self, until: bytes = b"") -> bytes:
+        """Receive until something has come."""
+        got = self.socket.recv(65536)
+        while until not in got:
+            got += self.socket.recv(65536)
+        return got
+
+    def send_array(self, count: int) -> None:
+        """Send a call with an array of unsigned numbers, 4 bytes each."""
+        head = bytearray(self._call(signature="au", body=[[]]))[:-4]
+        struct.pack_into("<I", head, 4, 4 + 4 * count)
+        self.socket.sendall(head + struct.pack("<I", 4 * count) + bytes(4 * count))
+
+    def send_descriptors(self, kind: MessageType, *, count: int) -> None:
+        """Send a message that says in its header that it brings descriptors, and does."""
+        message = self._call(kind=kind)
+        length = struct.unpack_from("<I", message, 12)[0]
+        fields = bytearray(message[16 : 16 + length])
+        fields += bytes(-len(fields) % 8)
+        fields += bytes([_UNIX_FDS, 1, ord("u"), 0]) + struct.pack("<I", count)
+        whole = message[:12] + struct.pack("<I", len(fields)) + bytes(fields)
+        whole += bytes(-len(whole) % 8)
+        null = os.open("/dev/null", os.O_RDONLY)
+        sent = array.array("i", [null] * count)
+        self.socket.sendmsg([whole], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, sent)])
+        os.close(null)
+
+    @staticmethod
+    def _call(
+        *,
+        kind: MessageType = MessageType.METHOD_CALL,
+        signature: str = "",
+        body: list[object] | None = None,
+    ) -> bytes:
+        message = Message(
+            destination=NAME,
+            path=ROOT,
+            interface=MANAGER,
+            member="ListJobs",
+            message_type=kind,
+            signature=signature,
+            body=body or [],
+            serial=2,
+        )
+        return bytes(message._marshall())  # type: ignore[no-untyped-call]

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the methods do, for root, who may everything."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from dbus_next import Variant
+
+from tests.bus.client import ERROR, JOB, SOURCE, CallError, Client
+from tests.bus.running import Daemon, id_of
+
+Connect = Callable[[str], Awaitable[Client]]
+
+XML = """<domain type='xen'><name>web1</name><memory>1024</memory>
+<os><type arch='x86_64' machine='xenpv'>linux</type><kernel>/boot/vmlinuz</kernel></os>
+<devices><interface type='bridge'><source bridge='xenbr0'/></interface></devices></domain>"""
+
+
+async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
+    options = {
+        "name": Variant("s", "web2"),
+        "pool": Variant("s", "fast"),
+        "format": Variant("s", "raw"),
+        "mac": Variant("s", "new"),
+        "start": Variant("b", value=False),
+        "waive": Variant("as", ["no-agent"]),
+        "network-map": Variant("as", ["xenbr0=bridge:br0"]),
+        "boot-timeout": Variant("u", 60),
+        "plan-digest": Variant("s", "abc"),
+    }
+    job = await root.start(options=options)
+
+    spec = daemon.tell("spec", job=id_of(job))
+
+    assert spec == {
+        "operation": "migrate", "source": SOURCE, "vm": "web1", "document": "", "name": "web2",
+        "pool": "fast", "directory": "", "format": "raw", "allocation": "sparse",
+        "nics": [
+            {"match": "bridge", "old": "xenbr0", "kind": "bridge", "new": "br0"},
+            {"match": "network", "old": "xenbr0", "kind": "bridge", "new": "br0"},
+        ],
+        "mac": "new", "waive": ["no-agent"], "plan_digest": "abc", "start": False, "verify": True,
+        "boot_timeout": 60,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", ["Inspect", "Plan", "Migrate"])
+async def test_a_job_shows_what_was_asked(root: Client, operation: str) -> None:
+    job = await root.start(operation, "db01")
+
+    (shown,) = await root.call(
+        "GetAll", "s", JOB, path=job, interface="org.freedesktop.DBus.Properties"
+    )
+
+    values = {name: value.value for name, value in shown.items()}
+    assert values["Id"] == id_of(job)
+    assert (values["Operation"], values["Vm"]) == (operation.lower(), "db01")
+    assert (values["Source"], values["OwnerUid"], values["State"]) == (SOURCE, 0, "queued")
+
+
+async def test_user_and_query_of_a_source_stay_private(root: Client, daemon: Daemon) -> None:
+    source = "xen+ssh://admin@xenhost/?keyfile=/root/.ssh/id"
+    (job,) = await root.call("Inspect", "ssa{sv}", source, "web1", {})
+
+    assert await root.get(job, "Source") == "xen+ssh://xenhost/"
+    assert daemon.tell("spec", job=id_of(job))["source"] == source
+
+
+@pytest.mark.parametrize("source", ["/srv/web1.xml", "", "xen://u:pw@h/", "a:b\nc", "http://[/"])
+async def test_a_bad_source_is_refused(root: Client, source: str) -> None:
+    with pytest.raises(CallError) as caught:
+        await root.call("Inspect", "ssa{sv}", source, "web1", {})
+
+    assert caught.value.name == ERROR + "InvalidSource"
+    assert "pw" not in caught.value.text
+
+
+@pytest.mark.parametrize("vm", ["a/b", "a\nb", "..", "x" * 256, "\u202eevil"])
+async def test_a_bad_name_is_refused(root: Client, vm: str) -> None:
+    with pytest.raises(CallError) as caught:
+        await root.start(vm=vm)
+
+    assert caught.value.name == ERROR + "InvalidName"
+
+
+async def test_the_same_token_is_the_same_job(root: Client) -> None:
+    token = {"job-token": Variant("s", "once")}
+    first = await root.start(options=token)
+    again = await root.start(options=token)
+
+    assert first == again
+    assert first.endswith("/jobs/u0_once")
+    assert root.members().count("JobNew") == 1
+
+
+async def test_the_same_token_at_the_same_time_is_the_same_job(root: Client) -> None:
+    token = {"job-token": Variant("s", "together")}
+    made = await asyncio.gather(*(root.start(vm="slow", options=token) for _ in range(5)))
+
+    assert len(set(made)) == 1
+
+
+async def test_a_token_of_another_call_is_refused(root: Client) -> None:
+    token = {"job-token": Variant("s", "used")}
+    await root.start(options=token)
+
+    for operation, vm in (("Migrate", "web2"), ("Plan", "web1")):
+        with pytest.raises(CallError) as caught:
+            await root.start(operation, vm, token)
+        assert caught.value.name == ERROR + "InvalidOption"
+
+
+async def test_a_token_is_its_users_own(daemon: Daemon, root: Client, connect: Connect) -> None:
+    other = await connect("games")
+    token = {"job-token": Variant("s", "mine")}
+
+    assert await root.start(options=token) != await other.start(options=token)
+
+
+async def test_a_user_has_so_many_jobs(daemon: Daemon, connect: Connect) -> None:
+    user = await connect("games")
+    (listed,) = await user.call("ListJobs", "a{sv}", {"owner": Variant("u", 5)})
+    for path, *_ in listed:
+        if await user.get(path, "State") == "queued":
+            daemon.end(path)
+
+    jobs = [await user.start() for _ in range(16)]
+    with pytest.raises(CallError) as caught:
+        await user.start()
+    assert caught.value.name == ERROR + "LimitExceeded"
+
+    for job in jobs:
+        daemon.end(job)
+    daemon.end(await user.start())
+
+
+async def test_jobs_are_listed_and_found(root: Client, daemon: Daemon) -> None:
+    first, second = await root.start("Inspect", "list1"), await root.start("Plan", "list2")
+    daemon.end(second)
+
+    async def found(**options: Variant) -> list[str]:
+        (jobs,) = await root.call("ListJobs", "a{sv}", options)
+        return [vm for _, _, _, vm, *_ in jobs if vm in ("list1", "list2")]
+
+    assert await found() == ["list1", "list2"]
+    assert await found(state=Variant("as", ["queued", "running"])) == ["list1"]
+    assert await found(operation=Variant("s", "plan")) == ["list2"]
+    assert await found(owner=Variant("u", 4711)) == []
+    assert await root.call("GetJob", "s", id_of(first)) == [first]
+
+
+async def test_an_unknown_job_is_not_found(root: Client) -> None:
+    for member, signature, *body in (("GetJob", "s", "x"), ("CancelJob", "sa{sv}", "x", {})):
+        with pytest.raises(CallError) as caught:
+            await root.call(str(member), str(signature), *body)
+        assert caught.value.name == ERROR + "JobNotFound"
+
+
+@pytest.mark.parametrize("through_manager", [True, False])
+async def test_cancel_is_heeded_once(
+    root: Client, daemon: Daemon, *, through_manager: bool
+) -> None:
+    job = await root.start()
+    for _ in range(2):
+        if through_manager:
+            await root.call("CancelJob", "sa{sv}", id_of(job), {})
+        else:
+            await root.job(job, "Cancel")
+    assert await root.get(job, "State") == "cancelling"
+
+    daemon.end(job, "cancelled")
+    with pytest.raises(CallError) as caught:
+        await root.job(job, "Cancel")
+    assert caught.value.name == ERROR + "NotCancellable"
+
+
+async def test_a_job_that_runs_is_not_removed(root: Client) -> None:
+    job = await root.start()
+    with pytest.raises(CallError) as caught:
+        await root.job(job, "Remove")
+    assert caught.value.name == ERROR + "NotFinished"
+
+
+async def test_prune_removes_what_is_asked(root: Client, daemon: Daemon) -> None:
+    await root.call("PruneJobs", "a{sv}", {})
+    good, bad, running = [await root.start(vm="prune") for _ in range(3)]
+    daemon.end(good)
+    daemon.end(bad, "failed")
+
+    async def prune(**options: Variant) -> int:
+        return int((await root.call("PruneJobs", "a{sv}", options))[0])
+
+    assert await prune(**{"older-than": Variant("t", 3600)}) == 0
+    assert await prune(states=Variant("as", ["failed"])) == 1
+    with pytest.raises(CallError, match="UnknownObject"):
+        await root.get(bad, "State")
+    assert await prune() == 1
+    assert await root.get(running, "State") == "queued"
+
+
+async def test_wait_waits(root: Client, daemon: Daemon) -> None:
+    job = await root.start()
+    waiting = asyncio.ensure_future(root.job(job, "Wait"))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+
+    daemon.end(job, "failed", error_name="VmRunning", error_message="It runs.")
+
+    assert await waiting == ["failed", "VmRunning", "It runs."]
+    assert await root.job(job, "Wait") == ["failed", "VmRunning", "It runs."]
+
+
+async def test_nobody_waits_for_one_who_left(
+    root: Client, daemon: Daemon, connect: Connect
+) -> None:
+    job = await root.start()
+    other = await connect("mail")
+    before = daemon.tell("stats")["tasks"]
+    waiting = [asyncio.ensure_future(other.job(job, "Wait")) for _ in range(50)]
+    async with asyncio.timeout(5):
+        while daemon.tell("stats")["tasks"] < before + 50:
+            await asyncio.sleep(0.01)
+
+    for call in waiting:
+        call.cancel()
+    other.close()
+
+    async with asyncio.timeout(5):
+        while daemon.tell("stats")["tasks"] > before:
+            await asyncio.sleep(0.05)
+
+
+async def test_the_log_is_read_in_pages(root: Client, daemon: Daemon) -> None:
+    job = await root.start()
+    text = "1700 4 disk is slow\n1700 6 copied\nodd line\n" + "1800 6 x\n" * 1500
+    daemon.tell("write", job=id_of(job), name="log", text=text)
+
+    lines, at = await root.job(job, "GetLog", "tua{sv}", 0, 2, {})
+    assert (lines, at) == ([[1700, 4, "disk is slow"], [1700, 6, "copied"]], 2)
+    lines, at = await root.job(job, "GetLog", "tua{sv}", at, 1, {})
+    assert lines == [[0, 6, "odd line"]]
+    lines, at = await root.job(job, "GetLog", "tua{sv}", at, 0, {})
+    assert (len(lines), at) == (1000, 1003)
+    lines, at = await root.job(job, "GetLog", "tua{sv}", at, 4_000_000_000, {})
+    assert (len(lines), at) == (500, 1503)
+    assert await root.job(job, "GetLog", "tua{sv}", 1 << 63, 0, {}) == [[], 1 << 63]
+
+
+@pytest.mark.parametrize(("member", "file"), [("GetPlan", "plan"), ("GetReport", "report")])
+async def test_plan_and_report_are_read(
+    root: Client, daemon: Daemon, member: str, file: str
+) -> None:
+    job = await root.start()
+    with pytest.raises(CallError) as caught:
+        await root.job(job, member)
+    assert caught.value.name == ERROR + "NotFinished"
+
+    daemon.tell("write", job=id_of(job), name=f"{file}.json", text='{"a": 1}')
+    assert await root.job(job, member) == ['{"a": 1}']
+
+
+async def test_xml_is_converted(root: Client) -> None:
+    options = {
+        "name": Variant("s", "web2"),
+        "network-map": Variant("as", ["any=network:default"]),
+        "mac": Variant("s", "new"),
+    }
+    domain, findings = await root.call("ConvertXml", "ssa{sv}", "libvirt-xml", XML, options)
+
+    assert "<name>web2</name>" in domain
+    assert 'network="default"' in domain
+    assert 'type="kvm"' in domain
+    assert all({"id", "severity", "message", "hint", "place"} == set(one) for one in findings)
+
+
+@pytest.mark.parametrize(
+    ("form", "config", "error"),
+    [
+        ("vmx", XML, "Unsupported"),
+        ("libvirt-xml", "<domain", "InvalidXml"),
+        ("libvirt-xml", "<!DOCTYPE a [<!ENTITY b SYSTEM '/etc/shadow'>]><a>&b;</a>", "InvalidXml"),
+        ("libvirt-xml", " " * ((1 << 20) + 1), "InvalidXml"),
+    ],
+)
+async def test_xml_that_cannot_be_converted_says_why(
+    root: Client, form: str, config: str, error: str
+) -> None:
+    with pytest.raises(CallError) as caught:
+        await root.call("ConvertXml", "ssa{sv}", form, config, {})
+    assert caught.value.name == ERROR + error

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What options are taken for."""
+
+import pytest
+
+from xen2kvmd.bus import networks, options
+from xen2kvmd.bus.fault import BusError
+from xen2kvmd.bus.library import Variant
+from xen2kvmd.errors import InvalidName, InvalidOption
+from xen2kvmd.model import Allocation, DiskFormat, LinkKind, MacPolicy, NicMap
+
+BRIDGE, NETWORK = LinkKind.BRIDGE, LinkKind.NETWORK
+
+
+@pytest.mark.parametrize(
+    ("key", "variant", "field", "value"),
+    [
+        ("document", Variant("s", "<domain>\n</domain>"), "document", "<domain>\n</domain>"),
+        ("name", Variant("s", "web 2"), "name", "web 2"),
+        ("directory", Variant("s", "/srv/images"), "directory", "/srv/images"),
+        ("format", Variant("s", "raw"), "format", DiskFormat.RAW),
+        ("allocation", Variant("s", "preallocated"), "allocation", Allocation.PREALLOCATED),
+        ("mac", Variant("s", "new"), "mac", MacPolicy.NEW),
+        ("waive", Variant("as", ["a-b", "c"]), "waive", ("a-b", "c")),
+        ("boot-timeout", Variant("u", 1), "boot_timeout", 1),
+        ("job-token", Variant("s", "A_1"), "job-token", "A_1"),
+    ],
+)
+def test_an_option_is_read(key: str, variant: Variant, field: str, value: object) -> None:
+    assert options.read("Migrate", {key: variant}) == {field: value}
+
+
+@pytest.mark.parametrize(
+    ("key", "variant", "error"),
+    [
+        ("name", Variant("s", "a/b"), InvalidName),
+        ("name", Variant("s", "a\tb"), InvalidName),
+        ("pool", Variant("s", "a\nb"), InvalidOption),
+        ("pool", Variant("s", "x" * 4097), InvalidOption),
+        ("pool", Variant("s", "\u20ac" * 1366), InvalidOption),  # 4098 bytes
+        ("directory", Variant("s", "images"), InvalidOption),
+        ("directory", Variant("s", "/srv/../etc"), InvalidOption),
+        ("document", Variant("s", "x" * ((1 << 20) + 1)), InvalidOption),
+        ("format", Variant("s", "vmdk"), InvalidOption),
+        ("mac", Variant("s", ""), InvalidOption),
+        ("waive", Variant("as", ["A B"]), InvalidOption),
+        ("waive", Variant("as", ["a"] * 65), InvalidOption),
+        ("boot-timeout", Variant("u", 0), InvalidOption),
+        ("boot-timeout", Variant("u", 86401), InvalidOption),
+        ("job-token", Variant("s", "a-b"), InvalidOption),
+        ("job-token", Variant("s", ""), InvalidOption),
+        ("job-token", Variant("s", "x" * 65), InvalidOption),
+        ("network-map", Variant("as", ["xenbr0"]), InvalidOption),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_refused(
+    key: str, variant: Variant, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        options.read("Migrate", {key: variant})
+
+
+@pytest.mark.parametrize("method", ["Inspect", "Plan", "Migrate", "ConvertXml", "Cancel"])
+@pytest.mark.parametrize("variant", [Variant("u", 1), Variant("v", Variant("b", value=True))])
+def test_the_type_is_that_of_d_bus(method: str, variant: Variant) -> None:
+    with pytest.raises(BusError, match=r"InvalidArgs.*auth.no_user_interaction.*type b"):
+        options.read(method, {"auth.no_user_interaction": variant})
+
+
+def test_an_unknown_option_names_the_nearest() -> None:
+    with pytest.raises(InvalidOption, match=r"'netwrok-map'(.|\n)*'network-map'"):
+        options.read("Migrate", {"netwrok-map": Variant("as", [])})
+
+
+def test_an_option_of_another_method_is_unknown() -> None:
+    with pytest.raises(InvalidOption, match="Inspect has no option 'name'"):
+        options.read("Inspect", {"name": Variant("s", "x")})
+
+
+def test_so_many_options_are_allowed() -> None:
+    with pytest.raises(InvalidOption, match="65 options"):
+        options.read("Migrate", {f"k{number}": Variant("u", 1) for number in range(65)})
+
+
+def test_disks_go_to_one_place() -> None:
+    with pytest.raises(InvalidOption, match="not to both"):
+        options.read("Plan", {"pool": Variant("s", "a"), "directory": Variant("s", "/b")})
+
+
+@pytest.mark.parametrize(
+    ("item", "maps"),
+    [
+        ("any=network:default", [NicMap("any", "", NETWORK, "default")]),
+        ("bridge:xenbr0=bridge:br0", [NicMap("bridge", "xenbr0", BRIDGE, "br0")]),
+        ("network:lan=bridge:br0", [NicMap("network", "lan", BRIDGE, "br0")]),
+        (
+            "xenbr0=bridge:br0",
+            [NicMap("bridge", "xenbr0", BRIDGE, "br0"), NicMap("network", "xenbr0", BRIDGE, "br0")],
+        ),
+        (
+            "mac:00:16:3E:aa:BB:01=network:n",
+            [NicMap("mac", "00:16:3e:aa:bb:01", NETWORK, "n")],
+        ),
+        ("bridge:any=bridge:b", [NicMap("bridge", "any", BRIDGE, "b")]),
+        ("bridge:eth0.5=bridge:br 5", [NicMap("bridge", "eth0.5", BRIDGE, "br 5")]),
+    ],
+)
+def test_the_grammar_of_the_network_map(item: str, maps: list[NicMap]) -> None:
+    assert networks.parse([item]) == tuple(maps)
+
+
+@pytest.mark.parametrize(
+    "item",
+    ["", "=", "a=b", "a=bridge:", "=bridge:b", "any:x=", "mac:1=bridge:b", "bridge:=bridge:b",
+     "a=mac:00:16:3e:00:00:01", "a/b=bridge:b", "a=bridge:../b", "a=bridge:b=c"],
+)  # fmt: skip
+def test_what_the_grammar_does_not_take(item: str) -> None:
+    with pytest.raises(InvalidOption, match="network-map") as caught:
+        networks.parse([item])
+    assert "any=network:default" in caught.value.hint
