@@ -104,9 +104,9 @@ def _label(job: Job) -> str:
 
 
 def _detail(job: Job) -> str:
-    """Return bytes, rate and time left, as far as they are known."""
+    """Return bytes, rate and time left, or else what the step is at."""
     if not job["BytesTotal"]:
-        return ""
+        return str(job["Activity"])
     text = f"{amount(job['BytesDone'])} of {amount(job['BytesTotal'])}"
     if job["Rate"]:
         text += f"  {amount(job['Rate'])}/s"

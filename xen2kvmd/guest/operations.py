@@ -15,6 +15,10 @@ class Write:
     text: str
     weight = 1
 
+    @property
+    def shown(self) -> str:
+        return self.path
+
     def perform(self, tree: Tree) -> None:
         tree.write(self.path, self.text)
 
@@ -25,6 +29,10 @@ class Remove:
 
     path: str
     weight = 1
+
+    @property
+    def shown(self) -> str:
+        return self.path
 
     def perform(self, tree: Tree) -> None:
         tree.remove(self.path)
@@ -38,6 +46,10 @@ class Link:
     target: str
     weight = 1
 
+    @property
+    def shown(self) -> str:
+        return self.path
+
     def perform(self, tree: Tree) -> None:
         tree.link(self.path, self.target)
 
@@ -48,6 +60,10 @@ class Run:
 
     command: tuple[str, ...]
     weight = 100  # an initrd takes most of a conversion's time
+
+    @property
+    def shown(self) -> str:
+        return " ".join(self.command)
 
     def perform(self, tree: Tree) -> None:
         tree.run(*self.command)
@@ -60,6 +76,10 @@ class Install:
     code: BootCode
     weight = 10
 
+    @property
+    def shown(self) -> str:
+        return "boot code"
+
     def perform(self, tree: Tree) -> None:
         tree.install(self.code)
 
@@ -68,15 +88,15 @@ Operation = Write | Remove | Link | Run | Install
 
 
 def apply(
-    tree: Tree, operations: Sequence[Operation], report: Callable[[float], None] | None = None
+    tree: Tree, operations: Sequence[Operation], report: Callable[[float, str], None] | None = None
 ) -> None:
-    """Do exactly what a rehearsal recorded; tell the share that is done before each operation."""
+    """Do exactly what a rehearsal recorded; before each operation tell the share done, and what."""
     total = sum(operation.weight for operation in operations) or 1
     done = 0
     for operation in operations:
         if report:
-            report(done / total)
+            report(done / total, operation.shown)
         operation.perform(tree)
         done += operation.weight
     if report:
-        report(1.0)
+        report(1.0, "")

@@ -34,7 +34,8 @@ class JobStatus:
 
     Times are microseconds since the epoch, 0 where not yet; sizes are bytes; rate is bytes per
     second. progress is the share of the whole job, 0.0 to 1.0, and means nothing unless
-    progress_valid. step names the step under way ("rollback" while undoing).
+    progress_valid. step names the step under way ("rollback" while undoing), activity what it is at
+    for longer, in words; "" where there is nothing to say.
     """
 
     id: str
@@ -46,6 +47,7 @@ class JobStatus:
     created_at: int
     state: JobState = JobState.QUEUED
     step: str = ""
+    activity: str = ""
     progress: float = 0.0
     progress_valid: bool = False
     bytes_done: int = 0
@@ -88,6 +90,7 @@ def _step_begun(status: JobStatus, event: Event) -> JobStatus:
         replace(
             status,
             step=event["step"],
+            activity="",
             cancellable=event["cancellable"],
             bytes_done=0,
             bytes_total=0,
@@ -106,6 +109,7 @@ def _progress(status: JobStatus, event: Event) -> JobStatus:
     return _at(
         replace(
             status,
+            activity=event.get("activity", ""),
             bytes_done=event.get("bytes_done", 0),
             bytes_total=event.get("bytes_total", 0),
             rate=event.get("rate", 0),
@@ -128,7 +132,9 @@ def _cancelling(status: JobStatus, _event: Event) -> JobStatus:
 
 
 def _rollback(status: JobStatus, _event: Event) -> JobStatus:
-    return replace(status, step="rollback", cancellable=False, rate=0, expected_end_at=0)
+    return replace(
+        status, step="rollback", activity="", cancellable=False, rate=0, expected_end_at=0
+    )
 
 
 def _ended(status: JobStatus, event: Event) -> JobStatus:
@@ -137,6 +143,7 @@ def _ended(status: JobStatus, event: Event) -> JobStatus:
         status,
         state=state,
         finished_at=event["time"],
+        activity="",
         error_name=event.get("error_name", ""),
         error_message=event.get("error_message", ""),
         cancellable=False,

@@ -67,10 +67,10 @@ class Run:
         if self.cancelled():
             raise Cancelled("The job was cancelled.")
 
-    def fraction(self, done: float) -> None:
-        """Tell the share of this step that is done, 0.0 to 1.0."""
+    def fraction(self, done: float, activity: str = "") -> None:
+        """Tell the share of this step that is done, 0.0 to 1.0, and what it is at now."""
         self.check_cancelled()
-        self.sender.send({"type": "progress", "fraction": done})
+        self.sender.send({"type": "progress", "fraction": done, "activity": activity})
 
     def progress(self, done: int, total: int) -> None:
         """Tell how many bytes are done; cheap enough to be called for every chunk."""

@@ -22,7 +22,8 @@ def do(run: Run) -> None:
         made, _, rehearsed = rehearse(run, context.request(run), appliance)
         if made.digest != context.plan(run).digest:
             raise PlanChanged("The source changed since the job began.", hint="Migrate again.")
-    guest.apply(appliance, rehearsed.operations, lambda done: run.fraction(0.8 * done))
+    guest.apply(appliance, rehearsed.operations, lambda done, at: run.fraction(0.8 * done, at))
+    run.fraction(0.8, "looking at the result")
     wrong = [
         finding
         for finding in guest.check(appliance, context.case(run))
@@ -33,7 +34,7 @@ def do(run: Run) -> None:
             "The converted guest would not boot: " + " ".join(found.message for found in wrong),
             hint="; ".join(found.hint for found in wrong),
         )
-    run.fraction(0.9)
+    run.fraction(0.9, "giving back unused blocks")
     appliance.trim()
     run.release()
 

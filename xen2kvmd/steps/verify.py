@@ -74,7 +74,7 @@ def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str
     begun = time.monotonic()
     asked = begun
     while (passed := time.monotonic() - begun) < seconds:
-        run.fraction(passed / seconds)
+        run.fraction(passed / seconds, "waiting for a login prompt")
         text = recorder.text()
         if boot.shows_login(text):
             return f"login prompt after {passed:.0f} s"
