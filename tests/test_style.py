@@ -63,7 +63,7 @@ def test_shell_script_is_clean(path: Path) -> None:
 @pytest.mark.parametrize("path", MANUALS, ids=name)
 def test_manual_is_built_without_warnings(path: Path) -> None:
     built = subprocess.run(
-        ["rst2man", "--report=1", "--halt=1", path, "/dev/null"],
+        ["rst2man", "--report=2", "--halt=2", path, "/dev/null"],
         capture_output=True,
         text=True,
         check=False,
