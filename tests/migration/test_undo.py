@@ -39,7 +39,12 @@ def wait_for_step(sandbox: Sandbox, job: str, step: str) -> None:
     assert sandbox.run("bash", "-c", wait, seconds=120).code == 0
 
 
-def check_nothing_left(sandbox: Sandbox, job: str) -> None:
+def temporary(sandbox: Sandbox) -> set[str]:
+    """Return what lies in /tmp, which is that of the machine."""
+    return set(sandbox.run("bash", "-c", "ls -d /tmp/xen2kvm-* /tmp/libguestfs*").out.split())
+
+
+def check_nothing_left(sandbox: Sandbox, job: str, before: set[str]) -> None:
     assert sandbox.run("virsh", "list", "--all", "--name").out.strip() == ""
     volumes = sandbox.run("ls", "/var/lib/libvirt/images").out.split()
     assert volumes == []
@@ -47,7 +52,7 @@ def check_nothing_left(sandbox: Sandbox, job: str) -> None:
     assert sandbox.run("ls", "/var/lib/xen2kvmd/backups").out.split() == []
     for program in ("qemu-nbd", "qemu-system", "xen2kvmd.job", "qemu-img", "virtiofsd"):
         assert sandbox.run("pgrep", "-af", program).out == ""
-    assert sandbox.run("bash", "-c", "ls -d /tmp/xen2kvm-* /tmp/libguestfs*").out == ""
+    assert temporary(sandbox) <= before
 
 
 @pytest.fixture
@@ -65,6 +70,7 @@ def source(tiny: Path) -> Any:
 
 @pytest.mark.parametrize("step", LONG_STEPS)
 def test_cancel_leaves_nothing(sandbox: Sandbox, source: Path, step: str) -> None:
+    before = temporary(sandbox)
     job = begin(sandbox, source)
     wait_for_step(sandbox, job, step)
     begun = time.monotonic()
@@ -74,22 +80,24 @@ def test_cancel_leaves_nothing(sandbox: Sandbox, source: Path, step: str) -> Non
     end = show(sandbox, job)
     assert (end["State"], end["ErrorName"]) == ("cancelled", "Cancelled")
     assert "left-behind" not in json.dumps(end["Findings"])
-    check_nothing_left(sandbox, job)
+    check_nothing_left(sandbox, job, before)
 
 
 @pytest.mark.parametrize("step", LONG_STEPS)
 def test_killed_worker_leaves_nothing(sandbox: Sandbox, source: Path, step: str) -> None:
+    before = temporary(sandbox)
     job = begin(sandbox, source)
     wait_for_step(sandbox, job, step)
     sandbox.run("bash", "-c", f"kill -9 $(cat {JOBS}/{job}/lock)")
     sandbox.run("xen2kvm", "follow", job)
     end = show(sandbox, job)
     assert (end["State"], end["ErrorName"]) == ("failed", "Interrupted")
-    check_nothing_left(sandbox, job)
+    check_nothing_left(sandbox, job, before)
 
 
 @pytest.mark.parametrize("step", ["copy", "verify"])
 def test_killed_daemon_costs_nothing(sandbox: Sandbox, source: Path, step: str) -> None:
+    before = temporary(sandbox)
     job = begin(sandbox, source)
     wait_for_step(sandbox, job, step)
     assert sandbox.run("pkill", "-9", "-f", "xen2kvmd$|bin/xen2kvmd").code == 0
@@ -100,16 +108,18 @@ def test_killed_daemon_costs_nothing(sandbox: Sandbox, source: Path, step: str) 
 
 
 def test_guest_that_does_not_boot_in_time_is_undone(sandbox: Sandbox, source: Path) -> None:
+    before = temporary(sandbox)
     job = begin(sandbox, source, "--boot-timeout", "2")
     followed = sandbox.run("xen2kvm", "follow", job)
     assert followed.code == 1
     assert "did not boot" in followed.out
     assert "source is as it was" in followed.out
     assert "screenshot.png" in sandbox.run("ls", f"{JOBS}/{job}").out
-    check_nothing_left(sandbox, job)
+    check_nothing_left(sandbox, job, before)
 
 
 def test_domain_that_does_not_start_is_undone(sandbox: Sandbox, source: Path) -> None:
+    before = temporary(sandbox)
     sandbox.run("virsh", "net-destroy", "default")
     try:
         job = begin(sandbox, source, "--waive", "network-inactive")
@@ -122,12 +132,13 @@ def test_domain_that_does_not_start_is_undone(sandbox: Sandbox, source: Path) ->
     outcome = {step["name"]: step for step in report["steps"]}
     assert outcome["start"]["outcome"] == "failed"
     assert outcome["copy"]["undone"]
-    check_nothing_left(sandbox, job)
+    check_nothing_left(sandbox, job, before)
 
 
 def test_full_pool_in_the_middle_is_undone(sandbox: Sandbox, source: Path) -> None:
     """The room was there when the plan was made, and is gone when the copy is."""
     images = "/var/lib/libvirt/images"
+    before = temporary(sandbox)
     sandbox.run("mount", "-t", "tmpfs", "-o", "size=500m", "tmpfs", images)
     try:
         job = begin(sandbox, source)
@@ -140,4 +151,4 @@ def test_full_pool_in_the_middle_is_undone(sandbox: Sandbox, source: Path) -> No
     finally:
         sandbox.run("umount", images)
         sandbox.run("virsh", "pool-refresh", "default")
-    check_nothing_left(sandbox, job)
+    check_nothing_left(sandbox, job, before)

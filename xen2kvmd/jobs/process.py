@@ -13,6 +13,7 @@ from xen2kvmd.jobs.store import Store
 from xen2kvmd.jobs.worker import Stopped, work
 from xen2kvmd.system import files
 
+LONGEST = 70  # characters of a folder in which sockets can lie
 EX_TEMPFAIL = 75  # sysexits.h: the job goes on later
 _SYSLOG = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 
@@ -43,11 +44,22 @@ def run(steps_of: Callable[[str], Sequence[Step]]) -> int:
     logging.basicConfig(
         level=logging.DEBUG, format="%(message)s", handlers=[JobLog(folder / "log")]
     )
+    _keep_temporary_files(folder / "scratch")
     try:
         work(store, record.id, arguments.events, steps_of(record.operation))
     except Stopped:
         return EX_TEMPFAIL
     return 0
+
+
+def _keep_temporary_files(scratch: Path) -> None:
+    """Let temporary files and sockets lie where the job's end removes them, however it ends.
+
+    The address of a socket has 107 bytes (unix(7)): in a long path they stay in /tmp.
+    """
+    if len(str(scratch)) <= LONGEST:
+        scratch.mkdir(mode=0o700, exist_ok=True)
+        os.environ["TMPDIR"] = str(scratch)
 
 
 def _arguments() -> argparse.Namespace:

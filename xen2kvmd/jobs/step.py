@@ -42,7 +42,7 @@ class Run:
     def scratch(self) -> Path:
         """A folder for what ends with the job."""
         path = self.folder / "scratch"
-        path.mkdir(mode=0o711, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
         return path
 
     def record(self, kind: str, **data: Any) -> None:

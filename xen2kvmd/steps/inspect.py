@@ -12,8 +12,8 @@ from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation, SourceDisk
 from xen2kvmd.sources import open_source
 from xen2kvmd.steps import context
+from xen2kvmd.system import appliances, kvm
 from xen2kvmd.system import disk as images
-from xen2kvmd.system import kvm
 from xen2kvmd.system.libvirt import connected
 from xen2kvmd.targets import open_place
 
@@ -29,6 +29,9 @@ def do(run: Run) -> None:
     disks = tuple(_disks(source))
     run.note("disks", cattrs.unstructure(disks))
     run.note("stamps", {disk.dev: stamp(disk.path) for disk in disks})
+    for disk in disks:
+        images.check_unlocked(disk.path)
+    run.note("sockets", appliances.folders())
     request = context.request(run)
     with connected() as host:
         if request.operation is not Operation.INSPECT:  # better now than after a launch
@@ -42,6 +45,11 @@ def do(run: Run) -> None:
     facts = guest.inspect(appliance)
     run.note("facts", cattrs.unstructure(facts))
     run.result("guest", facts.product or facts.distro)
+
+
+def undo(run: Run) -> None:
+    """Sweep up what the appliance of a killed process left outside the job's folder."""
+    appliances.sweep(run.notes.get("sockets", []))
 
 
 def stamp(path: str) -> list[int]:
@@ -69,4 +77,4 @@ def _disks(source: domain.SourceDomain) -> Iterator[SourceDisk]:
         yield SourceDisk(disk.dev, disk.path, disk.format, info.size, info.allocated)
 
 
-INSPECT = Step("inspect", do, weight=25)
+INSPECT = Step("inspect", do, undo, weight=25)

@@ -16,11 +16,7 @@ def do(run: Run) -> None:
     finding = open_source(context.request(run)).shut_down()
     run.finding(cattrs.unstructure(finding))
     for disk in context.disks(run):
-        if images.is_locked(disk.path):
-            raise VmRunning(
-                f"The disk {disk.path} is in use: a running program holds its lock.",
-                hint="Shut the source guest down first.",
-            )
+        images.check_unlocked(disk.path)
     check_unchanged(run)
 
 

@@ -4,6 +4,7 @@
 import logging
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,10 @@ log = logging.getLogger(__name__)
 
 TAIL = 800  # characters of a failed program's output that an error shows
 
+# A program that works for us ends with us, even if we are killed (prctl(2), PR_SET_PDEATHSIG).
+# Popen's preexec_fn could set it too, but is not safe where there are threads.
+_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
+
 
 def run(argv: Sequence[str], *, timeout: float, stdin: bytes = b"") -> bytes:
     """Run a program to its end and return its standard output.
@@ -24,17 +29,16 @@ def run(argv: Sequence[str], *, timeout: float, stdin: bytes = b"") -> bytes:
     fails, or is not done in time (it is killed then).
     """
     log.debug("run: %s", shlex.join(argv))
+    _check_installed(argv[0])
     try:
         done = subprocess.run(
-            argv,
+            [*_WITH_US, *argv],
             input=stdin,
             capture_output=True,
             timeout=timeout,
             check=False,
             env=_environment(),
         )
-    except FileNotFoundError as error:
-        raise _missing(argv[0]) from error
     except subprocess.TimeoutExpired as error:
         raise Failed(f"{argv[0]} was not done after {timeout:g} seconds and was ended.") from error
     if done.returncode:
@@ -44,20 +48,17 @@ def run(argv: Sequence[str], *, timeout: float, stdin: bytes = b"") -> bytes:
 
 
 @contextmanager
-def running(argv: Sequence[str], *, pass_fds: Sequence[int] = ()) -> Iterator["Running"]:
+def running(argv: Sequence[str]) -> Iterator["Running"]:
     """Run a program beside us; it is ended, and waited for, when the block is left."""
     log.debug("start: %s", shlex.join(argv))
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=pass_fds,
-            env=_environment(),
-        )
-    except FileNotFoundError as error:
-        raise _missing(argv[0]) from error
+    _check_installed(argv[0])
+    process = subprocess.Popen(
+        [*_WITH_US, *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=_environment(),
+    )
     try:
         yield Running(argv[0], process)
     finally:
@@ -128,8 +129,9 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C.UTF-8"}
 
 
-def _missing(program: str) -> Failed:
-    return Failed(
-        f"The program {program} is not installed.",
-        hint=f"Install the package that holds {program}; the README lists all packages needed.",
-    )
+def _check_installed(program: str) -> None:
+    if shutil.which(program) is None:
+        raise Failed(
+            f"The program {program} is not installed.",
+            hint=f"Install the package that holds {program}; the README lists all that are needed.",
+        )

@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from xen2kvmd.errors import Failed, InvalidDisk
+from xen2kvmd.errors import Failed, InvalidDisk, VmRunning
 from xen2kvmd.system.command import run
 
 MAGIC = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"conectix": "vpc", b"vhdxfile": "vhdx"}
@@ -75,6 +75,15 @@ def examine(path: str, image_format: str) -> DiskInfo:
     if info.size == 0:
         raise InvalidDisk(f"The disk {path} is empty.", hint="Is this the right file?")
     return info
+
+
+def check_unlocked(path: str) -> None:
+    """Raise VmRunning if a running QEMU may write to the disk."""
+    if is_locked(path):
+        raise VmRunning(
+            f"The disk {path} is in use: a running QEMU holds its lock.",
+            hint="Shut the source guest down first.",
+        )
 
 
 def is_locked(path: str) -> bool:
