@@ -46,6 +46,7 @@ SEE ALSO
 xen2kvm(1), xen2kvmd(8), busctl(1), polkit(8)
 """
 
+COMMENT = "comment"
 PLURALS = {"method": "Methods", "signal": "Signals", "property": "Properties"}
 
 
@@ -57,12 +58,20 @@ def main() -> int:
 
 def page(document: str) -> str:
     """Return the page for an introspection XML whose comments describe what comes after them."""
-    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+    builder = ElementTree.TreeBuilder(insert_comments=True, comment_factory=comment_element)
+    parser = ElementTree.XMLParser(target=builder)
     root = ElementTree.fromstring(document, parser)
     parts = [underlined(HEAD)]
     for interface in root.iter("interface"):
         parts.append("\n".join(interface_text(interface)))
     return "\n".join([*parts, TAIL.lstrip("\n")])
+
+
+def comment_element(text: str | None) -> ElementTree.Element:
+    """Make an element of a comment, which stands where the comment did."""
+    element = ElementTree.Element(COMMENT)
+    element.text = text
+    return element
 
 
 def underlined(text: str) -> str:
@@ -81,7 +90,7 @@ def interface_text(interface: ElementTree.Element) -> Iterator[str]:
     yield from (name, "=" * len(name), "", f"``{interface.get('name')}``", "")
     comment, kind = "", ""
     for element in interface:
-        if not isinstance(element.tag, str):  # a comment
+        if element.tag == COMMENT:
             comment = str(element.text)
             if not kind and not comment_is_of(comment, interface):
                 yield from (*paragraphs(comment), "")
