@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a document says, and what is refused."""
+
+import pytest
+
+from xen2kvmd import xml
+from xen2kvmd.domain import check_name, convert, read, target_names
+from xen2kvmd.domain.read import parse_size
+from xen2kvmd.errors import InvalidName, InvalidXml
+from xen2kvmd.model import Case, Nic, Target
+
+GUEST = """
+<domain type='xen'>
+  <name>web1</name><uuid>6d0c5d0e-0a11-4c11-9e0a-000000000001</uuid>
+  <memory unit='GiB'>2</memory><vcpu>3</vcpu><bootloader>pygrub</bootloader>
+  <os><type>linux</type><kernel>/k</kernel><initrd>/i</initrd><cmdline>root=/dev/xvda1</cmdline></os>
+  <devices>{devices}</devices>
+</domain>
+"""
+
+
+def guest(*disks: str, more: str = "") -> str:
+    return GUEST.format(devices="".join(disks) + more)
+
+
+def disk(dev: str, bus: str = "xen", path: str = "", **words: str) -> str:
+    attributes = "".join(f" {name}='{value}'" for name, value in words.items())
+    source = f"<source file='{path or f'/{dev}.img'}'/>"
+    return f"<disk type='file'{attributes}>{source}<target dev='{dev}' bus='{bus}'/></disk>"
+
+
+def names(*disks: str, virtio: bool = True) -> dict[str, str]:
+    return dict(target_names(xml.parse(guest(*disks)), virtio=virtio))
+
+
+def test_everything_is_read() -> None:
+    nic = "<interface type='bridge'><mac address='00:16:3e:00:00:01'/><source bridge='br0'/>"
+    source = read(guest(disk("xvda"), more=f"{nic}</interface>"))
+    assert (source.name, source.memory, source.vcpus) == ("web1", 2 << 30, 3)
+    assert (source.kernel, source.initrd, source.cmdline) == ("/k", "/i", "root=/dev/xvda1")
+    assert (source.bootloader, source.kind) == ("pygrub", "linux")
+    assert source.nics == (Nic("00:16:3e:00:00:01", "bridge", "br0"),)
+    (found,) = source.disks
+    assert (found.dev, found.path, found.format, found.bus) == ("xvda", "/xvda.img", "raw", "xen")
+
+
+def test_names_follow_the_letters_without_gaps() -> None:
+    assert names(disk("xvde"), disk("xvda")) == {"xvda": "vda", "xvde": "vdb"}
+
+
+def test_whole_disks_that_look_like_partitions() -> None:
+    assert names(disk("xvda2"), disk("xvda1")) == {"xvda1": "vda", "xvda2": "vdb"}
+
+
+def test_mixed_buses_keep_the_order_of_letters() -> None:
+    mixed = names(disk("hda", "ide"), disk("xvdb"), disk("sdc", "scsi"))
+    assert mixed == {"hda": "vda", "xvdb": "vdb", "sdc": "vdc"}
+
+
+def test_without_virtio_disks_come_before_cdroms_on_sata() -> None:
+    drives = (disk("hdc", "ide", device="cdrom"), disk("hda", "ide"), disk("hdd", "ide"))
+    assert names(*drives, virtio=False) == {"hda": "sda", "hdd": "sdb"}
+
+
+def test_twins_have_one_name_and_are_read_once() -> None:
+    twins = (disk("hda", "ide", "/root.img"), disk("xvda", "xen", "/root.img"))
+    assert names(*twins) == {"hda": "vda", "xvda": "vda"}
+    assert [found.dev for found in read(guest(*twins)).disks] == ["hda"]
+
+
+def test_many_disks_go_on_after_z() -> None:
+    many = names(*(disk(f"xvd{letter}") for letter in "abcdefghijklmnopqrstuvwxyz"), disk("xvdaa"))
+    assert many["xvdz"] == "vdz"
+    assert many["xvdaa"] == "vdaa"
+
+
+def test_disks_of_kvms_own_buses_keep_their_names() -> None:
+    kept = names(disk("vda", "virtio"), disk("sda", "usb"), disk("xvdb"))
+    assert kept == {"vda": "vda", "sda": "sda", "xvdb": "vdb"}
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "size"),
+    [
+        ("2", "GiB", 2 << 30),
+        ("2", "G", 2 << 30),
+        ("2", "GB", 2 * 10**9),
+        ("5", "KiB", 5120),
+        ("5", "k", 5120),
+        ("7", "bytes", 7),
+        ("7", "b", 7),
+        (" 7 ", "mib", 7 << 20),
+        ("1", "EiB", 1 << 60),
+    ],
+)
+def test_units_are_libvirts(value: str, unit: str, size: int) -> None:
+    assert parse_size(value, unit, what="<memory>") == size
+
+
+@pytest.mark.parametrize(
+    ("value", "unit"),
+    [
+        ("2", "GiBs"),
+        ("2", ""),
+        ("-2", "GiB"),
+        ("2.5", "GiB"),
+        ("", "GiB"),
+        ("٢", "GiB"),
+        ("2", "B2"),
+    ],
+)
+def test_broken_sizes_are_refused(value: str, unit: str) -> None:
+    with pytest.raises(InvalidXml, match="no size"):
+        parse_size(value, unit, what="<memory>")
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("<domain type='kvm'><name>a</name></domain>", "no Xen guest"),
+        ("<network/>", "no Xen guest"),
+        (guest(disk("xvda"), disk("xvda", path="/b")), "Two disks"),
+        (guest(disk("xvda", "floppy")), "bus 'floppy'"),
+        (guest(disk("foo")), "target name 'foo'"),
+        (guest("<disk type='file'/>"), "no <target dev>"),
+        (guest().replace("GiB", "furlong"), "no size"),
+        (guest().replace(">2<", "><"), "no size"),
+        (guest().replace(">2<", ">0<"), "no memory"),
+        (guest().replace(">3<", ">three<"), "number of CPUs"),
+        ("not XML", "not XML"),
+        ("<!DOCTYPE a [<!ENTITY e 'x'>]><domain type='xen'>&e;</domain>", "DOCTYPE"),
+        ("<a>" * 100_000, "not XML"),
+    ],
+)
+def test_bad_documents_are_refused(document: str, message: str) -> None:
+    with pytest.raises(InvalidXml, match=message) as caught:
+        convert(document, Case())
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["", " ", "a/b", "a\nb", "a\tb", "\x7f", "..", ".", "x" * 300])
+def test_names_that_libvirt_refuses(name: str) -> None:
+    with pytest.raises(InvalidName):
+        check_name(name)
+    with pytest.raises(InvalidName):
+        convert(guest(), Case(target=Target(name=name or " ")))
+
+
+@pytest.mark.parametrize("name", ["web1", "Wéb 1", ".hidden", "-a", "x" * 200, "a;'\"<&>"])
+def test_names_that_libvirt_takes(name: str) -> None:
+    assert check_name(name) == name
+    domain = xml.parse(convert(guest(), Case(target=Target(name=name))).domain_xml)
+    assert domain.findtext("name") == name
