@@ -105,6 +105,11 @@ async def test_failure_in_each_step_is_undone(lab: Lab, step: str) -> None:
     assert lab.left() == []
 
 
+async def test_what_cannot_be_closed_does_not_hide_the_failure(lab: Lab) -> None:
+    status = await lab.end(await lab.submit(two="keep broken"))
+    assert (status.error_name, lab.left()) == ("InvalidDisk", [])
+
+
 async def test_bug_is_internal_and_undone(lab: Lab) -> None:
     job = await lab.submit(two="bug")
     status = await lab.end(job)

@@ -68,9 +68,18 @@ def _wait_for_go(run_: Run) -> None:
         time.sleep(0.02)
 
 
+def _keep_broken(run_: Run) -> None:
+    def close() -> None:
+        raise OSError("it is broken")
+
+    run_.keep(object(), close)
+    _fail(run_)
+
+
 BEHAVIOUR: dict[str, Callable[[Run], None]] = {
     "ok": lambda run_: run_.progress(SIZE, SIZE),
     "fail": _fail,
+    "keep broken": _keep_broken,
     "bug": _bug,
     "die": _die,
     "slow": _slow,

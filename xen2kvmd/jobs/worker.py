@@ -98,8 +98,16 @@ def _forward(run: Run, steps: Sequence[Step], stop: Stop) -> MigrationError | No
             hint="This is a fault of xen2kvm: please report it with the log of the job.",
         )
     finally:
-        run.release()
+        _release(run)
     return None
+
+
+def _release(run: Run) -> None:
+    """Close what the steps kept open; after a failure it may be broken, which is no news."""
+    try:
+        run.release()
+    except Exception:
+        log.exception("What the steps kept open could not be closed in order")
 
 
 def _back(run: Run, steps: Sequence[Step], error: MigrationError) -> None:
