@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A user with an authentication agent, who calls Migrate: `agent.py USER ANSWER`.
+"""A user with an authentication agent, who calls Migrate: `agent.py USER ANSWER HOW`.
 
 ANSWER is what the person at the dialog does: grant, dismiss, fail, or leave: the caller leaves the
-bus while the dialog is open. Prints a JSON object: the dialog's message, and what came of it.
+bus while the dialog is open. HOW the call is made: with the flag that allows a dialog (flag),
+without it (plain), with both it and the option that forbids one (quiet).
+
+Prints a JSON object: the dialog's message, and what came of it.
 """
 
 import asyncio
@@ -95,19 +98,21 @@ def ask(member: str, signature: str, body: list[Any]) -> Message:
     )
 
 
-def migrate() -> Message:
+def migrate(how: str) -> Message:
+    flag = MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION
+    options = {"auth.no_user_interaction": Variant("b", how == "quiet")}
     return Message(
         destination=NAME,
         path=ROOT,
         interface=MANAGER,
         member="Migrate",
         signature="ssa{sv}",
-        body=[SOURCE, "web7", {}],
-        flags=MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION,
+        body=[SOURCE, "web7", options],
+        flags=MessageFlag.NONE if how == "plain" else flag,
     )
 
 
-async def main(name: str, answer: str) -> None:
+async def main(name: str, answer: str, how: str) -> None:
     person = pwd.getpwnam(name)
     root = await MessageBus(bus_type=BusType.SYSTEM).connect()
     os.initgroups(person.pw_name, person.pw_gid)
@@ -118,13 +123,13 @@ async def main(name: str, answer: str) -> None:
     agent = Agent(user, root, answer)
     await agent.register(person.pw_uid)
     if answer == "leave":
-        caller.send(migrate())
+        caller.send(migrate(how))
         await agent.opened.wait()
         caller.disconnect()  # type: ignore[no-untyped-call]
         await agent.withdrawn.wait()
         agent.said["withdrawn"] = True
     else:
-        reply = await caller.call(migrate())
+        reply = await caller.call(migrate(how))
         assert reply
         agent.said["result"] = reply.error_name or reply.body[0]
     sys.stdout.write(json.dumps(agent.said) + "\n")

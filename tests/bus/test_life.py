@@ -40,6 +40,23 @@ async def test_calls_under_way_are_answered_at_the_end(library: str) -> None:
         root.close()
 
 
+async def test_who_ends_takes_no_new_calls(library: str) -> None:
+    """The next service gets them, while this one still answers what it has."""
+    with running_bus() as (address, _), running_daemon(address, library) as daemon:
+        root = await Client.connect(address)
+        await root.call("ListJobs", "a{sv}", {})
+        under_way = asyncio.ensure_future(root.start(vm="slow"))
+        await root.call("ListJobs", "a{sv}", {})
+
+        daemon.process.terminate()
+        while has_owner(address, NAME):
+            await asyncio.sleep(0.01)
+
+        assert not under_way.done()
+        assert (await under_way).startswith(ROOT)
+        root.close()
+
+
 async def test_who_waits_for_a_job_is_told_of_the_end(library: str) -> None:
     with running_bus() as (address, _), running_daemon(address, library) as daemon:
         root = await Client.connect(address)
@@ -82,6 +99,15 @@ async def test_calls_wait_until_the_jobs_are_read(library: str) -> None:
         assert [job[1] for job in jobs] == ["old1", "old2"]
         assert await root.call("GetJob", "s", "old1") == [f"{ROOT}/jobs/old1"]
         root.close()
+
+
+def test_who_is_told_to_end_while_it_begins_ends_well(library: str) -> None:
+    with (
+        running_bus() as (address, _),
+        running_daemon(address, library, TEST_SLOW_START="0.5") as daemon,
+    ):
+        daemon.process.terminate()
+        assert daemon.process.wait(5) == 0
 
 
 async def test_idle_ends_us_but_not_with_a_job(library: str) -> None:
@@ -149,8 +175,11 @@ def test_a_bus_that_closes_in_the_login_is_given_up(library: str) -> None:
         address = f"unix:path={name}/bus"
         with running_daemon(address, library, wait=False, TEST_CONNECT_TIMEOUT="1") as daemon:
             fake.settimeout(10)
-            fake.accept()[0].close()
+            connection, _ = fake.accept()
+            assert connection.recv(100)  # in the login
+            connection.shutdown(socket.SHUT_WR)
             wait_until(lambda: daemon.process.poll() is not None, seconds=5)
+            connection.close()
             assert "ConnectionError: The system bus cannot be reached" in daemon.log
 
 

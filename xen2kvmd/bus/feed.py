@@ -6,12 +6,15 @@ at most one PropertiesChanged in PERIOD, but at once where the state or the phas
 """
 
 import asyncio
+import logging
 
 from xen2kvmd.bus.callers import Callers
 from xen2kvmd.bus.job import JobObject, properties
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Exported, Service
 from xen2kvmd.jobs.status import JobStatus
+
+log = logging.getLogger(__name__)
 
 PERIOD = 0.5  # seconds
 
@@ -52,13 +55,17 @@ class Feed:
         self._timers.clear()
 
     def _hear(self, old: JobStatus | None, new: JobStatus | None) -> None:
-        if new is None:
-            if old is not None:
-                self._removed(old)
-        elif new.id not in self._objects:
-            self._added(new)
-        else:
-            self._changed(old, new)
+        """Take in a change; the jobs go on, whatever becomes of the telling."""
+        try:
+            if new is None:
+                if old is not None:
+                    self._removed(old)
+            elif new.id not in self._objects:
+                self._added(new)
+            else:
+                self._changed(old, new)
+        except Exception:
+            log.exception("What became of a job could not be told: %s", new or old)
 
     def _show(self, status: JobStatus) -> JobObject:
         shown = JobObject(status, self._jobs, self._callers)

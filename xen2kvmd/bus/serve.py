@@ -32,6 +32,9 @@ async def serve(
 
     Times are in seconds; an idle_timeout of 0 means for ever. Raises ConnectionError.
     """
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
     document = await asyncio.to_thread(contract.find().read_bytes)
     connection = await _connect(connect_timeout)
     callers = Callers(connection)
@@ -56,7 +59,7 @@ async def serve(
     feed.start(manager)
     service.open.set()
     notify("READY=1\nSTATUS=Ready")
-    code = await _until_told(service, feed, idle_timeout=idle_timeout)
+    code = await _until(told, service, feed, idle_timeout=idle_timeout)
     await _end(connection, service, code=code)
     feed.close()
     await jobs.close()
@@ -84,12 +87,9 @@ async def _connect(seconds: int) -> Connection:
         signal.signal(signal.SIGALRM, old)
 
 
-async def _until_told(service: Service, feed: Feed, *, idle_timeout: float) -> int:
-    """Wait for what ends us; return the exit code."""
+async def _until(told: asyncio.Event, service: Service, feed: Feed, *, idle_timeout: float) -> int:
+    """Wait for what ends us: told, idleness, the bus; return the exit code."""
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
     closed = loop.create_task(service.connection.closed())
     others = {loop.create_task(told.wait()), loop.create_task(_watchdog())}
     if idle_timeout > 0:

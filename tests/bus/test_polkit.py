@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A polkit that does not answer: one of ours, on a bus of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from dbus_next import Message, MessageType
+
+from tests.bus.client import Client
+from tests.bus.running import running_bus
+from xen2kvmd.bus import library, polkit
+from xen2kvmd.bus.callers import Callers
+from xen2kvmd.bus.connection import Connection
+from xen2kvmd.bus.fault import BusError, CallerLeftError
+from xen2kvmd.bus.polkit import Action, Authority
+from xen2kvmd.errors import LimitExceeded
+
+pytestmark = pytest.mark.slow
+
+
+class SilentPolkit:
+    """Takes questions, and what is withdrawn of them."""
+
+    def __init__(self, client: Client) -> None:
+        self.asked: list[Message] = []
+        self.withdrawn: list[str] = []
+        self.client = client
+        client.bus.add_message_handler(self._hear)
+
+    def _hear(self, message: Message) -> bool | None:
+        if message.message_type is not MessageType.METHOD_CALL:
+            return None
+        if message.member == "CheckAuthorization":
+            self.asked.append(message)
+        else:
+            self.withdrawn += message.body
+        return True
+
+
+@pytest.fixture
+async def silent(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[SilentPolkit, Authority]]:
+    assert library.NAME == "dbus_next"  # this process's
+    with running_bus() as (address, _):
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+        client = await Client.connect(address, "polkitd")
+        await client.bus.request_name(polkit.POLKIT)
+        connection = await Connection.open()
+        callers = Callers(connection)
+        await callers.start()
+        await callers.uid(client.name)
+        yield SilentPolkit(client), Authority(connection, callers)
+        connection.close()
+        client.close()
+
+
+async def test_no_answer_in_time_is_an_error(
+    silent: tuple[SilentPolkit, Authority], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answerer, authority = silent
+    monkeypatch.setattr(polkit, "QUICK", 0.2)
+
+    with pytest.raises(BusError, match="TimedOut"):
+        await authority.check(
+            answerer.client.name, Action.MIGRATE, {"vm": "web1"}, uid=8, ask=False
+        )
+
+    async with asyncio.timeout(2):
+        while not answerer.withdrawn:
+            await asyncio.sleep(0.01)
+    _, action, details, flags, check_id = answerer.asked[0].body
+    assert (action, details, flags) == ("org.xen2kvm.migrate", {"vm": "web1"}, 0)
+    assert answerer.withdrawn == [check_id]
+
+
+async def test_a_user_asks_so_many_questions_at_once(
+    silent: tuple[SilentPolkit, Authority],
+) -> None:
+    answerer, authority = silent
+
+    async def ask(uid: int) -> None:
+        await authority.check(answerer.client.name, Action.MIGRATE, {}, uid=uid, ask=True)
+
+    asked = [asyncio.ensure_future(ask(8)) for _ in range(polkit.PENDING_PER_USER)]
+    async with asyncio.timeout(2):
+        while len(answerer.asked) < polkit.PENDING_PER_USER:
+            await asyncio.sleep(0.01)
+
+    with pytest.raises(LimitExceeded):
+        await asyncio.wait_for(ask(8), 2)
+    asked.append(asyncio.ensure_future(ask(9)))  # another user may
+    async with asyncio.timeout(2):
+        while len(answerer.asked) <= polkit.PENDING_PER_USER:
+            await asyncio.sleep(0.01)
+
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    async with asyncio.timeout(2):
+        while len(answerer.withdrawn) < len(asked):
+            await asyncio.sleep(0.01)
+    asked = [asyncio.ensure_future(ask(8))]  # the places are free again
+    await asyncio.sleep(0.1)
+    assert not asked[0].done()
+    asked[0].cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_nobody_waits_for_one_who_left_before(
+    silent: tuple[SilentPolkit, Authority],
+) -> None:
+    """The caller left after we learnt who it is, and before we began to wait."""
+    _, authority = silent
+    waiting = authority._callers.while_there(":1.4711", asyncio.Event().wait())
+    with pytest.raises(CallerLeftError):
+        await asyncio.wait_for(waiting, 2)
+
+
+async def test_root_is_not_asked_about(silent: tuple[SilentPolkit, Authority]) -> None:
+    answerer, authority = silent
+    await authority.check(answerer.client.name, Action.MIGRATE, {}, uid=0, ask=True)
+    assert answerer.asked == []
