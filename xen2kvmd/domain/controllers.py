@@ -44,11 +44,11 @@ def no_idle_controllers(domain: Element, case: Case) -> Iterator[Finding]:
 
     libvirt adds those that the devices need; q35 has no IDE at all.
     """
+    used = {target.get("bus") for target in domain.iterfind("devices/disk/target")}
+    used |= {device.get("type") for device in devices(domain, "hostdev")}
     for controller in devices(domain, "controller"):
         bus = controller.get("type", "")
-        used = domain.find(f"devices/disk/target[@bus='{bus}']") is not None
-        used = used or domain.find(f"devices/hostdev[@type='{bus}']") is not None
-        if bus == "pci" or (bus in ("ide", "scsi") and not used):
+        if bus == "pci" or (bus in ("ide", "scsi") and bus not in used):
             remove(controller)
     return iter(())
 

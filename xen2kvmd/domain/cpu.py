@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from xen2kvmd.domain.tree import place, remove, remove_all, section, text
+from xen2kvmd.domain.tree import number, place, remove, remove_all, section, text
 from xen2kvmd.model import Case, Finding, Severity, VirtType
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
@@ -68,8 +68,7 @@ def cpu_topology(domain: Element, case: Case) -> Iterator[Finding]:
         return
     product = 1
     for name in ("sockets", "dies", "cores", "threads"):
-        value = topology.get(name, "1")
-        product *= int(value) if value.isascii() and value.isdigit() else 0
+        product *= number(topology, name, 1)
     if product != int(text(domain, "vcpu") or "1"):
         remove(topology)
         yield Finding(

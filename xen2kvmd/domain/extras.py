@@ -33,7 +33,7 @@ def _knows_panic(facts: Facts) -> bool:
     if facts.family is Family.WINDOWS or not facts.kernels:
         return False  # nobody looked
     numbers = facts.kernels[0].version.split(".")[:2]
-    version = tuple(int(number) for number in numbers if number.isdigit())
+    version = tuple(int(number) for number in numbers if number.isascii() and number.isdigit())
     return facts.arch in ("x86_64", "i686") and version >= (3, 10)
 
 

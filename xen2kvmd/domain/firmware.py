@@ -34,7 +34,8 @@ def machine_kvm(domain: Element, case: Case) -> Iterator[Finding]:
 def _old(facts: Facts) -> bool:
     """Whether the kernel that starts is older than Linux 4.0."""
     major = facts.kernels[0].version.partition(".")[0] if facts.kernels else ""
-    return facts.firmware is Firmware.BIOS and major.isdigit() and int(major) < 4
+    known = major.isascii() and major.isdigit()
+    return facts.firmware is Firmware.BIOS and known and int(major) < 4
 
 
 @rule(guide="")

@@ -3,7 +3,16 @@
 
 from collections.abc import Iterator
 
-from xen2kvmd.domain.tree import add_device, append, brief, devices, place, remove, remove_all
+from xen2kvmd.domain.tree import (
+    add_device,
+    append,
+    brief,
+    devices,
+    number,
+    place,
+    remove,
+    remove_all,
+)
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
@@ -96,20 +105,20 @@ def video_limits(domain: Element, case: Case) -> Iterator[Finding]:
 
     A second adapter is for QXL and virtio alone.
     """
-    for number, video in enumerate(devices(domain, "video")):
+    for position, video in enumerate(devices(domain, "video")):
         model = video.find("model")
         if model is None:
             continue
         kind, before = model.get("type", ""), brief(model)
         where = place(video)
-        if number and kind not in ("qxl", "virtio"):
+        if position and kind not in ("qxl", "virtio"):
             remove(video)
             yield _video(f"A second adapter, {before}, is dropped.", where)
             continue
         if kind in _ONE_SCREEN and model.get("heads", "1") != "1":
             model.set("heads", "1")
             yield _video(f"The adapter {before} has one screen under KVM.", where)
-        if int(model.get("vram", "1024")) < 1024:
+        if number(model, "vram", 1024) < 1024:
             model.attrib.pop("vram")
         if kind != "virtio" and model.find("acceleration") is not None:
             remove_all(model, "acceleration")

@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 
 from xen2kvmd.domain.names import disk_bus
-from xen2kvmd.domain.tree import devices, place, remove, text
+from xen2kvmd.domain.tree import devices, number, place, remove, text
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
@@ -127,10 +127,10 @@ def _refused(disk: Element, domain: Element) -> Iterator[tuple[str, str]]:
 def _driver_refused(driver: Element, bus: str, domain: Element) -> Iterator[str]:
     if driver.get("io") == "native" and driver.get("cache") not in ("none", "directsync"):
         yield "io"
+    defined = text(domain, "iothreads")
+    threads = int(defined) if defined.isascii() and defined.isdigit() else 0
     for key in _VIRTIO_ONLY:
-        undefined = key == "iothread" and int(driver.get(key, "0")) > int(
-            text(domain, "iothreads") or "0"
-        )
+        undefined = key == "iothread" and number(driver, key, 0) > threads
         if key in driver.attrib and (bus != "virtio" or undefined):
             yield key
 

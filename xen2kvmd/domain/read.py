@@ -215,7 +215,8 @@ def read_nics(domain: Element) -> tuple[Nic, ...]:
 def link_of(nic: Element) -> tuple[str, str]:
     """What a NIC is connected to: its kind (bridge, network, ...) and the name there."""
     kind, source = nic.get("type", ""), nic.find("source")
-    return kind, "" if source is None else source.get(kind) or source.get("dev") or ""
+    names = {} if source is None else dict(source.attrib)
+    return kind, str(names.get(kind) or names.get("dev") or "")
 
 
 def _mac(nic: Element) -> str:

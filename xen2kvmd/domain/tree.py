@@ -63,6 +63,12 @@ def text(root: Element, path: str) -> str:
     return (root.findtext(path) or "").strip()
 
 
+def number(element: Element, attribute: str, default: int) -> int:
+    """An attribute as a number; the default where it is missing or none."""
+    value = element.get(attribute, "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else default
+
+
 def place(element: Element) -> str:
     """Say where an element is, for a person: "devices/disk[xvda]/driver"."""
     steps = []

@@ -15,6 +15,7 @@ _FLAGS = re.compile(
     r"direct-io-safe|(?:no-)?discard|(?:no-)?colo|(?:un)?trusted|grant_usage=[01]|"
     r"(?:colo-(?:host|port|export)|active-disk|hidden-disk|specification)=.*"
 )
+_NAME = re.compile(r"(?:xvd|hd|sd|fd|vd)[a-z]{1,4}[0-9]{0,3}")
 _VDEV = re.compile(r"d([0-9]+)(?:p([0-9]+))?")
 
 
@@ -136,6 +137,8 @@ def _checked(disk: XlDisk, text: str) -> XlDisk:
     disk = replace(disk, vdev=device_name(disk.vdev), format=disk.format or "raw")
     if not disk.vdev:
         raise _error(text, "has no vdev")
+    if not _NAME.fullmatch(disk.vdev):
+        raise _error(text, f"has the unknown vdev '{disk.vdev}'")
     if disk.format not in _FORMATS | {"aio"}:
         raise _error(text, f"has the unknown format '{disk.format}'")
     if disk.backendtype not in _BACKENDS | {""}:
