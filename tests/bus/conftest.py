@@ -15,7 +15,7 @@ from tests.bus.running import POLKITD, Daemon, running_bus, running_daemon, runn
 HERE = Path(__file__).parent
 NEEDS = {"bus_address", "library"}  # fixtures
 LIBRARIES = ("dbus_next", "dbus_fast")
-NEEDED = ("dbus-daemon", "unshare", "busctl", "gdbus")
+NEEDED = ("dbus-daemon", "setpriv", "unshare", "busctl", "gdbus")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -72,7 +72,16 @@ def running_bus(services: str = "") -> Iterator[tuple[str, subprocess.Popen[byte
     conf = folder / "bus.conf"
     conf.write_text(_BUS_CONF.format(folder=folder, checkout=CHECKOUT, services=services))
     process = subprocess.Popen(
-        ["dbus-daemon", f"--config-file={conf}", "--nofork", "--nosyslog"],
+        # It ends with us, and all that is connected to it with it, even when we are killed.
+        [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "dbus-daemon",
+            f"--config-file={conf}",
+            "--nofork",
+            "--nosyslog",
+        ],
         stderr=subprocess.DEVNULL,
     )
     try:
