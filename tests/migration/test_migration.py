@@ -103,12 +103,14 @@ def test_raw_and_preallocated_in_a_directory(sandbox: Sandbox, tiny: Path) -> No
 
 def test_four_busctl_lines_of_the_readme_work(sandbox: Sandbox, tiny: Path) -> None:
     text = (CHECKOUT / "README.md").read_text()
-    block = re.search(r"```sh\n((?:(?!```).)*busctl call(?:(?!```).)*)```", text, re.DOTALL)
-    assert block, "the README shows no busctl lines"
-    script = block[1].replace("/root/web1.xml", str(tiny / "guest.xml"))
+    lines = re.findall(r"^    (busctl .*)$", text, re.MULTILINE)
+    assert len(lines) == 4
+    script = "\n".join(lines).replace("/root/web1.xml", str(tiny / "guest.xml"))
     ended = sandbox.run("bash", "-euc", script, seconds=300)
     assert ended.code == 0, ended.err
-    assert "succeeded" in ended.out
+    assert 'sss "succeeded" "" ""' in ended.out
+    assert "login prompt" in ended.out
+    assert sandbox.run("virsh", "domstate", "web1-kvm").out.strip() == "running"
 
 
 def test_plan_changes_nothing_and_its_digest_holds(sandbox: Sandbox, tiny: Path) -> None:

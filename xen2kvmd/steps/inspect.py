@@ -48,8 +48,8 @@ def do(run: Run) -> None:
 
 
 def undo(run: Run) -> None:
-    """Sweep up what the appliance of a killed process left outside the job's folder."""
-    appliances.sweep(run.notes.get("sockets", []))
+    """Sweep up what the appliance of a killed process left running, and outside the folder."""
+    appliances.sweep(run.notes.get("sockets", []), run.scratch)
 
 
 def stamp(path: str) -> list[int]:
