@@ -5,7 +5,8 @@ import sys
 import threading
 import time
 
-from xen2kvmd.system.libvirt import Console, connected
+from xen2kvmd.system.libvirt import connected
+from xen2kvmd.system.libvirt_domain import Console
 
 SECONDS = 90
 

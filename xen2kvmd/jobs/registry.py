@@ -3,15 +3,11 @@
 
 import asyncio
 import logging
-import os
 import secrets
-import signal
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +16,8 @@ from xen2kvmd.jobs.events import Receiver
 from xen2kvmd.jobs.journal import Journal, now
 from xen2kvmd.jobs.status import Event, JobState, JobStatus, fold
 from xen2kvmd.jobs.store import JobRecord, Store
-from xen2kvmd.system import command, files
+from xen2kvmd.jobs.workers import Workers
+from xen2kvmd.system import files
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +47,8 @@ class Jobs:
         self._receiver = Receiver(events, self._hear)
         self._limit = limit
         self._at_once = at_once
-        self._worker = worker
         self._jobs: dict[str, JobStatus] = {}
-        self._workers: dict[str, tuple[int, int]] = {}  # job id: pid, pidfd
+        self._workers = Workers(worker, self._worker_ended)
         self._watchers: list[Watcher] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._submitting = asyncio.Lock()
@@ -79,10 +75,7 @@ class Jobs:
         if self._tasks:
             await asyncio.wait(set(self._tasks))
         self._receiver.close()
-        for _, descriptor in self._workers.values():
-            asyncio.get_running_loop().remove_reader(descriptor)
-            os.close(descriptor)
-        self._workers.clear()
+        self._workers.close()
 
     def all(self) -> tuple[JobStatus, ...]:
         return tuple(self._jobs.values())
@@ -143,8 +136,7 @@ class Jobs:
             await self._end(job_id, JobState.CANCELLED, "Cancelled", "The job was cancelled.")
             return
         self._change(job_id, fold(self._jobs[job_id], {"type": "cancelling"}))
-        if job_id in self._workers:
-            signal.pidfd_send_signal(self._workers[job_id][1], signal.SIGTERM)
+        self._workers.terminate(job_id)
 
     async def remove(self, job_id: str) -> None:
         """Forget a job that is over. Raises NotFinished."""
@@ -226,16 +218,9 @@ class Jobs:
                 self._spawn(status.id)
 
     def _spawn(self, job_id: str) -> None:
-        argv = [sys.executable, "-m", self._worker, job_id]
-        argv += ["--jobs", str(self._store.folder), "--events", str(self._events)]
-        pid = command.spawn(argv, output=self._store.path(job_id) / "stderr")
-        self._follow(job_id, pid)
-
-    def _follow(self, job_id: str, pid: int) -> None:
-        descriptor = os.pidfd_open(pid)
-        self._workers[job_id] = (pid, descriptor)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(descriptor, partial(self._worker_ended, job_id))
+        arguments = ["--jobs", str(self._store.folder), "--events", str(self._events)]
+        output = self._store.path(job_id) / "stderr"
+        self._workers.spawn(job_id, arguments, output=output)
 
     async def _adopt(self, status: JobStatus) -> None:
         """Follow the worker that an earlier daemon began, or begin another if it died."""
@@ -248,15 +233,11 @@ class Jobs:
                     await self._take_up(status.id)
                 return
             with suppress(ValueError, ProcessLookupError):
-                self._follow(status.id, int(path.read_text()))
+                self._workers.follow(status.id, int(path.read_text()))
                 return
             await asyncio.sleep(0.1)  # it has the lock and has not written its pid yet
 
     def _worker_ended(self, job_id: str) -> None:
-        pid, descriptor = self._workers.pop(job_id)
-        asyncio.get_running_loop().remove_reader(descriptor)
-        os.close(descriptor)
-        command.reap(pid)
         self._task(self._after_worker(job_id))
 
     async def _after_worker(self, job_id: str) -> None:

@@ -6,7 +6,8 @@ from lxml import etree
 from xen2kvmd import xml
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.steps import context
-from xen2kvmd.system.libvirt import Domain, Host, connected
+from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.libvirt_domain import Domain
 
 NAMESPACE = "urn:xen2kvm:migration:1"
 

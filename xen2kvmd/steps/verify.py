@@ -13,7 +13,8 @@ from xen2kvmd.model import Finding, Severity
 from xen2kvmd.steps import boot, context
 from xen2kvmd.steps.define import own_domain
 from xen2kvmd.system import files
-from xen2kvmd.system.libvirt import Console, Domain, Host, connected
+from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.libvirt_domain import Console, Domain
 
 LOOK = 0.5  # seconds between two looks
 AGENT = 5.0  # seconds between two questions to the guest's agent

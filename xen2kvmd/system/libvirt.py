@@ -1,22 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""libvirt, as far as we need it; the only module that imports its binding."""
+"""The libvirt that will run the guest. Only libvirt*.py here import its binding."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import libvirt
-import libvirt_qemu
 
 from xen2kvmd import xml
-from xen2kvmd.errors import (
-    ConnectionFailed,
-    Failed,
-    InvalidXml,
-    MigrationError,
-    PoolNotFound,
-    TargetExists,
-)
+from xen2kvmd.errors import ConnectionFailed, Failed, PoolNotFound
+from xen2kvmd.system.libvirt_domain import Console, Domain
+from xen2kvmd.system.libvirt_errors import absent, translated
 
 TARGET_URI = "qemu:///system"
 
@@ -67,14 +61,14 @@ class Host:
 
     def network_is_active(self, name: str) -> bool | None:
         """Tell whether a network is active; None if there is none of that name."""
-        with _absent(libvirt.VIR_ERR_NO_NETWORK):
+        with absent(libvirt.VIR_ERR_NO_NETWORK):
             return bool(self._connection.networkLookupByName(name).isActive())
         return None
 
     def _domain_by(
         self, lookup: "Callable[[str], libvirt.virDomain]", key: str
     ) -> "libvirt.virDomain | None":
-        with _absent(libvirt.VIR_ERR_NO_DOMAIN):
+        with absent(libvirt.VIR_ERR_NO_DOMAIN):
             return lookup(key)
         return None
 
@@ -83,7 +77,7 @@ class Host:
     def pool(self, name: str) -> Pool:
         """Return an active pool, refreshed. Raises PoolNotFound."""
         found = self._pool(name)
-        with _translated(f"Pool '{name}' cannot be refreshed"):
+        with translated(f"Pool '{name}' cannot be refreshed"):
             found.refresh()
             document = xml.parse(found.XMLDesc(), what="The pool's XML")
             return Pool(
@@ -94,25 +88,25 @@ class Host:
             )
 
     def volume_exists(self, pool: str, name: str) -> bool:
-        with _absent(libvirt.VIR_ERR_NO_STORAGE_VOL):
+        with absent(libvirt.VIR_ERR_NO_STORAGE_VOL):
             self._pool(pool).storageVolLookupByName(name)
             return True
         return False
 
     def make_volume(self, pool: str, document: str) -> str:
         """Make a volume from its XML and return its path. Raises TargetExists."""
-        with _translated(f"The volume cannot be made in pool '{pool}'"):
+        with translated(f"The volume cannot be made in pool '{pool}'"):
             return str(self._pool(pool).createXML(document).path())
 
     def remove_volume(self, pool: str, name: str) -> None:
         """Remove a volume; nothing happens if there is none."""
-        with _absent(libvirt.VIR_ERR_NO_STORAGE_VOL), _translated(f"Volume '{name}' stays"):
+        with absent(libvirt.VIR_ERR_NO_STORAGE_VOL), translated(f"Volume '{name}' stays"):
             found = self._pool(pool)
             found.refresh()
             found.storageVolLookupByName(name).delete()
 
     def _pool(self, name: str) -> "libvirt.virStoragePool":
-        with _absent(libvirt.VIR_ERR_NO_STORAGE_POOL):
+        with absent(libvirt.VIR_ERR_NO_STORAGE_POOL):
             found = self._connection.storagePoolLookupByName(name)
             if found.isActive():
                 return found
@@ -129,7 +123,7 @@ class Host:
 
     def define(self, document: str) -> None:
         """Define a persistent domain, checked against libvirt's schema."""
-        with _translated("libvirt does not take the domain XML"):
+        with translated("libvirt does not take the domain XML"):
             self._connection.defineXMLFlags(document, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
 
     def domain(self, name: str) -> "Domain | None":
@@ -139,7 +133,7 @@ class Host:
     def console(self, name: str) -> "Console":
         """Open the first serial console of a domain, taking it from whoever has it."""
         stream = self._connection.newStream()
-        with _translated(f"The console of '{name}' cannot be opened"):
+        with translated(f"The console of '{name}' cannot be opened"):
             domain = self._connection.lookupByName(name)
             domain.openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
         return Console(stream)
@@ -148,7 +142,7 @@ class Host:
         """Return the screen of a domain as its MIME type and data."""
         stream = self._connection.newStream()
         data = bytearray()
-        with _translated(f"'{name}' gives no screenshot"):
+        with translated(f"'{name}' gives no screenshot"):
             kind = self._connection.lookupByName(name).screenshot(stream, 0)
             stream.recvAll(lambda _stream, part, _: data.extend(part), None)
             stream.finish()
@@ -157,92 +151,6 @@ class Host:
     def close(self) -> None:
         with suppress(libvirt.libvirtError):
             self._connection.close()
-
-
-class Domain:
-    """A domain of the host."""
-
-    def __init__(self, domain: "libvirt.virDomain") -> None:
-        self._domain = domain
-
-    def xml(self) -> str:
-        return str(self._domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-
-    def is_active(self) -> bool:
-        return bool(self._domain.isActive())
-
-    def start(self, *, paused: bool) -> None:
-        with _translated("The domain does not start"):
-            self._domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED if paused else 0)
-
-    def resume(self) -> None:
-        with _translated("The domain does not run on"):
-            self._domain.resume()
-
-    def is_paused(self) -> bool:
-        return bool(self._domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED)
-
-    def destroy(self) -> None:
-        """Stop the domain at once, if it runs."""
-        with _absent(libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
-            if self._domain.isActive():
-                self._domain.destroy()
-
-    def undefine(self) -> None:
-        """Forget the domain and its UEFI variables; its disks stay."""
-        with _absent(libvirt.VIR_ERR_NO_DOMAIN):
-            self._domain.undefineFlags(
-                libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-            )
-
-    def agent_answers(self) -> bool:
-        """Tell whether the guest's agent answers within a second."""
-        with suppress(libvirt.libvirtError):
-            libvirt_qemu.qemuAgentCommand(self._domain, '{"execute": "guest-ping"}', 1, 0)
-            return True
-        return False
-
-    def addresses(self) -> tuple[str, ...]:
-        """Return the IP addresses that libvirt's own DHCP servers gave to the domain."""
-        source = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE
-        with suppress(libvirt.libvirtError):
-            nics = self._domain.interfaceAddresses(source) or {}
-            return tuple(address["addr"] for nic in nics.values() for address in nic["addrs"] or ())
-        return ()
-
-    def screen_text(self) -> str:
-        """Return what a VGA text screen shows, "" where that cannot be read.
-
-        Characters and their colours alternate at physical address 0xb8000 in text mode.
-        """
-        with suppress(libvirt.libvirtError):
-            cells = self._domain.memoryPeek(0xB8000, 80 * 25 * 2, libvirt.VIR_MEMORY_PHYSICAL)
-            rows = [cells[row * 160 : row * 160 + 160 : 2] for row in range(25)]
-            lines = [row.decode("cp437").replace("\0", " ").rstrip() for row in rows]
-            return "\n".join(lines).strip()
-        return ""
-
-
-class Console:
-    """The serial console of a running domain."""
-
-    def __init__(self, stream: "libvirt.virStream") -> None:
-        self._stream = stream
-
-    def read(self) -> bytes:
-        """Wait for output and return it; b"" at its end, also after `close`."""
-        try:
-            return bytes(self._stream.recv(1 << 16))
-        except libvirt.libvirtError:
-            return b""
-
-    def write(self, data: bytes) -> None:
-        with _translated("The console takes no input"):
-            self._stream.send(data)
-
-    def close(self) -> None:
-        with suppress(libvirt.libvirtError):
-            self._stream.abort()
 
 
 @contextmanager
@@ -261,41 +169,3 @@ def connected(uri: str = TARGET_URI) -> Iterator[Host]:
         yield host
     finally:
         host.close()
-
-
-_EXISTS = (libvirt.VIR_ERR_STORAGE_VOL_EXIST, libvirt.VIR_ERR_DOM_EXIST)
-_BAD_XML = (libvirt.VIR_ERR_XML_ERROR, libvirt.VIR_ERR_XML_INVALID_SCHEMA)
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """Raise libvirt's errors as ours; `what` begins the sentence."""
-    try:
-        yield
-    except libvirt.libvirtError as error:
-        kind: type[MigrationError] = Failed
-        if error.get_error_code() in _EXISTS:
-            kind = TargetExists
-        elif error.get_error_code() in _BAD_XML:
-            kind = InvalidXml
-        raise kind(f"{what}: {error.get_error_message()}.") from error
-
-
-class _absent:
-    """Leave the block quietly if libvirt says, with one of the codes, that the thing is not there.
-
-    A class, because only an __exit__ that returns bool tells mypy that the block may be left early.
-    """
-
-    def __init__(self, *codes: int) -> None:
-        self._codes = codes
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
-        if not isinstance(error, libvirt.libvirtError):
-            return False
-        if error.get_error_code() in self._codes:
-            return True
-        raise Failed(f"libvirt failed: {error.get_error_message()}.") from error

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The nouns. Start reading here.
+
+    Request ─▶ source ─▶ domain XML + SourceDisks ─┐
+                         inside the guest: Facts ──┼─▶ Case ─▶ rules ─▶ Changes, Findings ─▶ Plan
+                         the target host: Target ──┘
+
+Sizes are bytes, times are microseconds since the epoch, unless a name says otherwise.
+"""
+
+from xen2kvmd.model.findings import Change, Finding, Severity
+from xen2kvmd.model.guest import BootArea, Facts, Family, Firmware, Kernel
+from xen2kvmd.model.plan import Plan, PlannedDisk
+from xen2kvmd.model.request import Allocation, DiskFormat, Operation, Request
+from xen2kvmd.model.source import Nic, SourceDisk
+from xen2kvmd.model.target import Case, LinkKind, MacPolicy, NicMap, Target, VirtType, Volume
+
+__all__ = [
+    "Allocation",
+    "BootArea",
+    "Case",
+    "Change",
+    "DiskFormat",
+    "Facts",
+    "Family",
+    "Finding",
+    "Firmware",
+    "Kernel",
+    "LinkKind",
+    "MacPolicy",
+    "Nic",
+    "NicMap",
+    "Operation",
+    "Plan",
+    "PlannedDisk",
+    "Request",
+    "Severity",
+    "SourceDisk",
+    "Target",
+    "VirtType",
+    "Volume",
+]

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""All that a migration will do."""
+
+from dataclasses import dataclass
+
+from xen2kvmd.model.findings import Change, Finding, Severity
+from xen2kvmd.model.guest import Facts
+from xen2kvmd.model.source import SourceDisk
+from xen2kvmd.model.target import Volume
+
+
+@dataclass(frozen=True)
+class PlannedDisk:
+    """A disk with where it goes."""
+
+    source: SourceDisk
+    volume: Volume
+    device: str  # its name in the converted guest: vda
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a migration will do, made without changing anything.
+
+    digest names the plan's content without times and estimates: the same source planned twice has
+    the same digest. seconds and downtime are estimates.
+    """
+
+    name: str  # of the target domain
+    source_name: str
+    facts: Facts
+    disks: tuple[PlannedDisk, ...]
+    changes: tuple[Change, ...]
+    findings: tuple[Finding, ...]
+    domain_xml: str  # of the target
+    bytes_total: int
+    seconds: int
+    downtime: int
+    digest: str = ""
+
+    def blockers(self, waived: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+        return tuple(
+            found
+            for found in self.findings
+            if found.severity is Severity.BLOCKER and found.id not in waived
+        )

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a caller asked for, checked at the door."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from xen2kvmd.model.target import MacPolicy, NicMap
+
+
+class Operation(StrEnum):
+    """What a job does."""
+
+    INSPECT = "inspect"
+    PLAN = "plan"
+    MIGRATE = "migrate"
+
+
+class DiskFormat(StrEnum):
+    """Format of a target disk."""
+
+    RAW = "raw"
+    QCOW2 = "qcow2"
+
+
+class Allocation(StrEnum):
+    """Whether a target disk takes its whole size at once."""
+
+    SPARSE = "sparse"
+    PREALLOCATED = "preallocated"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller asked for, checked at the door.
+
+    source is a URI: "libvirtxml:/path/to/guest.xml" so far. document is the domain XML itself where
+    the caller has read it; the file is not read again then.
+    """
+
+    operation: Operation
+    source: str
+    vm: str = ""
+    document: str = ""
+    name: str = ""
+    pool: str = ""
+    directory: str = ""
+    format: DiskFormat = DiskFormat.QCOW2
+    allocation: Allocation = Allocation.SPARSE
+    nics: tuple[NicMap, ...] = ()
+    mac: MacPolicy = MacPolicy.KEEP
+    waive: tuple[str, ...] = ()
+    plan_digest: str = ""
+    start: bool = True
+    verify: bool = True
+    boot_timeout: int = 300  # seconds

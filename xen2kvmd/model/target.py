@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The place that a guest goes to, and all that a rule may know."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from xen2kvmd.model.guest import Facts
+from xen2kvmd.model.source import Nic
+
+
+class VirtType(StrEnum):
+    """Type of a libvirt QEMU domain: with hardware virtualisation, or by emulation."""
+
+    KVM = "kvm"
+    QEMU = "qemu"
+
+
+class MacPolicy(StrEnum):
+    """Whether the NICs keep their MAC addresses; a new one is made by libvirt."""
+
+    KEEP = "keep"
+    NEW = "new"
+
+
+class LinkKind(StrEnum):
+    """What a NIC can be connected to on the target."""
+
+    BRIDGE = "bridge"
+    NETWORK = "network"
+
+
+@dataclass(frozen=True)
+class NicMap:
+    """Connect the NICs that match to `new`; the first match wins.
+
+    match is "bridge", "network", "mac" or "any"; old the name or address matched ("" for any).
+    """
+
+    match: str
+    old: str
+    kind: LinkKind
+    new: str
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Where a disk of the source lies on the target: a volume of a pool, or a file (pool "")."""
+
+    dev: str  # <target dev> of the source's disk
+    path: str
+    format: str
+    pool: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The place that the guest goes to. Empty means: as the source, or as libvirt chooses."""
+
+    name: str = ""
+    uuid: str = ""
+    virt_type: VirtType = VirtType.KVM
+    emulator: str = ""
+    machine: str = ""  # "q35" or "pc"; "": the rule chooses by Facts
+    cpu: str = ""  # cpu mode: host-passthrough, host-model, maximum; "": by virt_type
+    volumes: tuple[Volume, ...] = ()
+    nics: tuple[NicMap, ...] = ()
+    mac: MacPolicy = MacPolicy.KEEP
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that a rule may know.
+
+    devices pairs each disk's name under Xen with its name under KVM ("xvda", "vda"), decided once
+    for the domain XML and for the guest's own files (domain/names.py).
+    """
+
+    facts: Facts = field(default_factory=Facts)
+    target: Target = field(default_factory=Target)
+    nics: tuple[Nic, ...] = ()
+    devices: tuple[tuple[str, str], ...] = ()

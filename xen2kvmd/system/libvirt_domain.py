@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A domain of libvirt, and its serial console."""
+
+from contextlib import suppress
+
+import libvirt
+import libvirt_qemu
+
+from xen2kvmd.system.libvirt_errors import absent, translated
+
+
+class Domain:
+    """A domain of the host."""
+
+    def __init__(self, domain: "libvirt.virDomain") -> None:
+        self._domain = domain
+
+    def xml(self) -> str:
+        return str(self._domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+
+    def is_active(self) -> bool:
+        return bool(self._domain.isActive())
+
+    def start(self, *, paused: bool) -> None:
+        with translated("The domain does not start"):
+            self._domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED if paused else 0)
+
+    def resume(self) -> None:
+        with translated("The domain does not run on"):
+            self._domain.resume()
+
+    def is_paused(self) -> bool:
+        return bool(self._domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED)
+
+    def destroy(self) -> None:
+        """Stop the domain at once, if it runs."""
+        with absent(libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
+            if self._domain.isActive():
+                self._domain.destroy()
+
+    def undefine(self) -> None:
+        """Forget the domain and its UEFI variables; its disks stay."""
+        with absent(libvirt.VIR_ERR_NO_DOMAIN):
+            self._domain.undefineFlags(
+                libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+            )
+
+    def agent_answers(self) -> bool:
+        """Tell whether the guest's agent answers within a second."""
+        with suppress(libvirt.libvirtError):
+            libvirt_qemu.qemuAgentCommand(self._domain, '{"execute": "guest-ping"}', 1, 0)
+            return True
+        return False
+
+    def addresses(self) -> tuple[str, ...]:
+        """Return the IP addresses that libvirt's own DHCP servers gave to the domain."""
+        source = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE
+        with suppress(libvirt.libvirtError):
+            nics = self._domain.interfaceAddresses(source) or {}
+            return tuple(address["addr"] for nic in nics.values() for address in nic["addrs"] or ())
+        return ()
+
+    def screen_text(self) -> str:
+        """Return what a VGA text screen shows, "" where that cannot be read.
+
+        Characters and their colours alternate at physical address 0xb8000 in text mode.
+        """
+        with suppress(libvirt.libvirtError):
+            cells = self._domain.memoryPeek(0xB8000, 80 * 25 * 2, libvirt.VIR_MEMORY_PHYSICAL)
+            rows = [cells[row * 160 : row * 160 + 160 : 2] for row in range(25)]
+            lines = [row.decode("cp437").replace("\0", " ").rstrip() for row in rows]
+            return "\n".join(lines).strip()
+        return ""
+
+
+class Console:
+    """The serial console of a running domain."""
+
+    def __init__(self, stream: "libvirt.virStream") -> None:
+        self._stream = stream
+
+    def read(self) -> bytes:
+        """Wait for output and return it; b"" at its end, also after `close`."""
+        try:
+            return bytes(self._stream.recv(1 << 16))
+        except libvirt.libvirtError:
+            return b""
+
+    def write(self, data: bytes) -> None:
+        with translated("The console takes no input"):
+            self._stream.send(data)
+
+    def close(self) -> None:
+        with suppress(libvirt.libvirtError):
+            self._stream.abort()

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""libvirt's errors as ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import libvirt
+
+from xen2kvmd.errors import Failed, InvalidXml, MigrationError, TargetExists
+
+_EXISTS = (libvirt.VIR_ERR_STORAGE_VOL_EXIST, libvirt.VIR_ERR_DOM_EXIST)
+_BAD_XML = (libvirt.VIR_ERR_XML_ERROR, libvirt.VIR_ERR_XML_INVALID_SCHEMA)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Raise libvirt's errors as ours; `what` begins the sentence."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        kind: type[MigrationError] = Failed
+        if error.get_error_code() in _EXISTS:
+            kind = TargetExists
+        elif error.get_error_code() in _BAD_XML:
+            kind = InvalidXml
+        raise kind(f"{what}: {error.get_error_message()}.") from error
+
+
+class absent:
+    """Leave the block quietly if libvirt says, with one of the codes, that the thing is not there.
+
+    A class, because only an __exit__ that returns bool tells mypy that the block may be left early.
+    """
+
+    def __init__(self, *codes: int) -> None:
+        self._codes = codes
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
+        if not isinstance(error, libvirt.libvirtError):
+            return False
+        if error.get_error_code() in self._codes:
+            return True
+        raise Failed(f"libvirt failed: {error.get_error_message()}.") from error
