@@ -27,6 +27,7 @@ from xen2kvmd.errors import (
     JobNotFound,
     LimitExceeded,
     Unsupported,
+    VmNotFound,
 )
 from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.model import Case, Operation, Request, Target
@@ -199,7 +200,10 @@ def _label(request: Request) -> str:
     A document is read here, so that one that cannot be migrated is refused before a job is made.
     """
     if request.document:
-        return read(request.document).name
+        name = read(request.document).name
+        if request.vm not in ("", name):  # polkit's rules decide by the name: it has to be true
+            raise VmNotFound(f"The document describes the guest '{name}', not '{request.vm}'.")
+        return name
     return request.vm or PurePath(request.source.partition(":")[2]).stem
 
 

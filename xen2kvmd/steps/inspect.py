@@ -7,7 +7,7 @@ from pathlib import Path
 import cattrs
 
 from xen2kvmd import domain, guest, plan
-from xen2kvmd.errors import InvalidDisk, Unsupported
+from xen2kvmd.errors import InvalidDisk, Unsupported, VmNotFound
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation, SourceDisk
 from xen2kvmd.sources import open_source
@@ -26,6 +26,8 @@ def do(run: Run) -> None:
     text = open_source(context.request(run)).document()
     context.write(run, "source.xml", text)
     source = domain.read(text)
+    if context.request(run).vm not in ("", source.name):
+        raise VmNotFound(f"The source describes '{source.name}', not '{run.spec['vm']}'.")
     disks = tuple(_disks(source))
     run.note("disks", cattrs.unstructure(disks))
     run.note("stamps", {disk.dev: stamp(disk.path) for disk in disks})
