@@ -105,7 +105,7 @@ def test_four_busctl_lines_of_the_readme_work(sandbox: Sandbox, tiny: Path) -> N
     text = (CHECKOUT / "README.md").read_text()
     lines = re.findall(r"^    (busctl .*)$", text, re.MULTILINE)
     assert len(lines) == 4
-    script = "\n".join(lines).replace("/root/web1.xml", str(tiny / "guest.xml"))
+    script = re.sub(r"libvirtxml:\S+", f"libvirtxml:{tiny}/guest.xml", "\n".join(lines))
     ended = sandbox.run("bash", "-euc", script, seconds=300)
     assert ended.code == 0, ended.err
     assert 'sss "succeeded" "" ""' in ended.out
