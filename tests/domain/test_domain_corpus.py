@@ -133,6 +133,7 @@ def test_libvirt_defines_every_result(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     refused = {name: error for name, error in json.loads(done.stdout).items() if error}
