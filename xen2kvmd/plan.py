@@ -106,12 +106,17 @@ def make_plan(
     case: Case,
     host: Host,
     tree: Tree,
+    found: Sequence[Finding] = (),
 ) -> tuple[Plan, guest.Rehearsed]:
-    """Convert copies of the domain XML and of the guest's files; return what that showed."""
+    """Convert copies of the domain XML and of the guest's files; return what that showed.
+
+    found is what is known already, of the source.
+    """
     rehearsed = guest.rehearse(tree, case)
     converted = domain.convert(document, case)
     kvm = case.target.virt_type is VirtType.KVM
     findings = (
+        *found,
         *converted.findings,
         *_missing_links(converted.domain_xml, host),
         *rehearsed.findings,

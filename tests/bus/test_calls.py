@@ -266,7 +266,7 @@ async def test_xml_is_converted(root: Client) -> None:
         "network-map": Variant("as", ["any=network:default"]),
         "mac": Variant("s", "new"),
     }
-    domain, findings = await root.call("ConvertXml", "ssa{sv}", "libvirt-xml", XML, options)
+    domain, findings = await root.call("ConvertXml", "ssa{sv}", "libvirtxml", XML, options)
 
     assert "<name>web2</name>" in domain
     assert 'network="default"' in domain
@@ -278,9 +278,9 @@ async def test_xml_is_converted(root: Client) -> None:
     ("form", "config", "error"),
     [
         ("vmx", XML, "Unsupported"),
-        ("libvirt-xml", "<domain", "InvalidXml"),
-        ("libvirt-xml", "<!DOCTYPE a [<!ENTITY b SYSTEM '/etc/shadow'>]><a>&b;</a>", "InvalidXml"),
-        ("libvirt-xml", " " * ((1 << 20) + 1), "InvalidXml"),
+        ("libvirtxml", "<domain", "InvalidXml"),
+        ("libvirtxml", "<!DOCTYPE a [<!ENTITY b SYSTEM '/etc/shadow'>]><a>&b;</a>", "InvalidXml"),
+        ("libvirtxml", " " * ((1 << 20) + 1), "InvalidXml"),
     ],
 )
 async def test_xml_that_cannot_be_converted_says_why(

@@ -42,7 +42,7 @@ ARGUMENTS: dict[tuple[str, str], tuple[Any, ...]] = {
     (MANAGER, "Inspect"): START,
     (MANAGER, "Plan"): START,
     (MANAGER, "Migrate"): START,
-    (MANAGER, "ConvertXml"): ("ssa{sv}", "libvirt-xml", "<domain/>", {}),
+    (MANAGER, "ConvertXml"): ("ssa{sv}", "libvirtxml", "<domain/>", {}),
     (MANAGER, "ListJobs"): ("a{sv}", {}),
     (MANAGER, "GetJob"): ("s", "ID"),
     (MANAGER, "CancelJob"): ("sa{sv}", "ID", {}),
@@ -125,7 +125,7 @@ async def test_rules_decide_by_user_and_details(
 
 async def test_anybody_converts_xml(daemon: Daemon, connect: Connect) -> None:
     with pytest.raises(CallError) as caught:
-        await (await connect("mail")).call("ConvertXml", "ssa{sv}", "libvirt-xml", "<", {})
+        await (await connect("mail")).call("ConvertXml", "ssa{sv}", "libvirtxml", "<", {})
     assert caught.value.name == ERROR + "InvalidXml"  # so it was read
 
 

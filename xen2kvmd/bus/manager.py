@@ -30,9 +30,9 @@ from xen2kvmd.errors import (
     VmNotFound,
 )
 from xen2kvmd.jobs.status import JobState, JobStatus
-from xen2kvmd.model import Case, Operation, Request, Target
+from xen2kvmd.model import Case, Finding, Operation, Request, Target
+from xen2kvmd.sources import FORMATS, open_source, read_document
 
-FORMATS = ("libvirt-xml",)  # that ConvertXml reads
 FEATURES = ("inspect", "plan", "migrate", "job-token", *(f"convert:{name}" for name in FORMATS))
 JOBS_PER_USER = 16  # that are not over, unless the user is root
 
@@ -188,10 +188,17 @@ class Manager:
         case = Case(target=Target(**values))
 
         async def do() -> list[Any]:
-            converted = await asyncio.to_thread(convert, config, case)
-            return [converted.domain_xml, variants.findings(converted.findings)]
+            domain_xml, findings = await asyncio.to_thread(_converted, form, config, case)
+            return [domain_xml, variants.findings(findings)]
 
         return Guarded(Action.CONVERT, do, {"operation": "convert"}, quiet=quiet)
+
+
+def _converted(form: str, config: str, case: Case) -> tuple[str, tuple[Finding, ...]]:
+    """Return the domain XML for KVM, and all findings on the way to it."""
+    imported = read_document(form, config)
+    converted = convert(imported.domain_xml, case)
+    return converted.domain_xml, (*imported.findings, *converted.findings)
 
 
 def _label(request: Request) -> str:
@@ -200,7 +207,7 @@ def _label(request: Request) -> str:
     A document is read here, so that one that cannot be migrated is refused before a job is made.
     """
     if request.document:
-        name = read(request.document).name
+        name = read(open_source(request).read().domain_xml).name
         if request.vm not in ("", name):  # polkit's rules decide by the name: it has to be true
             raise VmNotFound(f"The document describes the guest '{name}', not '{request.vm}'.")
         return name

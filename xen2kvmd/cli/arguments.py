@@ -11,6 +11,7 @@ from xen2kvmd.errors import InvalidOption, InvalidSource
 from xen2kvmd.model import Allocation, DiskFormat, MacPolicy
 
 MAX_DOCUMENT = 1 << 20  # bytes
+FORMATS = ("libvirtxml", "xl", "xl-json")
 
 Option = tuple[str, str, Any]  # key, D-Bus signature, value
 
@@ -48,7 +49,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     ):
         _command(commands, name, text).add_argument("job", metavar="JOB", help="id of the job")
     convert = _command(commands, "convert-xml", "print a Xen guest's domain XML as one for KVM")
-    convert.add_argument("guest", metavar="FILE", help="domain XML, - for standard input")
+    convert.add_argument(
+        "guest", metavar="FILE", help="domain XML or configuration of xl, - for standard input"
+    )
+    convert.add_argument("-i", dest="input", type=str.lower, choices=FORMATS, help="what FILE is")
     convert.add_argument("--diff", action="store_true", help="print what changes instead")
     _add_name_and_nics(convert)
     return parser.parse_args(argv)
@@ -61,10 +65,12 @@ def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
 
 
 def _add_source(command: argparse.ArgumentParser) -> None:
-    command.add_argument("guest", metavar="GUEST", help="file that 'virsh dumpxml' wrote")
     command.add_argument(
-        "-i", dest="input", type=str.lower, default="libvirtxml", choices=["libvirtxml"],
-        help="kind of source, as virt-v2v has it (default: %(default)s)",
+        "guest", metavar="GUEST", help="file that 'virsh dumpxml' wrote, or configuration of xl"
+    )
+    command.add_argument(
+        "-i", dest="input", type=str.lower, choices=FORMATS,
+        help="what GUEST is (default: by its first character)",
     )  # fmt: skip
     command.add_argument("-ic", dest="connect", metavar="URI", help=argparse.SUPPRESS)
 
@@ -123,8 +129,15 @@ def source_of(arguments: argparse.Namespace) -> tuple[str, str]:
     """
     if arguments.connect:
         raise InvalidOption("-ic needs a source of the kind libvirt, which cannot be read yet.")
-    path = Path(arguments.guest).absolute()
-    return f"libvirtxml:{path}", read_document(arguments.guest)
+    document = read_document(arguments.guest)
+    form = arguments.input or format_of(document)
+    return f"{form}:{Path(arguments.guest).absolute()}", document
+
+
+def format_of(document: str) -> str:
+    """Return what a document is: XML begins with <, a list of xl with [ or {."""
+    first = document.lstrip("\ufeff \t\r\n")[:1]
+    return {"<": "libvirtxml", "[": "xl-json", "{": "xl-json"}.get(first, "xl")
 
 
 def read_document(name: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from xen2kvmd.cli import show
-from xen2kvmd.cli.arguments import decode, options_of, read_document, source_of
+from xen2kvmd.cli.arguments import decode, format_of, options_of, read_document, source_of
 from xen2kvmd.cli.exits import exit_code
 from xen2kvmd.cli.follow import follow
 from xen2kvmd.cli.service import Service, connected, job_path, plain, variants
@@ -153,7 +153,7 @@ async def _convert_xml(arguments: Arguments) -> int:
         document = read_document(arguments.guest)
     async with connected() as service:
         options = variants(options_of(arguments))
-        body = ("libvirt-xml", document, options)
+        body = (arguments.input or format_of(document), document, options)
         xml, found = await service.manager("ConvertXml", "ssa{sv}", *body)
     findings = plain(found)
     if arguments.json:

@@ -9,7 +9,7 @@ import cattrs
 
 from xen2kvmd.guest.appliance import Appliance, DiskImage
 from xen2kvmd.jobs.step import Run
-from xen2kvmd.model import Case, Facts, Plan, Request, SourceDisk
+from xen2kvmd.model import Case, Facts, Finding, Plan, Request, SourceDisk
 from xen2kvmd.system import disk as images
 from xen2kvmd.system import files
 
@@ -24,6 +24,11 @@ def request(run: Run) -> Request:
 def document(run: Run) -> str:
     """Return the source's domain XML, as the inspect step has read it."""
     return (run.folder / "source.xml").read_text("utf-8", "surrogateescape")
+
+
+def source_findings(run: Run) -> tuple[Finding, ...]:
+    """Return what was lost when the source's configuration became a domain XML."""
+    return cattrs.structure(run.notes["source-findings"], tuple[Finding, ...])
 
 
 def disks(run: Run) -> tuple[SourceDisk, ...]:

@@ -23,8 +23,10 @@ def do(run: Run) -> None:
 
     The appliance works on overlays: nothing is ever written to the source.
     """
-    text = open_source(context.request(run)).document()
+    imported = open_source(context.request(run)).read()
+    text = imported.domain_xml
     context.write(run, "source.xml", text)
+    run.note("source-findings", cattrs.unstructure(imported.findings))
     source = domain.read(text)
     if context.request(run).vm not in ("", source.name):
         raise VmNotFound(f"The source describes '{source.name}', not '{run.spec['vm']}'.")

@@ -61,6 +61,7 @@ def rehearse(
             case=case,
             host=host,
             tree=appliance,
+            found=context.source_findings(run),
         )
     return made, case, rehearsed
 

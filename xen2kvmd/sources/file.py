@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest's configuration in a file, with its disks on this host (guide 15.1.3, libvirtxml)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from xen2kvmd import xml
+from xen2kvmd.errors import InvalidSource
+from xen2kvmd.model import Finding, Severity
+from xen2kvmd.sources.xl_cfg import read_cfg
+from xen2kvmd.sources.xl_domain import Imported
+from xen2kvmd.sources.xl_json import read_json
+
+# What a document can be, by the name that virt-v2v or Xen has for it.
+FORMATS: Mapping[str, Callable[[str, str], Imported]] = {
+    "libvirtxml": lambda document, _guest: Imported(document, ()),
+    "xl": lambda document, _guest: read_cfg(document),
+    "xl-json": read_json,
+}
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """The file, or what its caller has read of it already (`given`), in one of FORMATS.
+
+    guest names one of several, where the format can hold more than one.
+    """
+
+    form: str
+    path: str
+    given: str = ""
+    guest: str = ""
+
+    def read(self) -> Imported:
+        """Return the domain XML. Raises InvalidSource if the file cannot be read or understood."""
+        return FORMATS[self.form](self.given or self._text(), self.guest)
+
+    def shut_down(self) -> Finding:
+        """Say that nobody here can stop the guest, nor know whether it runs."""
+        return Finding(
+            "source-not-shut-down",
+            "The source is a file: whether its guest still runs on the Xen host is not known.",
+            Severity.WARNING,
+            hint="Shut it down there, and keep it from starting again, before you use the copy.",
+        )
+
+    def _text(self) -> str:
+        path = Path(self.path)
+        if not path.is_absolute():
+            raise InvalidSource(
+                f"'{self.path}' is no absolute path.",
+                hint="The service has no working directory: name the file from the root.",
+            )
+        try:
+            if not path.is_file():
+                raise InvalidSource(
+                    f"There is no file {path}.",
+                    hint="Write it on the Xen host: virsh dumpxml GUEST > GUEST.xml",
+                )
+            if path.stat().st_size > xml.MAX_BYTES:
+                raise InvalidSource(
+                    f"{path} is larger than {xml.MAX_BYTES} bytes: it describes no guest.",
+                    hint="Check that this is the file that 'virsh dumpxml' wrote.",
+                )
+            return path.read_bytes().decode("utf-8", "surrogateescape")
+        except OSError as error:
+            raise InvalidSource(f"{path} cannot be read: {error.strerror}.") from error
