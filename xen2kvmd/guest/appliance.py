@@ -28,6 +28,7 @@ from typing import Any, Self
 import guestfs
 
 from xen2kvmd.errors import Failed, Unsupported
+from xen2kvmd.guest.devices import letters, xen_order
 from xen2kvmd.guest.tree import LARGEST, BootCode
 
 MEMORY = 1024  # MiB; zstd and xz need much of it when a guest packs its initrd
@@ -58,7 +59,7 @@ class Appliance:
         self._guestfs = handle
         self._pid: int = handle.get_pid()  # not asked for later: a handle does one call at a time
         self._dead = ""  # why it was killed
-        self.devices = {f"/dev/vd{_letter(n)}": disk.dev for n, disk in enumerate(disks)}
+        self.devices = {f"/dev/vd{letters(n)}": disk.dev for n, disk in enumerate(disks)}
 
     @classmethod
     def open(
@@ -70,7 +71,7 @@ class Appliance:
         on_process: Callable[[int], None] | None = None,
     ) -> Self:
         """Start the appliance with these disks. on_process learns the pid of its QEMU."""
-        ordered = sorted(disks, key=lambda disk: _order(disk.dev))
+        ordered = sorted(disks, key=lambda disk: xen_order(disk.dev))
         handle = guestfs.GuestFS(python_return_dict=True, close_on_exit=False)
         handle.set_backend("direct")  # libvirt's would need a libvirt that may not be ours
         handle.set_backend_settings(["force_tcg"] if emulate else [])
@@ -283,18 +284,3 @@ def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uname = member.gname = "root"
     member.mode = 0o644
     return member
-
-
-def _order(dev: str) -> tuple[int, str, str, int]:
-    """Sort as the names under KVM are given: by letter, then by kind, then by number."""
-    found = re.fullmatch(r"(xvd|[a-z]d)([a-z]{1,2})([0-9]*)", dev)
-    if not found:
-        return (9, dev, "", 0)
-    kind = {"xvd": "0", "hd": "1", "sd": "2"}.get(found[1], "3")
-    return (len(found[2]), found[2], kind, int(found[3] or 0))
-
-
-def _letter(number: int) -> str:
-    return (
-        chr(ord("a") + number) if number < 26 else _letter(number // 26 - 1) + _letter(number % 26)
-    )

@@ -63,8 +63,8 @@ def bios_boot_code(guest: Tree, case: Case) -> Iterator[Finding]:
     if len(code.core) > facts.boot_area.room:
         yield _blocker(
             "boot-gap-too-small",
-            f"GRUB needs {len(code.core)} bytes before the first partition; "
-            f"{facts.boot_area.room} are free.",
+            f"GRUB needs {-(-len(code.core) // 1024)} KiB before the first partition; "
+            f"{facts.boot_area.room // 1024} KiB are free.",
             hint="Move the first partition of a copy of the disk to sector 2048.",
         )
         return
@@ -105,7 +105,7 @@ def _table_module(area: BootArea) -> str:
 
 def _guests_own(guest: Tree) -> str:
     """Return the guest's installer, if it has GRUB's modules for PCs, or ""."""
-    if not any(guest.is_file(f"{path}/{PLATFORM}/modinfo.sh") for path in GUEST_MODULES):
+    if not any(guest.is_file(f"{path}/{PLATFORM}/moddep.lst") for path in GUEST_MODULES):
         return ""
     folders = ("/usr/sbin", "/sbin")
     return next(

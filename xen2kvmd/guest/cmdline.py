@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from posixpath import dirname, join, normpath
 
 from xen2kvmd.guest.tree import Tree
 
@@ -71,7 +72,14 @@ def menu_kernels(tree: Tree) -> Iterator[str]:
 
 
 def _files(tree: Tree, patterns: Iterable[str]) -> tuple[str, ...]:
-    return tuple(path for pattern in patterns for path in tree.glob(pattern) if tree.is_file(path))
+    """Return the files that match; of a file and a link to it (menu.lst) the file alone."""
+    found = [path for pattern in patterns for path in tree.glob(pattern) if tree.is_file(path)]
+    return tuple(path for path in found if _target(tree, path) not in found)
+
+
+def _target(tree: Tree, path: str) -> str:
+    target = tree.read_link(path)
+    return normpath(join(dirname(path), target)) if target else ""
 
 
 def _edit(tree: Tree, path: str, pattern: re.Pattern[str], edit: Edit) -> None:

@@ -29,7 +29,7 @@ def remap_text(text: str, case: Case) -> str:
 
 def remap_file(tree: Tree, case: Case, path: str) -> Iterator[Finding]:
     """Rename the disks in a file, comments left alone; report Xen's names that no disk has."""
-    if not tree.is_file(path):
+    if not tree.exists(path):
         return
     lines = tree.read(path).splitlines(keepends=True)
     tree.write(path, "".join(_unless_comment(line, case) for line in lines))
@@ -58,6 +58,21 @@ def kvm_name(name: str, case: Case) -> str:
     """Return the name under KVM of a disk or partition of Xen's ("xvda1"), or "" if unknown."""
     found = _NAME.fullmatch(f"/dev/{name}")
     return (_by_name(found[2], found[3], case) or "").removeprefix("/dev/") if found else ""
+
+
+def xen_order(dev: str) -> tuple[int, str, str, int]:
+    """Sort disks as their names under KVM are given: by letter, then by kind, then by number."""
+    found = re.fullmatch(r"(xvd|[a-z]d)([a-z]{1,2})([0-9]*)", dev)
+    if not found:
+        return (9, dev, "", 0)
+    kind = {"xvd": "0", "hd": "1", "sd": "2"}.get(found[1], "3")
+    return (len(found[2]), found[2], kind, int(found[3] or 0))
+
+
+def letters(number: int) -> str:
+    """Count in letters as the kernel does: 0 is "a", 25 "z", 26 "aa"."""
+    tail = chr(ord("a") + number % 26)
+    return tail if number < 26 else letters(number // 26 - 1) + tail
 
 
 def _unless_comment(line: str, case: Case) -> str:

@@ -1,15 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Rules for the initrd: it must find the root disk on virtio."""
 
+import re
 from collections.abc import Iterator
 
 from xen2kvmd.guest.tree import Tree
-from xen2kvmd.model import Case, Finding, Kernel, Severity
+from xen2kvmd.model import Case, Family, Finding, Kernel, Severity
 from xen2kvmd.rule import rule
 
 # What reaches a disk. virtio_net is left out of initramfs-tools' list: a NIC that the initrd finds
 # gets its name there, before the guest's own rules are read.
 DISK_DRIVERS = ("virtio_pci", "virtio_blk", "virtio_scsi")
+# What the guide puts in place of Xen's drivers (15.2.3, step 1).
+GUIDE_DRIVERS = ("virtio_blk", "virtio_pci", "virtio_net", "virtio_balloon")
+_XEN_KERNEL_ONLY = frozenset({"xenblk", "xennet"})
+_XEN_DRIVERS = _XEN_KERNEL_ONLY | {"xen-blkfront", "xen_blkfront", "xen-netfront", "xen_netfront"}
+SUSE_KERNEL = "/etc/sysconfig/kernel"
+_SUSE_LIST = re.compile(r"""^INITRD_MODULES=["'](?P<list>[^"']*)["']""", re.MULTILINE)
+_DRACUT_LIST = re.compile(
+    r"""^\s*(?:add_drivers|force_drivers|drivers)\+?=["'](?P<list>[^"']*)["']""", re.MULTILINE
+)
 INITRAMFS_MODULES = "/etc/initramfs-tools/modules"
 
 
@@ -54,6 +64,33 @@ def initramfs_modules(guest: Tree, case: Case) -> Iterator[Finding]:
     yield from ()
 
 
+@rule(guide="15.2.3 (1)")
+def suse_initrd_modules(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Replace Xen's drivers on SUSE's list for the initrd (INITRD_MODULES) by virtio's.
+
+    The default kernel has no xenblk; mkinitrd would look for it in vain. DOMU_INITRD_MODULES is
+    read for Xen kernels only and stays.
+    """
+    if guest.is_file(SUSE_KERNEL):
+        text = guest.read(SUSE_KERNEL)
+        guest.write(SUSE_KERNEL, _SUSE_LIST.sub(_replaced, text))
+    yield from ()
+
+
+@rule(guide="15.2.3 (1)")
+def dracut_drivers(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Put virtio's drivers beside Xen's in dracut's lists.
+
+    A list that names Xen's drivers was made to force them into the initrd: virtio needs the same.
+    xenblk and xennet, which only Xen kernels have, are replaced.
+    """
+    for path in ("/etc/dracut.conf", *guest.glob("/etc/dracut.conf.d/*.conf")):
+        if guest.is_file(path):
+            text = guest.read(path)
+            guest.write(path, _DRACUT_LIST.sub(_replaced, text))
+    yield from ()
+
+
 @rule(guide="15.2.3 (2)")
 def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
     """Let the guest build the initrd of the kernel to start anew.
@@ -69,6 +106,13 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
         case "dracut":
             drivers = " ".join((*DISK_DRIVERS, "virtio_net"))
             guest.run("dracut", "--force", "--add-drivers", drivers, kernel.initrd, kernel.version)
+        case "mkinitrd" if case.facts.family is Family.SUSE:
+            # It takes names in /boot only.
+            image, initrd = kernel.image.removeprefix("/boot/"), kernel.initrd
+            guest.run("mkinitrd", "-k", image, "-i", initrd.removeprefix("/boot/"))
+        case "mkinitrd":
+            wanted = (f"--with={driver}" for driver in DISK_DRIVERS[:2])
+            guest.run("mkinitrd", "-f", *wanted, kernel.initrd, kernel.version)
         case _ if not kernel.initrd_virtio:
             yield Finding(
                 "no-initrd-tool",
@@ -78,6 +122,20 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
                 hint="Build an initrd with virtio_pci and virtio_blk in the guest under Xen first.",
                 place=kernel.initrd,
             )
+
+
+def _replaced(found: re.Match[str]) -> str:
+    """Give a list of drivers virtio's if it has Xen's, and none twice."""
+    words: list[str] = found["list"].split()
+    if not _XEN_DRIVERS & set(words):
+        return found[0]
+    kept = [word for word in words if word not in _XEN_KERNEL_ONLY]
+    missing = [driver for driver in GUIDE_DRIVERS if driver not in kept]
+    if not missing and kept == words:
+        return found[0]
+    space = " " if found["list"].startswith(" ") else ""
+    listed = space + " ".join(kept + missing) + space
+    return found[0].replace(found["list"], listed)
 
 
 def _kernel(case: Case) -> Kernel | None:

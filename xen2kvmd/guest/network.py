@@ -7,6 +7,7 @@ guest would come up without an address.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding, MacPolicy, Severity
@@ -15,6 +16,7 @@ from xen2kvmd.rule import rule
 PERSISTENT_RULES = "/etc/udev/rules.d/70-persistent-net.rules"
 _UDEVD = ("/lib/systemd/systemd-udevd", "/usr/lib/systemd/systemd-udevd")
 _XEN_NAME = re.compile(r"(?:eth|enX)[0-9]+")
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,14}")  # as the kernel has it, and safe in a path
 _LINK = "[Match]\nMACAddress={mac}\nType=ether\n\n[Link]\nName={name}\n"
 
 # Where names of NICs stand, by the files that hold them; the first group is the name.
@@ -28,6 +30,39 @@ _IN_TEXT = (
     (
         ("/etc/NetworkManager/system-connections/*",),
         re.compile(r"^\s*interface-name\s*=\s*(\S+)\s*$", re.M),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """How a kind of file ties a name to an address: in one block of it, by two patterns."""
+
+    block: str  # what separates the blocks, "" for none
+    mac: str
+    name: str
+
+    def blocks(self, text: str) -> list[str]:
+        return re.split(self.block, text, flags=re.MULTILINE) if self.block else [text]
+
+
+_BY_MAC = (
+    ((PERSISTENT_RULES,), _Named(r"\n", r"^[^#]*{}", r'\bNAME="([^"/ ]+)"')),
+    (
+        ("/etc/systemd/network/*.link",),
+        _Named("", r"^\s*MACAddress\s*=.*{}", r"^\s*Name\s*=\s*(\S+)\s*$"),
+    ),
+    (
+        ("/etc/netplan/*.yaml",),
+        _Named(
+            r"^    (?=\S+:\s*$)",
+            r"""macaddress:\s*["']?{}""",
+            r"""set-name:\s*["']?([^"'\s]+)""",
+        ),
+    ),
+    (
+        ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*"),
+        _Named("", r"""^(?:HWADDR|LLADDR)=["']?{}""", r"""^DEVICE=["']?([^"'\s]+)"""),
     ),
 )
 _IN_NAME = ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*")
@@ -88,12 +123,17 @@ def _configured(guest: Tree) -> frozenset[str]:
 
 
 def _by_mac(guest: Tree, mac: str) -> str:
-    """Return the name that the guest's stored udev rules give to this address, if any."""
-    if guest.is_file(PERSISTENT_RULES):
-        for line in guest.read(PERSISTENT_RULES).splitlines():
-            name = re.search(r'\bNAME="([^"/ ]+)"', line)
-            if name and mac.lower() in line.lower() and not line.lstrip().startswith("#"):
-                return name[1]
+    """Return the name that the guest's own settings give to this address, if any."""
+    for patterns, named in _BY_MAC:
+        for path in (found for pattern in patterns for found in guest.glob(pattern)):
+            if not guest.is_file(path):
+                continue
+            for block in named.blocks(guest.read(path)):
+                name = re.search(named.name, block, re.MULTILINE)
+                if not name or not _NAME.fullmatch(name[1]):
+                    continue
+                if re.search(named.mac.format(re.escape(mac)), block, re.I | re.M):
+                    return name[1]
     return ""
 
 

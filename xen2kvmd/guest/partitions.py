@@ -44,8 +44,8 @@ def read_table(read: Read) -> Table:
         return Table("")  # a file system's boot sector, which ends alike
     if any(entry[4] == 0xEE for entry in entries):
         return Table("gpt", _gpt(read))
-    found = (_mbr(number, entry) for number, entry in enumerate(entries, start=1) if entry[4])
-    return Table("msdos", tuple(found))
+    found = tuple(_mbr(number, entry) for number, entry in enumerate(entries, start=1) if entry[4])
+    return Table("msdos", found) if found else Table("")  # or FAT, whose first sector ends alike
 
 
 def has_boot_code(read: Read, table: Table) -> bool:

@@ -4,7 +4,17 @@
 Programs come last: what they write, no rule can see in a rehearsal.
 """
 
-from xen2kvmd.guest import boot_code, bootloader, console, initrd, leftovers, network, storage
+from xen2kvmd.guest import (
+    boot_code,
+    bootloader,
+    console,
+    initrd,
+    leftovers,
+    lvm,
+    network,
+    selinux,
+    storage,
+)
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.rule import Rule
 
@@ -14,6 +24,7 @@ RULES: tuple[Rule[Tree], ...] = (
     storage.crypttab,
     storage.resume_device,
     storage.mdadm_devices,
+    lvm.lvm_devices,
     leftovers.xenfs,
     bootloader.device_map,
     bootloader.grub_defaults,
@@ -27,6 +38,9 @@ RULES: tuple[Rule[Tree], ...] = (
     network.nic_names,
     network.persistent_net_rules,
     initrd.initramfs_modules,
+    initrd.suse_initrd_modules,
+    initrd.dracut_drivers,
+    selinux.relabel,
     # From here on programs of the guest run, on the files as they are now.
     initrd.initrd_anew,
     # After the initrds: a menu lists those that are there.

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules for LVM: a list of disks that it may use must not end at Xen's names."""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from xen2kvmd.guest.devices import remap_file, remap_text
+from xen2kvmd.guest.tree import Tree
+from xen2kvmd.model import Case, Finding
+from xen2kvmd.rule import rule
+
+CONFIG = "/etc/lvm/lvm.conf"
+DEVICES = "/etc/lvm/devices/system.devices"
+_FILTER = re.compile(r"^\s*(?:global_)?filter\s*=")
+# A pattern for all of Xen's disks, "/dev/xvd", and what of it is not the name of one disk.
+_ALL_DISKS = re.compile(r"/dev/xvd(?=[^a-z])")
+
+
+@rule(guide="15.2.3 (3)")
+def lvm_devices(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Let LVM find its disks by their names under KVM.
+
+    A filter or a devices file that lists Xen's disks and no others hides every volume group.
+    """
+    if guest.is_file(CONFIG):
+        lines = guest.read(CONFIG).splitlines(keepends=True)
+        guest.write(CONFIG, "".join(map(partial(_filter, case=case), lines)))
+    yield from remap_file(guest, case, DEVICES)
+
+
+def _filter(line: str, case: Case) -> str:
+    if not _FILTER.match(line):
+        return line
+    return _ALL_DISKS.sub("/dev/vd", remap_text(line, case))
