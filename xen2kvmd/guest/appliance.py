@@ -182,10 +182,10 @@ class Appliance:
 
     # --- what rules do not see: disks, file systems, programs that answer -------------------------
 
-    def output(self, *command: str) -> str:
+    def output(self, *command: str, seconds: float = PROGRAM) -> str:
         """Run a program of the guest in the guest; return what it printed."""
         try:
-            with self._limit(PROGRAM, command[0]):
+            with self._limit(seconds, command[0]):
                 return str(self._guestfs.command(list(command)))
         except RuntimeError as error:
             said = str(error).removeprefix("command: ")[-TAIL:]
