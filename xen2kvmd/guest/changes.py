@@ -7,7 +7,7 @@ from difflib import unified_diff
 
 from xen2kvmd.guest.operations import Install, Link, Remove, Run, Write
 from xen2kvmd.guest.rehearsal import Entry, Rehearsal, shown
-from xen2kvmd.guest.tree import BootCode, Tree
+from xen2kvmd.guest.tree import BootCode, Tree, printable
 from xen2kvmd.model import Change
 from xen2kvmd.rule import Rule
 
@@ -34,19 +34,24 @@ def changes(rule: Rule[Tree], rehearsal: Rehearsal, *, since: int) -> Iterator[C
 def _change(
     rule: Rule[Tree], *, place: str, diff: str = "", command: tuple[str, ...] = ()
 ) -> Change:
-    return Change(rule.name, rule.guide, rule.summary, place=place, diff=diff, command=command)
+    return Change(
+        rule.name,
+        rule.guide,
+        rule.summary,
+        place=printable(place).replace("\n", "\\n"),
+        diff=printable(diff),
+        command=tuple(map(printable, command)),
+    )
 
 
 def _diff(path: str, old: list[str] | None, new: list[str] | None) -> str:
-    """Return a unified diff; bytes that are not UTF-8 are shown by their codes."""
-    name = path.lstrip("/")
+    name = path.lstrip("/").replace("\n", "\\n")
     before = "/dev/null" if old is None else f"a/{name}"
     after = "/dev/null" if new is None else f"b/{name}"
-    text = "".join(
+    return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
         for line in unified_diff(old or [], new or [], before, after)
     )
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _sectors(code: BootCode) -> str:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Rehearse all rules on a guest: what they would do, how the plan shows it, what to know."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xen2kvmd.errors import Unsupported
 from xen2kvmd.guest.changes import changes
 from xen2kvmd.guest.operations import Operation
 from xen2kvmd.guest.rehearsal import Rehearsal
 from xen2kvmd.guest.rules import RULES
-from xen2kvmd.guest.tree import Tree
+from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import Case, Change, Finding, Severity
 from xen2kvmd.rule import Rule
 
@@ -31,7 +31,16 @@ def rehearse(tree: Tree, case: Case) -> Rehearsed:
         since = len(rehearsal.operations)
         findings += attempt(rule, rehearsal, case)
         shown += changes(rule, rehearsal, since=since)
-    return Rehearsed(tuple(rehearsal.operations), tuple(shown), tuple(findings))
+    return Rehearsed(tuple(rehearsal.operations), tuple(shown), tuple(map(_printable, findings)))
+
+
+def _printable(finding: Finding) -> Finding:
+    """Guard who reads a finding against the names that a guest gives its files."""
+    return replace(
+        finding,
+        message=printable(finding.message).replace("\n", "\\n"),
+        place=printable(finding.place).replace("\n", "\\n"),
+    )
 
 
 def attempt(rule: Rule[Tree], tree: Tree, case: Case) -> tuple[Finding, ...]:

@@ -20,7 +20,7 @@ from xen2kvmd.guest.partitions import (
     has_boot_code,
     read_table,
 )
-from xen2kvmd.guest.tree import Tree
+from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import BootArea, Facts, Family, Firmware
 
 FAMILIES = {
@@ -64,7 +64,7 @@ def inspect(appliance: Appliance) -> Facts:
     return replace(
         _boot_disk(appliance, mounts, menu.rpartition("/")[0], facts),
         arch=_arch(appliance),
-        hostname=_first_line(appliance, "/etc/hostname", "/etc/HOSTNAME"),
+        hostname=printable(_first_line(appliance, "/etc/hostname", "/etc/HOSTNAME")),
         root=_xen_name(appliance, mounts.root.device),
         bootloader=loader,
         kernels=find_kernels(appliance),
@@ -124,7 +124,7 @@ def _release(tree: Tree) -> Facts:
             return _os_release(tree.read(path))
     for path, distro in RELEASES:
         if tree.is_file(path):
-            product = tree.read(path).partition("\n")[0].strip()
+            product = printable(tree.read(path).partition("\n")[0].strip())
             version = re.search(r"\d+(?:\.\d+)?", product)
             return Facts(
                 family=_family(distro),
@@ -144,6 +144,7 @@ def _os_release(text: str) -> Facts:
                 values[key.strip()] = " ".join(shlex.split(value))
             except ValueError:  # an unclosed quote
                 values[key.strip()] = value.strip("'\" ")
+    values = {key: printable(value) for key, value in values.items()}
     distro = values.get("ID", "linux")
     return Facts(
         family=_family(distro, *values.get("ID_LIKE", "").split()),

@@ -6,9 +6,11 @@ A guest may be hostile: what is no regular file, or is too large to be a configu
 refused by a named error instead of being read.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Protocol
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 LARGEST = 1 << 20  # bytes; no configuration file that a rule reads comes near
 
 
@@ -26,6 +28,15 @@ class BootCode:
     sector: int
     modules: str
     into: str
+
+
+def printable(text: str) -> str:
+    """Return a text of the guest's as it may be shown: control characters by their codes.
+
+    They could rewrite what a terminal shows of a plan, and D-Bus refuses NUL and broken UTF-8.
+    """
+    shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", shown)
 
 
 class Tree(Protocol):
