@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sandbox import CHECKOUT, Sandbox
+
+from tests.migration.sandbox import CHECKOUT, Sandbox
 
 
 @pytest.fixture(scope="session")

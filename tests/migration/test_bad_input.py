@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from sandbox import Sandbox
+
+from tests.migration.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from sandbox import Sandbox
+
+from tests.migration.sandbox import Sandbox
 
 pytestmark = pytest.mark.guest
 

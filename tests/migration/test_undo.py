@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox import Sandbox
+
+from tests.migration.sandbox import Sandbox
 
 pytestmark = pytest.mark.guest
 
