@@ -3,7 +3,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from xen2kvmd.model import (
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import Place
 
+Places = Mapping[str, Place]  # by <target dev>
+
 # Estimates only, read off a small machine: seconds with hardware virtualisation and without.
 SECONDS_TO_CONVERT = {True: 30, False: 120}
 SECONDS_TO_BOOT = {True: 20, False: 60}
@@ -36,7 +38,7 @@ COPY_RATE = 150_000_000  # bytes per second, once to copy and once to compare
 
 
 def check_target(
-    request: Request, *, document: str, disks: Sequence[SourceDisk], host: Host, place: Place
+    request: Request, *, document: str, disks: Sequence[SourceDisk], host: Host, places: Places
 ) -> None:
     """Refuse what cannot go there, by what is known before anybody looked into the guest.
 
@@ -54,7 +56,7 @@ def check_target(
             f"This host has a domain with the UUID {source.uuid} already.",
             hint="Was this guest migrated before? Undefine that domain first, if it may go.",
         )
-    _check_room(request, disks, place)
+    _check_room(request, disks, places)
 
 
 def make_case(
@@ -64,14 +66,14 @@ def make_case(
     disks: Sequence[SourceDisk],
     facts: Facts,
     host: Host,
-    place: Place,
+    places: Places,
     kvm: bool,
 ) -> Case:
     """Decide where the guest goes and how it will be called there.
 
     Raises TargetExists, PoolNotFound, InsufficientSpace and the like where it cannot go there.
     """
-    check_target(request, document=document, disks=disks, host=host, place=place)
+    check_target(request, document=document, disks=disks, host=host, places=places)
     source = domain.read(document)
     name = request.name or source.name
     devices = domain.target_names(xml.parse(document), virtio=facts.virtio)
@@ -83,7 +85,7 @@ def make_case(
             virt_type=VirtType.KVM if kvm else VirtType.QEMU,
             emulator=host.emulator(facts.arch).path,
             volumes=tuple(
-                place.volume(
+                places[disk.dev].volume(
                     dev=disk.dev,
                     name=_volume_name(name, dict(devices)[disk.dev], request.format),
                     disk_format=request.format,
@@ -147,17 +149,21 @@ def _volume_name(name: str, device: str, disk_format: DiskFormat) -> str:
     return f"{name}-{device}.{suffix}"
 
 
-def _check_room(request: Request, disks: Sequence[SourceDisk], place: Place) -> None:
+def _check_room(request: Request, disks: Sequence[SourceDisk], places: Places) -> None:
     """Refuse what cannot fit: the data of sparse disks, the whole of preallocated ones."""
     whole = request.allocation is Allocation.PREALLOCATED
-    needed = sum(disk.size if whole else disk.allocated for disk in disks)
-    available = place.available()
-    if needed > available:
-        raise InsufficientSpace(
-            f"The disks need {needed / 2**30:.1f} GiB; {available / 2**30:.1f} GiB are free on the "
-            "target.",
-            hint="Make room, or choose another pool or directory.",
-        )
+    needed: dict[Place, int] = {}
+    for disk in disks:
+        place = places[disk.dev]
+        needed[place] = needed.get(place, 0) + (disk.size if whole else disk.allocated)
+    for place, count in needed.items():
+        available = place.available()
+        if count > available:
+            raise InsufficientSpace(
+                f"The disks need {count / 2**30:.1f} GiB; {available / 2**30:.1f} GiB are free on "
+                "the target.",
+                hint="Make room, or choose another pool or directory.",
+            )
 
 
 def _missing_links(document: str, host: Host) -> Iterator[Finding]:

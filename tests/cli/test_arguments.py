@@ -8,7 +8,7 @@ import pytest
 from xen2kvmd.cli.arguments import options_of, parse, read_document, source_of
 from xen2kvmd.cli.exits import EX_BLOCKED, EX_DENIED, EX_FAILED, exit_code
 from xen2kvmd.cli.words import amount, duration, printable
-from xen2kvmd.errors import InvalidSource
+from xen2kvmd.errors import InvalidOption, InvalidSource
 
 
 def options(line: str) -> dict[str, object]:
@@ -55,6 +55,31 @@ def test_nic_maps(line: str, expected: str) -> None:
 def test_map_for_all_nics_comes_last() -> None:
     maps = options("plan x.xml --network default --bridge br1:br2")["network-map"]
     assert maps == ["bridge:br1=bridge:br2", "any=network:default"]
+
+
+def test_map_file_comes_after_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "maps"
+    file.write_text("# maps\n\nany = network:rest # all\n bridge:br0 = network:dmz\n")
+    maps = options(f"plan x.xml --map {file} --bridge br1:br2 --network default")["network-map"]
+    assert maps == [
+        "bridge:br1=bridge:br2",
+        "bridge:br0=network:dmz",
+        "any=network:default",
+        "any=network:rest",
+    ]
+
+
+@pytest.mark.parametrize("line", ["br0", "= network:x", "bridge:br0 ="])
+def test_line_that_is_no_map_is_named(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "maps"
+    file.write_text(f"any = network:x\n{line}\n")
+    with pytest.raises(InvalidOption, match=f"{file}:2: .* is no map"):
+        options(f"plan x.xml --map {file}")
+
+
+def test_pools_of_single_disks() -> None:
+    line = "migrate x.xml --pool slow --pool xvdb=fast --pool xvdc=faster"
+    assert options(line) == {"pool": "slow", "disk-pool": ["xvdb=fast", "xvdc=faster"]}
 
 
 @pytest.mark.parametrize(

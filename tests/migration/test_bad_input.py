@@ -64,6 +64,8 @@ def test_missing_file_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
     ("options", "code", "said"),
     [
         (["--pool", "nonsense"], 1, "no storage pool 'nonsense'"),
+        (["--pool", "xvda=nonsense"], 1, "no storage pool 'nonsense'"),
+        (["--pool", "xvdz=default"], 2, "disk 'xvdz', which the guest has not"),
         (["--name", "a/b"], 1, "a/b"),
         (["--name", "a\nb"], 1, "a"),
         (["--network", "a:b:c=d"], 2, "network-map"),

@@ -138,8 +138,13 @@ def test_blocker_stops_unless_waived(sandbox: Sandbox, tiny: Path) -> None:
     stopped = sandbox.run("xen2kvm", "migrate", f"{tiny}/guest.xml")
     assert stopped.code == 3
     assert "bridge 'xenbr0'" in stopped.out
+    pool = "pool-create-as second dir --target /srv/second --build"
+    assert sandbox.run("virsh", *pool.split()).code == 0
     waived = sandbox.run(
-        *("xen2kvm", "migrate", "--waive", "bridge-missing", "--no-start", f"{tiny}/guest.xml")
+        *("xen2kvm", "migrate", "--waive", "bridge-missing", "--no-start"),
+        *("--pool", "xvda=second", f"{tiny}/guest.xml"),
     )
     assert waived.code == 0, waived.err + waived.out
+    assert sandbox.run("ls", "/srv/second").out.split() == ["tiny1-vda.qcow2"]
+    sandbox.run("virsh", "pool-destroy", "second")
     assert sandbox.run("virsh", "domstate", "tiny1").out.strip() == "shut off"

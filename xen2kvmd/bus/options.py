@@ -98,6 +98,18 @@ def _network_map(key: str, value: list[str]) -> object:
     return networks.parse(str(item) for item in _each(key, value, read=text))
 
 
+def _disk_pools(key: str, value: list[str]) -> tuple[tuple[str, str], ...]:
+    found = {}
+    for item in _each(key, value, read=text):
+        disk, equals, pool = str(item).partition("=")
+        if not (disk and equals and pool) or disk in found:
+            raise InvalidOption(
+                f"The option '{key}' holds '{item}'.", hint="Each item is DISK=POOL, a disk once."
+            )
+        found[disk] = pool
+    return tuple(found.items())
+
+
 def _as_is(_key: str, value: object) -> object:
     return value
 
@@ -144,6 +156,12 @@ OPTIONS = (
         "pool", "s", _PLANNING,
         "libvirt storage pool for the disks; 'default' where this and directory are left out.",
         text, "pool",
+    ),
+    Option(
+        "disk-pool", "as", _PLANNING,
+        "Pools of single disks. Each item is DISK=POOL, DISK its target name in the source: "
+        "xvdb=fast.",
+        _disk_pools, "disk_pools",
     ),
     Option(
         "directory", "s", _PLANNING,

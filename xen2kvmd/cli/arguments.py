@@ -89,14 +89,18 @@ def _add_name_and_nics(command: argparse.ArgumentParser) -> None:
         "--nic", action="append", default=[], metavar="mac:MAC=network:NEW",
         help="connect the NIC with this MAC address to network:NEW or bridge:NEW",
     )  # fmt: skip
+    command.add_argument(
+        "--map", metavar="FILE", help="file with lines as bridge:br0 = network:default"
+    )
     command.add_argument("--mac", choices=list(MacPolicy), help="keep the MAC addresses, or new")
 
 
 def _add_target(command: argparse.ArgumentParser) -> None:
     _add_name_and_nics(command)
     command.add_argument(
-        "--pool", "-os", metavar="POOL", help="storage pool for the disks (default: default)"
-    )
+        "--pool", "-os", action="append", default=[], metavar="POOL|DISK=POOL",
+        help="storage pool for the disks, or for one disk (default: default)",
+    )  # fmt: skip
     command.add_argument("--directory", metavar="DIR", help="directory for the disks instead")
     command.add_argument("--format", "-of", choices=list(DiskFormat), help="default: qcow2")
     command.add_argument("--allocation", "-oa", choices=list(Allocation), help="default: sparse")
@@ -170,11 +174,14 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
     """Return the options for the service, as the arguments give them."""
     given = vars(arguments)
     found: list[Option] = []
-    for key in ("name", "pool", "directory", "format", "allocation", "mac"):
+    for key in ("name", "directory", "format", "allocation", "mac"):
         if given.get(key):
             found.append((key, "s", str(given[key])))
-    if given.get("pool", "") and str(given["pool"]).startswith("/"):  # virt-v2v: -os DIRECTORY
-        found = [("directory" if key == "pool" else key, kind, value) for key, kind, value in found]
+    for pool in given.get("pool", ()):
+        if "=" not in pool:  # virt-v2v: -os is a pool or a directory
+            found.append(("directory" if pool.startswith("/") else "pool", "s", pool))
+    if own := [pool for pool in given.get("pool", ()) if "=" in pool]:
+        found.append(("disk-pool", "as", own))
     if nics := nic_maps(arguments):
         found.append(("network-map", "as", nics))
     if given.get("waive"):
@@ -189,6 +196,7 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
 
 def nic_maps(arguments: argparse.Namespace) -> list[str]:
     """Return the NIC maps in the service's grammar, those for all NICs last."""
+    listed = _listed(arguments.map) if arguments.map else []
     special, catch_all = list(arguments.nic), []
     for kind in ("network", "bridge"):
         for text in getattr(arguments, kind):
@@ -200,4 +208,22 @@ def nic_maps(arguments: argparse.Namespace) -> list[str]:
                 special.append(f"{kind}:{old}={new}")
             else:
                 catch_all.append(f"any={kind}:{old}")
-    return special + catch_all
+    # What the command line says goes before what the file says; what matches any NIC goes last.
+    special += [line for line in listed if not line.startswith("any=")]
+    return special + catch_all + [line for line in listed if line.startswith("any=")]
+
+
+def _listed(name: str) -> list[str]:
+    """Return the maps of a mapping file: OLD = NEW on each line, # begins a comment."""
+    found = []
+    for number, line in enumerate(read_document(name).splitlines(), start=1):
+        text = line.partition("#")[0].strip()
+        old, equals, new = text.partition("=")
+        if text and not (old.strip() and equals and new.strip()):
+            raise InvalidOption(
+                f"{name}:{number}: '{text}' is no map.",
+                hint="A line is OLD = NEW, as bridge:br0 = network:default or any = bridge:br0.",
+            )
+        if text:
+            found.append(f"{old.strip()}={new.strip()}")
+    return found

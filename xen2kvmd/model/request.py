@@ -43,6 +43,7 @@ class Request:
     document: str = ""
     name: str = ""
     pool: str = ""
+    disk_pools: tuple[tuple[str, str], ...] = ()  # of single disks, by <target dev>: xvdb, fast
     directory: str = ""
     format: DiskFormat = DiskFormat.QCOW2
     allocation: Allocation = Allocation.SPARSE

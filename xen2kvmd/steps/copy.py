@@ -9,7 +9,7 @@ from xen2kvmd.steps import context
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
 from xen2kvmd.system.libvirt import connected
-from xen2kvmd.targets import open_place
+from xen2kvmd.targets import open_places
 
 
 def do(run: Run) -> None:
@@ -21,8 +21,9 @@ def do(run: Run) -> None:
     request, plan = context.request(run), context.plan(run)
     volumes = []
     with connected() as host:
-        place = open_place(request, host)
+        places = open_places(request, host, [disk.source.dev for disk in plan.disks])
         for disk in plan.disks:
+            place = places[disk.source.dev]
             place.volume(dev=disk.source.dev, name=disk.volume.name, disk_format=request.format)
             volumes.append(disk.volume)
             run.note("volumes", cattrs.unstructure(volumes))
@@ -38,9 +39,9 @@ def undo(run: Run) -> None:
     """Remove the volumes."""
     volumes = cattrs.structure(run.notes.get("volumes", []), list[Volume])
     with connected() as host:
-        place = open_place(context.request(run), host)
+        places = open_places(context.request(run), host, [disk.dev for disk in context.disks(run)])
         for volume in volumes:
-            place.discard(volume)
+            places[volume.dev].discard(volume)
 
 
 COPY = Step("copy", do, undo, weight=30)

@@ -15,7 +15,7 @@ from xen2kvmd.steps import context
 from xen2kvmd.system import appliances, kvm
 from xen2kvmd.system import disk as images
 from xen2kvmd.system.libvirt import connected
-from xen2kvmd.targets import open_place
+from xen2kvmd.targets import open_places
 
 
 def do(run: Run) -> None:
@@ -39,8 +39,8 @@ def do(run: Run) -> None:
     request = context.request(run)
     with connected() as host:
         if request.operation is not Operation.INSPECT:  # better now than after a launch
-            place = open_place(request, host)
-            plan.check_target(request, document=text, disks=disks, host=host, place=place)
+            places = open_places(request, host, [disk.dev for disk in disks])
+            plan.check_target(request, document=text, disks=disks, host=host, places=places)
         emulator = host.emulator("x86_64")
     run.note("kvm", emulator.kvm and kvm.works(emulator.path))
     run.fraction(0.1, "starting the appliance")

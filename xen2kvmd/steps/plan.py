@@ -13,7 +13,7 @@ from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Case, Finding, Operation, Plan, Request
 from xen2kvmd.steps import context
 from xen2kvmd.system.libvirt import connected
-from xen2kvmd.targets import open_place
+from xen2kvmd.targets import open_places
 
 
 def do(run: Run) -> None:
@@ -44,14 +44,14 @@ def rehearse(
     """Make the plan of this job from what inspection noted."""
     text, disks, facts = context.document(run), context.disks(run), context.facts(run)
     with connected() as host:
-        place = open_place(request, host)
+        places = open_places(request, host, [disk.dev for disk in disks])
         case = plan.make_case(
             request,
             document=text,
             disks=disks,
             facts=facts,
             host=host,
-            place=place,
+            places=places,
             kvm=run.notes["kvm"],
         )
         made, rehearsed = plan.make_plan(

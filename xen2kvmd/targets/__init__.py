@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where disks go: make room, give a path, discard."""
 
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from xen2kvmd.errors import InvalidOption
 from xen2kvmd.model import Allocation, DiskFormat, Request, Volume
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets.directory import Directory
@@ -25,8 +27,19 @@ class Place(Protocol):
         """Remove the volume; nothing happens if there is none."""
 
 
-def open_place(request: Request, host: Host) -> Place:
-    """Open the place that a request names; a pool called "default" where it names none."""
+def open_places(request: Request, host: Host, devs: Iterable[str]) -> Mapping[str, Place]:
+    """Open the place of each disk: its own pool or that of all, "default" where none is said.
+
+    Raises InvalidOption if a pool is said for a disk that the guest has not.
+    """
+    own, devs = dict(request.disk_pools), tuple(devs)
+    if strange := sorted(set(own) - set(devs)):
+        raise InvalidOption(
+            f"A pool is given for disk '{strange[0]}', which the guest has not.",
+            hint=f"Its disks are: {', '.join(devs)}.",
+        )
+    common: Place = StoragePool(host, request.pool or "default")
     if request.directory:
-        return Directory(request.directory)
-    return StoragePool(host, request.pool or "default")
+        common = Directory(request.directory)
+    pools = {name: StoragePool(host, name) for name in own.values()}
+    return {dev: pools[own[dev]] if dev in own else common for dev in devs}
