@@ -28,8 +28,9 @@ def parse(document: str | bytes, *, what: str = "The domain XML") -> Element:
     try:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
+        why = error.msg if isinstance(error, etree.XMLSyntaxError) else error
         raise InvalidXml(
-            f"{what} is not XML: {error}.",
+            f"{what} is not XML: {why}.",
             hint="Give the file that 'virsh dumpxml GUEST' wrote.",
         ) from error
     if root.getroottree().docinfo.doctype or root.getroottree().docinfo.internalDTD is not None:

@@ -28,7 +28,8 @@ def plan(sandbox: Sandbox, file: Path, *options: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ("this is no XML", "is not XML"),
+        ("this is no XML", "no setting of an xl configuration"),
+        ("<this is no XML", "is not XML"),
         ("<domain type='xen'>", "is not XML"),
         ("<network/>", "no Xen guest"),
         ("<domain type='kvm'><name>x</name></domain>", "no Xen guest"),
