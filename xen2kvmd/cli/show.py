@@ -65,33 +65,24 @@ def guest(facts: Document) -> None:
 
 
 def disks(found: Iterable[Document]) -> None:
-    """Show the disks of a source."""
-    table = _table("disk", "format", "size", "occupied", "source")
+    """Show the disks of a source. Paths are long: a disk takes lines and not a row."""
     for disk in found:
-        table.add_row(
-            disk["dev"],
-            disk["format"],
-            amount(disk["size"]),
-            amount(disk["allocated"]),
-            disk["path"],
-        )
-    _console().print(table)
+        _disk(disk)
 
 
 def _planned_disks(found: Iterable[Document]) -> None:
-    table = _table("disk", "size", "occupied", "source", "becomes", "target")
     for disk in found:
-        source, volume = disk["source"], disk["volume"]
+        volume = disk["volume"]
         place = f"{volume['pool']}/{volume['name']}" if volume["pool"] else volume["path"]
-        table.add_row(
-            source["dev"],
-            amount(source["size"]),
-            amount(source["allocated"]),
-            f"{source['path']} ({source['format']})",
-            disk["device"],
-            f"{place} ({volume['format']})",
-        )
-    _console().print(table)
+        _disk(disk["source"])
+        _console().print(f"    becomes    {disk['device']}: {escape(place)} ({volume['format']})")
+
+
+def _disk(disk: Document) -> None:
+    size = f"{amount(disk['size'])}, {amount(disk['allocated'])} of them in use"
+    console = _console()
+    console.print(f"  disk         {disk['dev']}: {size}")
+    console.print(f"    source     {escape(disk['path'])} ({disk['format']})")
 
 
 def _table(*columns: str) -> Table:
