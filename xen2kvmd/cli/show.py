@@ -9,7 +9,6 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
-from rich.table import Table
 
 from xen2kvmd.cli.words import amount, duration, moment
 
@@ -85,13 +84,6 @@ def _disk(disk: Document) -> None:
     console.print(f"    source     {escape(disk['path'])} ({disk['format']})")
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=True, header_style="dim")
-    for column in columns:
-        table.add_column(column, no_wrap=True)
-    return table
-
-
 def _changes(changes: Iterable[Document], *, diffs: bool) -> None:
     console = _console()
     shown = ""
@@ -147,21 +139,19 @@ def findings(found: Iterable[Document], *, to_stderr: bool = False) -> None:
 
 
 def jobs(found: Iterable[Document]) -> None:
-    """Show a list of jobs."""
-    table = _table("job", "operation", "guest", "state", "step", "done", "begun")
-    for one in found:
+    """Show a list of jobs; an id begins with the time, and is never cut: it is to be copied."""
+    console, rows = _console(), list(found)
+    if not rows:
+        console.print("There are no jobs.")
+        return
+    head = f"{'job':<24}  {'operation':<9}  {'state':<11}  {'done':>4}  {'step':<8}  guest"
+    console.print(head, style="dim")
+    for one in rows:
         colour = _STATE.get(one["State"], "default")
-        table.add_row(
-            one["Id"],
-            one["Operation"],
-            escape(one["Vm"]),
-            f"[{colour}]{one['State']}[/]",
-            one["Phase"],
-            f"{one['Progress']:.0%}",
-            moment(one["StartedAt"]),
+        console.print(
+            f"{one['Id']:<24}  {one['Operation']:<9}  [{colour}]{one['State']:<11}[/]  "
+            f"{one['Progress']:>4.0%}  {one['Phase']:<8}  {escape(one['Vm'])}"
         )
-    console = _console()
-    console.print(table if table.row_count else "There are no jobs.")
 
 
 def job(found: Document) -> None:
