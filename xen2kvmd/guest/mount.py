@@ -54,11 +54,11 @@ def mount_guest(appliance: Appliance) -> Mounts:
     root = roots[0]
     appliance.call("mount_options", "", root.device, "/")
     mounted = {"/": root}
-    for spec, path in sorted(_fstab(appliance), key=lambda pair: pair[1]):
+    for spec, path, options in sorted(_fstab(appliance), key=lambda line: line[1]):
         system = _find(appliance, systems, spec)
         if system and path not in mounted and system.kind in FILE_SYSTEMS:
             try:
-                appliance.call("mount_options", "", system.device, path)
+                appliance.call("mount_options", options, system.device, path)
             except Failed:
                 continue  # as at boot with nofail: what is needed and missing shows itself later
             mounted[path] = system
@@ -97,14 +97,19 @@ def _is_root(appliance: Appliance, system: FileSystem) -> bool:
         appliance.call("umount_all")
 
 
-def _fstab(appliance: Appliance) -> Iterator[tuple[str, str]]:
-    """Yield device and mount point of each line that is mounted at boot."""
+def _fstab(appliance: Appliance) -> Iterator[tuple[str, str, str]]:
+    """Yield device, mount point and subvolume option of each line that names a folder.
+
+    The root needs none: a btrfs mounted without one is its default subvolume, which is the active
+    snapshot where snapper keeps some.
+    """
     for line in appliance.read("/etc/fstab").splitlines():
         fields = line.split()
         if len(fields) >= 4 and not fields[0].startswith("#") and fields[1].startswith("/"):
             path = fields[1].rstrip("/")
             if path and ".." not in path and "bind" not in fields[3].split(","):
-                yield fields[0].replace('"', ""), path
+                subvolume = (word for word in fields[3].split(",") if word.startswith("subvol="))
+                yield fields[0].replace('"', ""), path, next(subvolume, "")
 
 
 def _find(appliance: Appliance, systems: tuple[FileSystem, ...], spec: str) -> FileSystem | None:
