@@ -30,7 +30,7 @@ class Sandbox:
         assert self._process.stdout
         self._ask, self._answer = self._process.stdin, self._process.stdout
 
-    def run(self, *argv: str, stdin: str = "", seconds: float = 300) -> Ended:
+    def run(self, *argv: str, stdin: str = "", seconds: float = 900) -> Ended:
         """Run a program to its end."""
         asked = {"argv": argv, "stdin": stdin, "seconds": seconds}
         self._ask.write(json.dumps(asked).encode() + b"\n")
@@ -43,7 +43,7 @@ class Sandbox:
         assert ended.code == 0, ended.err
         return json.loads(ended.out)
 
-    def python(self, program: str, *arguments: str, seconds: float = 300) -> Ended:
+    def python(self, program: str, *arguments: str, seconds: float = 900) -> Ended:
         """Run a Python program with the checkout's modules."""
         head = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\n"
         return self.run("/usr/bin/python3", "-c", head + program, *arguments, seconds=seconds)
