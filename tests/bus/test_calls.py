@@ -21,6 +21,7 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
     options = {
         "name": Variant("s", "web2"),
         "pool": Variant("s", "fast"),
+        "disk-pool": Variant("as", ["xvdb=slow"]),
         "format": Variant("s", "raw"),
         "mac": Variant("s", "new"),
         "start": Variant("b", value=False),
@@ -35,7 +36,7 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
 
     assert spec == {
         "operation": "migrate", "source": SOURCE, "vm": "web1", "document": "", "name": "web2",
-        "pool": "fast", "directory": "", "format": "raw", "allocation": "sparse",
+        "pool": "fast", "disk_pools": [["xvdb", "slow"]], "directory": "", "format": "raw", "allocation": "sparse",
         "nics": [
             {"match": "bridge", "old": "xenbr0", "kind": "bridge", "new": "br0"},
             {"match": "network", "old": "xenbr0", "kind": "bridge", "new": "br0"},
