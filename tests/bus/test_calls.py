@@ -36,7 +36,8 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
 
     assert spec == {
         "operation": "migrate", "source": SOURCE, "vm": "web1", "document": "", "name": "web2",
-        "pool": "fast", "disk_pools": [["xvdb", "slow"]], "directory": "", "format": "raw", "allocation": "sparse",
+        "pool": "fast", "disk_pools": [["xvdb", "slow"]], "directory": "",
+        "format": "raw", "allocation": "sparse",
         "nics": [
             {"match": "bridge", "old": "xenbr0", "kind": "bridge", "new": "br0"},
             {"match": "network", "old": "xenbr0", "kind": "bridge", "new": "br0"},
