@@ -104,6 +104,14 @@ class VerifyFailed(MigrationError):
     """The copy differs from what was read, or the converted guest did not boot."""
 
 
+class HookRefused(MigrationError):
+    """A hook, or the hooks' settings, is unsafe or makes no sense; it was not run."""
+
+
+class HookFailed(MigrationError):
+    """A hook said no, or was not done in time."""
+
+
 class NotCancellable(MigrationError):
     """The job is past its point of no return, or over."""
 

@@ -8,13 +8,29 @@ from xen2kvmd.steps.compare import COMPARE
 from xen2kvmd.steps.convert import CONVERT
 from xen2kvmd.steps.copy import COPY
 from xen2kvmd.steps.define import DEFINE
+from xen2kvmd.steps.hooks import hooks_step
 from xen2kvmd.steps.inspect import INSPECT
 from xen2kvmd.steps.plan import PLAN
 from xen2kvmd.steps.shutdown import SHUTDOWN
 from xen2kvmd.steps.start import START
 from xen2kvmd.steps.verify import VERIFY
 
-NATIVE = (INSPECT, PLAN, BACKUP, SHUTDOWN, CONVERT, COPY, COMPARE, DEFINE, START, VERIFY)
+NATIVE = (
+    INSPECT,
+    PLAN,
+    hooks_step("pre-migrate"),
+    BACKUP,
+    SHUTDOWN,
+    hooks_step("post-shutdown"),
+    CONVERT,
+    COPY,
+    COMPARE,
+    DEFINE,
+    hooks_step("post-define"),
+    START,
+    VERIFY,
+    hooks_step("post-migrate"),
+)
 
 STEPS: dict[Operation, tuple[Step, ...]] = {
     Operation.INSPECT: (INSPECT,),

@@ -19,7 +19,7 @@ TAIL = 800  # characters of a failed program's output that an error shows
 
 # A program that works for us ends with us, even if we are killed (prctl(2), PR_SET_PDEATHSIG).
 # Popen's preexec_fn could set it too, but is not safe where there are threads.
-_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
+WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 
 
 def run(argv: Sequence[str], *, timeout: float, stdin: bytes = b"") -> bytes:
@@ -32,7 +32,7 @@ def run(argv: Sequence[str], *, timeout: float, stdin: bytes = b"") -> bytes:
     _check_installed(argv[0])
     try:
         done = subprocess.run(
-            [*_WITH_US, *argv],
+            [*WITH_US, *argv],
             input=stdin,
             capture_output=True,
             timeout=timeout,
@@ -53,7 +53,7 @@ def running(argv: Sequence[str]) -> Iterator["Running"]:
     log.debug("start: %s", shlex.join(argv))
     _check_installed(argv[0])
     process = subprocess.Popen(
-        [*_WITH_US, *argv],
+        [*WITH_US, *argv],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
