@@ -92,6 +92,10 @@ class SourceAuthFailed(MigrationError):
     """The source host refused the login."""
 
 
+class HostKeyUnknown(MigrationError):
+    """The source host's ssh key is not known here, or is not the one that is."""
+
+
 class Blocked(MigrationError):
     """A finding forbids the migration and was not waived."""
 

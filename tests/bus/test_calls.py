@@ -28,6 +28,7 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
         "waive": Variant("as", ["no-agent"]),
         "network-map": Variant("as", ["xenbr0=bridge:br0"]),
         "boot-timeout": Variant("u", 60),
+        "shutdown-mode": Variant("s", "destroy"),
         "plan-digest": Variant("s", "abc"),
     }
     job = await root.start(options=options)
@@ -43,7 +44,8 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
             {"match": "network", "old": "xenbr0", "kind": "bridge", "new": "br0"},
         ],
         "mac": "new", "waive": ["no-agent"], "plan_digest": "abc", "start": False, "verify": True,
-        "boot_timeout": 60,
+        "boot_timeout": 60, "shutdown_mode": "destroy",
+        "shutdown_timeout": 300,
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from xen2kvmd.bus import networks, options
 from xen2kvmd.bus.fault import BusError
 from xen2kvmd.bus.library import Variant
 from xen2kvmd.errors import InvalidName, InvalidOption
-from xen2kvmd.model import Allocation, DiskFormat, LinkKind, MacPolicy, NicMap
+from xen2kvmd.model import Allocation, DiskFormat, LinkKind, MacPolicy, NicMap, ShutdownMode
 
 BRIDGE, NETWORK = LinkKind.BRIDGE, LinkKind.NETWORK
 
@@ -23,6 +23,8 @@ BRIDGE, NETWORK = LinkKind.BRIDGE, LinkKind.NETWORK
         ("mac", Variant("s", "new"), "mac", MacPolicy.NEW),
         ("waive", Variant("as", ["a-b", "c"]), "waive", ("a-b", "c")),
         ("boot-timeout", Variant("u", 1), "boot_timeout", 1),
+        ("shutdown-timeout", Variant("u", 60), "shutdown_timeout", 60),
+        ("shutdown-mode", Variant("s", "never"), "shutdown_mode", ShutdownMode.NEVER),
         ("job-token", Variant("s", "A_1"), "job-token", "A_1"),
     ],
 )

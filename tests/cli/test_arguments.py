@@ -91,7 +91,7 @@ def test_pools_of_single_disks() -> None:
         "migrate x.xml --boot-timeout 0",
         "migrate x.xml --boot-timeout -5",
         "migrate x.xml --nonsense",
-        "plan x.xml --waive x",
+        "plan x.xml --shutdown-mode never",
     ],
 )
 def test_wrong_line_is_a_usage_error(line: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,7 +126,28 @@ def test_missing_file_is_named_with_advice() -> None:
 def test_source_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.xml").write_text("<domain/>")
     monkeypatch.chdir(tmp_path)
-    assert source_of(parse(["plan", "x.xml"])) == (f"libvirtxml:{tmp_path}/x.xml", "<domain/>")
+    assert source_of(parse(["plan", "x.xml"])) == (
+        f"libvirtxml:{tmp_path}/x.xml",
+        "",
+        [("document", "s", "<domain/>")],
+    )
+
+
+@pytest.mark.parametrize("option", ["-c", "--connect", "-i libvirt -ic"])
+def test_guest_of_a_libvirt_is_named_and_not_read(option: str) -> None:
+    arguments = parse(["plan", *option.split(), "xen+ssh://root@xen1/system", "web1"])
+    assert source_of(arguments) == ("xen+ssh://root@xen1/system", "web1", [])
+
+
+@pytest.mark.parametrize("line", ["-i libvirt web1", "-i xl -c xen:///system web1"])
+def test_kind_and_connection_belong_together(line: str) -> None:
+    with pytest.raises(InvalidOption, match="belong together"):
+        source_of(parse(["plan", *line.split()]))
+
+
+def test_shutdown_of_the_source() -> None:
+    line = "migrate -c xen:///system web1 --shutdown-mode destroy --shutdown-timeout 60"
+    assert options(line) == {"shutdown-mode": "destroy", "shutdown-timeout": 60}
 
 
 def test_exit_codes() -> None:

@@ -58,8 +58,8 @@ def test_unknown_kind_of_source_is_refused(source: str) -> None:
         open_source(Request(Operation.PLAN, source))
 
 
-def test_file_cannot_be_shut_down_and_says_so() -> None:
-    assert ConfigFile("libvirtxml", "/x").shut_down().id == "source-not-shut-down"
+def test_file_does_not_know_whether_its_guest_runs() -> None:
+    assert ConfigFile("libvirtxml", "/x").is_running() is None
 
 
 def test_configuration_of_xl_becomes_a_domain(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from xen2kvmd.bus.fault import fault
 from xen2kvmd.bus.library import Variant
 from xen2kvmd.errors import InvalidName, InvalidOption
 from xen2kvmd.jobs.status import JobState
-from xen2kvmd.model import Allocation, DiskFormat, MacPolicy, Operation
+from xen2kvmd.model import Allocation, DiskFormat, MacPolicy, Operation, ShutdownMode
 
 MAX_OPTIONS = 64
 MAX_STRING = 4096  # bytes
@@ -140,12 +140,9 @@ _STARTING = "Inspect Plan Migrate"
 
 OPTIONS = (
     Option(
-        "document",
-        "s",
-        _STARTING,
+        "document", "s", _STARTING,
         "The guest's domain XML, where the caller has read it: the file is not read again. 1 MiB.",
-        _document,
-        "document",
+        _document, "document",
     ),
     Option(
         "name", "s", f"{_PLANNING} ConvertXml",
@@ -211,6 +208,18 @@ OPTIONS = (
         "boot-timeout", "u", _PLANNING,
         "Seconds that the new domain has for its boot, 1 to 86400; 300 by default.",
         partial(_between, least=1, most=86400), "boot_timeout",
+    ),
+    Option(
+        "shutdown-mode", "s", "Migrate",
+        "What is done about a source of libvirt that runs. graceful (the default): it is asked to "
+        "shut down, and the job fails with VmRunning if it does not in time; destroy: then it is "
+        "destroyed; never: the job fails at once. A job that fails starts it again.",
+        partial(_one_of, choices=ShutdownMode), "shutdown_mode",
+    ),
+    Option(
+        "shutdown-timeout", "u", "Migrate",
+        "Seconds that the source has to shut down, 1 to 86400; 300 by default.",
+        partial(_between, least=1, most=86400), "shutdown_timeout",
     ),
     Option(
         "job-token", "s", _STARTING,

@@ -8,7 +8,7 @@ from typing import Any
 
 from xen2kvmd import __version__
 from xen2kvmd.errors import InvalidOption, InvalidSource
-from xen2kvmd.model import Allocation, DiskFormat, MacPolicy
+from xen2kvmd.model import Allocation, DiskFormat, MacPolicy, ShutdownMode
 
 MAX_DOCUMENT = 1 << 20  # bytes
 FORMATS = ("libvirtxml", "xl", "xl-json")
@@ -66,13 +66,17 @@ def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
 
 def _add_source(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "guest", metavar="GUEST", help="file that 'virsh dumpxml' wrote, or configuration of xl"
-    )
+        "guest", metavar="GUEST",
+        help="file that 'virsh dumpxml' wrote, or configuration of xl; with -c, name or UUID",
+    )  # fmt: skip
     command.add_argument(
-        "-i", dest="input", type=str.lower, choices=FORMATS,
+        "-i", dest="input", type=str.lower, choices=(*FORMATS, "libvirt"),
         help="what GUEST is (default: by its first character)",
     )  # fmt: skip
-    command.add_argument("-ic", dest="connect", metavar="URI", help=argparse.SUPPRESS)
+    command.add_argument(
+        "-c", "--connect", "-ic", metavar="URI",
+        help="the libvirt that has the guest: xen:///system, xen+ssh://root@HOST/system",
+    )  # fmt: skip
 
 
 def _add_name_and_nics(command: argparse.ArgumentParser) -> None:
@@ -104,19 +108,27 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     command.add_argument("--directory", metavar="DIR", help="directory for the disks instead")
     command.add_argument("--format", "-of", choices=list(DiskFormat), help="default: qcow2")
     command.add_argument("--allocation", "-oa", choices=list(Allocation), help="default: sparse")
+    command.add_argument(
+        "--waive", action="append", default=[], metavar="ID", help="migrate despite this finding"
+    )
     command.add_argument("-o", dest="output", choices=["libvirt"], help=argparse.SUPPRESS)
 
 
 def _add_migration(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--waive", action="append", default=[], metavar="ID", help="migrate despite this finding"
-    )
     command.add_argument("--digest", metavar="DIGEST", help="refuse if the plan is not this one")
     command.add_argument("--no-start", action="store_true", help="do not start the target")
     command.add_argument("--no-verify", action="store_true", help="do not watch it boot")
     command.add_argument(
         "--boot-timeout", type=_seconds, metavar="SECONDS", help="time to boot (default: 300)"
     )
+    command.add_argument(
+        "--shutdown-mode", choices=list(ShutdownMode),
+        help="what to do about a source that runs (default: graceful)",
+    )  # fmt: skip
+    command.add_argument(
+        "--shutdown-timeout", type=_seconds, metavar="SECONDS",
+        help="time for the source to shut down (default: 300)",
+    )  # fmt: skip
     command.add_argument("--detach", action="store_true", help="print the job's id and return")
 
 
@@ -126,16 +138,19 @@ def _seconds(text: str) -> int:
     return int(text)
 
 
-def source_of(arguments: argparse.Namespace) -> tuple[str, str]:
-    """Return the source's URI and the document, which we read so that the daemon need not.
+def source_of(arguments: argparse.Namespace) -> tuple[str, str, list[Option]]:
+    """Return the source's URI, the guest's name where the URI needs one, and the source's options.
 
-    Raises InvalidSource if the file cannot be read: it is read with the rights of whoever calls.
+    A file is read here, with the rights of whoever calls, so that the daemon need not: raises
+    InvalidSource if it cannot be.
     """
+    if arguments.input and bool(arguments.connect) != (arguments.input == "libvirt"):
+        raise InvalidOption("-i libvirt and -c URI belong together.")
     if arguments.connect:
-        raise InvalidOption("-ic needs a source of the kind libvirt, which cannot be read yet.")
+        return arguments.connect, arguments.guest, []
     document = read_document(arguments.guest)
     form = arguments.input or format_of(document)
-    return f"{form}:{Path(arguments.guest).absolute()}", document
+    return f"{form}:{Path(arguments.guest).absolute()}", "", [("document", "s", document)]
 
 
 def format_of(document: str) -> str:
@@ -188,8 +203,11 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
         found.append(("waive", "as", given["waive"]))
     if given.get("digest"):
         found.append(("plan-digest", "s", given["digest"]))
-    if given.get("boot_timeout"):
-        found.append(("boot-timeout", "u", given["boot_timeout"]))
+    for key in ("boot-timeout", "shutdown-timeout"):
+        if seconds := given.get(key.replace("-", "_")):
+            found.append((key, "u", seconds))
+    if given.get("shutdown_mode"):
+        found.append(("shutdown-mode", "s", given["shutdown_mode"]))
     found += [(key, "b", False) for key in ("start", "verify") if given.get(f"no_{key}")]
     return found
 

@@ -18,9 +18,9 @@ Arguments = argparse.Namespace
 
 async def _start(service: Service, arguments: Arguments, member: str) -> str:
     """Start a job about the guest of the arguments; return its path."""
-    source, document = source_of(arguments)
-    options = variants([("document", "s", document), *options_of(arguments)])
-    (path,) = await service.manager(member, "ssa{sv}", source, "", options)
+    source, guest, given = source_of(arguments)
+    options = variants([*given, *options_of(arguments)])
+    (path,) = await service.manager(member, "ssa{sv}", source, guest, options)
     return str(path)
 
 

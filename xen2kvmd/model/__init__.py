@@ -11,7 +11,7 @@ Sizes are bytes, times are microseconds since the epoch, unless a name says othe
 from xen2kvmd.model.findings import Change, Finding, Severity
 from xen2kvmd.model.guest import BootArea, Facts, Family, Firmware, Kernel
 from xen2kvmd.model.plan import Plan, PlannedDisk
-from xen2kvmd.model.request import Allocation, DiskFormat, Operation, Request
+from xen2kvmd.model.request import Allocation, DiskFormat, Operation, Request, ShutdownMode
 from xen2kvmd.model.source import Nic, SourceDisk
 from xen2kvmd.model.target import Case, LinkKind, MacPolicy, NicMap, Target, VirtType, Volume
 
@@ -35,6 +35,7 @@ __all__ = [
     "PlannedDisk",
     "Request",
     "Severity",
+    "ShutdownMode",
     "SourceDisk",
     "Target",
     "VirtType",

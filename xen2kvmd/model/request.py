@@ -29,12 +29,21 @@ class Allocation(StrEnum):
     PREALLOCATED = "preallocated"
 
 
+class ShutdownMode(StrEnum):
+    """What is done about a source that runs."""
+
+    GRACEFUL = "graceful"  # ask it to shut down; give up if it does not in time
+    DESTROY = "destroy"  # ask it to; destroy it if it does not in time
+    NEVER = "never"  # leave it alone, and refuse to migrate it
+
+
 @dataclass(frozen=True)
 class Request:
     """What a caller asked for, checked at the door.
 
-    source is a URI: "libvirtxml:/path/to/guest.xml" so far. document is the domain XML itself where
-    the caller has read it; the file is not read again then.
+    source is a URI: "libvirtxml:/path/to/guest.xml" or "xen:///system". vm is the guest's name, or
+    its UUID for a libvirt. document is the domain XML itself where the caller has read it; the file
+    is not read again then.
     """
 
     operation: Operation
@@ -54,3 +63,5 @@ class Request:
     start: bool = True
     verify: bool = True
     boot_timeout: int = 300  # seconds
+    shutdown_mode: ShutdownMode = ShutdownMode.GRACEFUL
+    shutdown_timeout: int = 300  # seconds

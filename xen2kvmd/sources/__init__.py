@@ -1,22 +1,57 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where a guest comes from: each source yields its domain XML, and its disks are named in that."""
 
-from xen2kvmd.errors import InvalidSource
+from collections.abc import Callable
+from typing import Protocol
+
+from xen2kvmd.errors import InvalidOption, InvalidSource
 from xen2kvmd.model import Request
 from xen2kvmd.sources.file import FORMATS, ConfigFile
+from xen2kvmd.sources.libvirt_source import SCHEMES, LibvirtSource
 from xen2kvmd.sources.xl_domain import Imported
 
-__all__ = ["FORMATS", "ConfigFile", "Imported", "open_source", "read_document"]
+__all__ = ["FORMATS", "ConfigFile", "Imported", "Source", "open_source", "read_document"]
 
 
-def open_source(request: Request) -> ConfigFile:
-    """Open the source that a request names. Raises InvalidSource for one that we do not know."""
+class Source(Protocol):
+    """What a job may ask of a source."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether the guest's disks are another host's."""
+
+    def read(self) -> Imported:
+        """Return the guest's domain XML, and findings."""
+
+    def is_running(self) -> bool | None:
+        """Tell whether the guest runs; None where nobody here can know."""
+
+    def shut_down(self, *, seconds: int, destroy: bool, waiting: Callable[[float], None]) -> None:
+        """Shut the guest down, by force after these seconds if destroy. Raises VmRunning."""
+
+    def start_again(self, document: str) -> None:
+        """Start the guest that was shut down; document is its domain XML."""
+
+
+def open_source(request: Request) -> Source:
+    """Open the source that a request names. Raises InvalidSource for one that we do not know.
+
+    Nothing is read and no host is connected to yet.
+    """
     scheme, _, path = request.source.partition(":")
+    if scheme in SCHEMES:
+        if request.document:
+            raise InvalidOption(
+                "A document is of no use where the guest is read from libvirt.",
+                hint="Leave the option 'document' out, or give a source that is a file.",
+            )
+        return LibvirtSource(request.source, request.vm)
     if scheme not in FORMATS:
         raise InvalidSource(
             f"The source '{request.source}' is of no kind that can be read.",
-            hint="Give 'libvirtxml:/path/to/guest.xml', a file that 'virsh dumpxml' wrote, or "
-            "'xl:/path/to/guest.cfg', a configuration of xl.",
+            hint="Give 'libvirtxml:/path/to/guest.xml', a file that 'virsh dumpxml' wrote, "
+            "'xl:/path/to/guest.cfg', a configuration of xl, or libvirt's URI of the Xen host: "
+            "'xen:///system' or 'xen+ssh://root@HOST/system'.",
         )
     return ConfigFile(scheme, path, given=request.document, guest=request.vm)
 

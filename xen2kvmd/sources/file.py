@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xen2kvmd import xml
-from xen2kvmd.errors import InvalidSource
-from xen2kvmd.model import Finding, Severity
+from xen2kvmd.errors import InvalidSource, Unsupported
 from xen2kvmd.sources.xl_cfg import read_cfg
 from xen2kvmd.sources.xl_domain import Imported
 from xen2kvmd.sources.xl_json import read_json
@@ -36,14 +35,21 @@ class ConfigFile:
         """Return the domain XML. Raises InvalidSource if the file cannot be read or understood."""
         return FORMATS[self.form](self.given or self._text(), self.guest)
 
-    def shut_down(self) -> Finding:
-        """Say that nobody here can stop the guest, nor know whether it runs."""
-        return Finding(
-            "source-not-shut-down",
-            "The source is a file: whether its guest still runs on the Xen host is not known.",
-            Severity.WARNING,
-            hint="Shut it down there, and keep it from starting again, before you use the copy.",
-        )
+    @property
+    def remote(self) -> bool:
+        """The disks are those of this host: their paths say so, and nothing else is known."""
+        return False
+
+    def is_running(self) -> bool | None:
+        """Nobody here can know whether the guest runs."""
+        return None
+
+    def shut_down(self, *, seconds: int, destroy: bool, waiting: Callable[[float], None]) -> None:
+        """Raise Unsupported: there is nobody to ask."""
+        raise Unsupported("A guest that comes from a file cannot be shut down from here.")
+
+    def start_again(self, document: str) -> None:
+        """Do nothing: it was never shut down from here."""
 
     def _text(self) -> str:
         path = Path(self.path)

@@ -6,6 +6,8 @@ one launch of the appliance serves inspection and conversion, and a conversion t
 no copy. (virt-v2v has the same order for the same reasons.)
 """
 
+import cattrs
+
 from xen2kvmd import guest
 from xen2kvmd.errors import Failed, PlanChanged
 from xen2kvmd.jobs.step import Run, Step
@@ -19,6 +21,7 @@ def do(run: Run) -> None:
     appliance, fresh = context.appliance(run)
     rehearsed = run.take(guest.Rehearsed)
     if fresh or rehearsed is None:
+        run.note("facts", cattrs.unstructure(guest.inspect(appliance)))  # mounts it, too
         made, _, rehearsed = rehearse(run, context.request(run), appliance)
         if made.digest != context.plan(run).digest:
             raise PlanChanged("The source changed since the job began.", hint="Migrate again.")

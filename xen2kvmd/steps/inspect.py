@@ -7,9 +7,9 @@ from pathlib import Path
 import cattrs
 
 from xen2kvmd import domain, guest, plan
-from xen2kvmd.errors import InvalidDisk, Unsupported, VmNotFound
+from xen2kvmd.errors import Blocked, InvalidDisk, Unsupported, VmNotFound
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Operation, SourceDisk
+from xen2kvmd.model import Operation, Request, SourceDisk
 from xen2kvmd.sources import open_source
 from xen2kvmd.steps import context
 from xen2kvmd.system import appliances, kvm
@@ -23,20 +23,23 @@ def do(run: Run) -> None:
 
     The appliance works on overlays: nothing is ever written to the source.
     """
-    imported = open_source(context.request(run)).read()
+    request = context.request(run)
+    source_host = open_source(request)
+    imported = source_host.read()
     text = imported.domain_xml
     context.write(run, "source.xml", text)
     run.note("source-findings", cattrs.unstructure(imported.findings))
     source = domain.read(text)
-    if context.request(run).vm not in ("", source.name):
+    if request.vm.lower() not in ("", source.name.lower(), source.uuid.lower()):
         raise VmNotFound(f"The source describes '{source.name}', not '{run.spec['vm']}'.")
+    if source_host.remote:
+        _check_shared(request)
     disks = tuple(_disks(source))
     run.note("disks", cattrs.unstructure(disks))
     run.note("stamps", {disk.dev: stamp(disk.path) for disk in disks})
     for disk in disks:
         images.check_unlocked(disk.path)
     run.note("sockets", appliances.folders())
-    request = context.request(run)
     with connected() as host:
         if request.operation is not Operation.INSPECT:  # better now than after a launch
             places = open_places(request, host, [disk.dev for disk in disks])
@@ -60,6 +63,20 @@ def stamp(path: str) -> list[int]:
     """Return what changes when a disk is written: a guest that runs shows."""
     state = Path(path).stat()
     return [state.st_mtime_ns, state.st_size]
+
+
+def _check_shared(request: Request) -> None:
+    """Refuse disks of another host, unless the caller knows that they are here too.
+
+    The same path here may be a file of another guest: only a person can tell.
+    """
+    if "remote-disks" not in request.waive:
+        raise Blocked(
+            "The guest's disks are on another host, and are not read over the network yet "
+            "[remote-disks].",
+            hint="If they are on storage that this host has under the same paths, say so with "
+            "--waive remote-disks. Otherwise copy them here, and migrate from the domain XML.",
+        )
 
 
 def _disks(source: domain.SourceDomain) -> Iterator[SourceDisk]:

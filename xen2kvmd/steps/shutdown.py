@@ -5,23 +5,68 @@ import cattrs
 
 from xen2kvmd.errors import VmRunning
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.sources import open_source
+from xen2kvmd.model import Finding, Request, Severity, ShutdownMode
+from xen2kvmd.sources import Source, open_source
 from xen2kvmd.steps import context
 from xen2kvmd.steps.inspect import stamp
 from xen2kvmd.system import disk as images
 
+NOT_KNOWN = Finding(
+    "source-not-shut-down",
+    "The source is a file: whether its guest still runs on the Xen host is not known.",
+    Severity.WARNING,
+    hint="Shut it down there, and keep it from starting again, before you use the copy.",
+)
+
 
 def do(run: Run) -> None:
     """Shut the guest down if the source can; refuse disks that somebody writes to."""
-    finding = open_source(context.request(run)).shut_down()
-    run.finding(cattrs.unstructure(finding))
+    request = context.request(run)
+    source = open_source(request)
+    match source.is_running():
+        case None:
+            run.finding(cattrs.unstructure(NOT_KNOWN))
+        case True:
+            _shut_down(run, request, source)
     for disk in context.disks(run):
         images.check_unlocked(disk.path)
     check_unchanged(run)
 
 
+def undo(run: Run) -> None:
+    """Start the guest again if we have shut it down."""
+    if "shutdown-asked" in run.notes:
+        open_source(context.request(run)).start_again(context.document(run))
+
+
+def _shut_down(run: Run, request: Request, source: Source) -> None:
+    """Shut the guest down, and forget what was seen of its disks while it ran.
+
+    The conversion opens them anew, and refuses to go on if its plan is no longer the same.
+    """
+    if request.shutdown_mode is ShutdownMode.NEVER:
+        raise VmRunning(
+            f"The guest '{request.vm}' runs.",
+            hint="Shut it down, or let the job do it with --shutdown-mode graceful.",
+        )
+    run.release()
+    run.note("shutdown-asked", run.id)
+    source.shut_down(
+        seconds=request.shutdown_timeout,
+        destroy=request.shutdown_mode is ShutdownMode.DESTROY,
+        waiting=lambda share: run.fraction(share, "waiting for the guest to shut down"),
+    )
+    run.result("source", "was running; shut down")
+    run.note("stamps", {disk.dev: stamp(disk.path) for disk in context.disks(run)})
+
+
 def check_unchanged(run: Run) -> None:
-    """Raise VmRunning if a disk was written to since it was inspected."""
+    """Raise VmRunning if the source runs again, or a disk was written to since we looked."""
+    if open_source(context.request(run)).is_running():
+        raise VmRunning(
+            f"The guest '{run.spec['vm']}' was started while it was migrated.",
+            hint="See that nothing starts it, and migrate again.",
+        )
     for disk in context.disks(run):
         if stamp(disk.path) != run.notes["stamps"][disk.dev]:
             raise VmRunning(
@@ -30,4 +75,4 @@ def check_unchanged(run: Run) -> None:
             )
 
 
-SHUTDOWN = Step("shutdown", do, weight=1)
+SHUTDOWN = Step("shutdown", do, undo, weight=1)

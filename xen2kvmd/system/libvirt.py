@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The libvirt that will run the guest. Only libvirt*.py here import its binding."""
+"""A libvirt: the one that will run the guest, or the one that it comes from.
 
+Only libvirt*.py here import its binding.
+"""
+
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -8,11 +12,12 @@ from dataclasses import dataclass
 import libvirt
 
 from xen2kvmd import xml
-from xen2kvmd.errors import ConnectionFailed, Failed, PoolNotFound
+from xen2kvmd.errors import Failed, PoolNotFound
 from xen2kvmd.system.libvirt_domain import Console, Domain
-from xen2kvmd.system.libvirt_errors import absent, translated
+from xen2kvmd.system.libvirt_errors import absent, translated, unreachable
 
 TARGET_URI = "qemu:///system"
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Pool:
 
 
 class Host:
-    """A connection to the libvirt that will run the guest."""
+    """A connection to a libvirt."""
 
     def __init__(self, connection: "libvirt.virConnect") -> None:
         self._connection = connection
@@ -126,6 +131,18 @@ class Host:
         with translated("libvirt does not take the domain XML"):
             self._connection.defineXMLFlags(document, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
 
+    def create(self, document: str) -> None:
+        """Start a transient domain from its XML."""
+        with translated("The domain does not start"):
+            self._connection.createXML(document)
+
+    def find(self, key: str) -> "Domain | None":
+        """Return the domain of this name or, where there is none, of this UUID."""
+        found = self._domain_by(self._connection.lookupByName, key)
+        if found is None and _UUID.fullmatch(key):
+            found = self._domain_by(self._connection.lookupByUUIDString, key)
+        return None if found is None else Domain(found)
+
     def domain(self, name: str) -> "Domain | None":
         found = self._domain_by(self._connection.lookupByName, name)
         return None if found is None else Domain(found)
@@ -155,15 +172,16 @@ class Host:
 
 @contextmanager
 def connected(uri: str = TARGET_URI) -> Iterator[Host]:
-    """Connect to a libvirt for the time of the block. Raises ConnectionFailed."""
+    """Connect to a libvirt for the time of the block. Raises ConnectionFailed.
+
+    By ssh also HostKeyUnknown or SourceAuthFailed. Nobody is asked for anything: `open` has no
+    callback for credentials.
+    """
     libvirt.registerErrorHandler(lambda *_: None, None)  # it prints to stderr otherwise
     try:
         connection = libvirt.open(uri)
     except libvirt.libvirtError as error:
-        raise ConnectionFailed(
-            f"libvirt at {uri} cannot be reached: {error.get_error_message()}.",
-            hint="Is libvirtd (or virtqemud) installed and running on this host?",
-        ) from error
+        raise unreachable(uri, error.get_error_message()) from error
     host = Host(connection)
     try:
         yield host

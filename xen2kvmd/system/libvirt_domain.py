@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A domain of libvirt, and its serial console."""
 
+import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import libvirt
 import libvirt_qemu
 
 from xen2kvmd.system.libvirt_errors import absent, translated
+
+LOOK = 0.5  # seconds between two looks at a domain that is to stop
 
 
 class Domain:
@@ -24,6 +28,44 @@ class Domain:
     def start(self, *, paused: bool) -> None:
         with translated("The domain does not start"):
             self._domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED if paused else 0)
+
+    def is_saved(self) -> bool:
+        """Tell whether the domain's memory was saved, and its disks with it in mid-work."""
+        return bool(self._domain.hasManagedSaveImage())
+
+    def autostarts(self) -> bool:
+        """Tell whether the domain starts with its host; a transient one never does."""
+        return bool(self._domain.isPersistent() and self._domain.autostart())
+
+    def shut_down(self, seconds: float, waiting: Callable[[float], None]) -> bool:
+        """Ask the guest to shut down, and wait; tell whether it did.
+
+        waiting is called with the share of the time that is over; it may raise to leave.
+        """
+        with absent(libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
+            if self.is_paused():
+                return False  # nothing in it runs that could heed us
+            if self._domain.isActive():
+                self._domain.shutdown()
+        return self.stops_within(seconds, waiting)
+
+    def stops_within(
+        self, seconds: float, waiting: Callable[[float], None] = lambda _: None
+    ) -> bool:
+        """Wait for the domain to stop by itself; tell whether it did."""
+        begun = time.monotonic()
+        while self._runs():
+            passed = time.monotonic() - begun
+            if passed >= seconds:
+                return False
+            waiting(passed / seconds)
+            time.sleep(min(LOOK, seconds - passed))
+        return True
+
+    def _runs(self) -> bool:
+        with absent(libvirt.VIR_ERR_NO_DOMAIN):  # a transient one is gone when it stops
+            return bool(self._domain.isActive())
+        return False
 
     def resume(self) -> None:
         with translated("The domain does not run on"):

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guests of a libvirt: shut down for the migration, started again if it fails; and by ssh.
+
+The sandbox's libvirtd plays the Xen host by its test driver, which takes Xen's documents and knows
+of each guest whether it runs. It forgets them when nobody is connected: a virsh stays.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.migration.sandbox import Sandbox
+
+URI = "test+unix:///default"
+SSH_URI = "test+ssh://root@localhost:2222/default"
+
+HOST_UP = f"""
+mkdir /run/xenhost
+mkfifo /run/xenhost/orders
+virsh -c {URI} <>/run/xenhost/orders >/dev/null 2>&1 &
+echo $! >/run/xenhost/pid
+printf 'define %s\\nstart tiny1\\n' "$1" >/run/xenhost/orders
+for _ in $(seq 300); do
+  virsh -c {URI} domstate tiny1 2>/dev/null | grep -q running && exit
+  sleep 0.1
+done
+exit 1
+"""
+HOST_DOWN = "kill $(cat /run/xenhost/pid); rm -r /run/xenhost"
+
+SSHD_UP = """
+mkdir -p /run/sshd /run/far
+cd /run/far
+for key in host key; do ssh-keygen -q -t ed25519 -N '' -f $key; done
+cat >sshd_config <<END
+Port 2222
+ListenAddress 127.0.0.1
+HostKey /run/far/host
+AuthorizedKeysFile /run/far/authorized
+PidFile /run/far/pid
+StrictModes no
+UsePAM no
+END
+cat >ssh_config <<END
+Host *
+  IdentityFile /run/far/key
+  IdentitiesOnly yes
+  UserKnownHostsFile /run/far/known
+END
+mount --bind ssh_config /etc/ssh/ssh_config
+/usr/sbin/sshd -f sshd_config -E /run/far/log
+for _ in $(seq 100); do [ -s pid ] && exit; sleep 0.1; done
+exit 1
+"""
+SSHD_DOWN = "kill $(cat /run/far/pid) || true; umount /etc/ssh/ssh_config; rm -r /run/far"
+KNOW_HOST = "echo \"[localhost]:2222 $(cut -d' ' -f1,2 /run/far/host.pub)\" >/run/far/known"
+KNOW_KEY = "cp /run/far/key.pub /run/far/authorized"
+
+
+def shell(sandbox: Sandbox, script: str, *arguments: str) -> None:
+    ended = sandbox.run("bash", "-c", script, "bash", *arguments)
+    assert ended.code == 0, ended.err
+
+
+def state(sandbox: Sandbox) -> str:
+    return sandbox.run("virsh", "-c", URI, "domstate", "tiny1").out.strip()
+
+
+def migrate(sandbox: Sandbox, *options: str) -> tuple[int, str]:
+    argv = ("xen2kvm", "migrate", "-c", URI, "--network", "default", *options, "tiny1")
+    ended = sandbox.run(*argv)
+    return ended.code, ended.err + ended.out
+
+
+def plan_by_ssh(sandbox: Sandbox) -> tuple[int, str]:
+    ended = sandbox.run("xen2kvm", "plan", "-c", SSH_URI, "tiny1")
+    return ended.code, ended.err + ended.out
+
+
+@pytest.fixture
+def source(sandbox: Sandbox, tiny: Path) -> Iterator[None]:
+    """A guest that runs on the Xen host; nobody writes its disk."""
+
+    def digest() -> str:
+        with (tiny / "disk.raw").open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    before = digest()
+    shell(sandbox, HOST_UP, str(tiny / "guest.xml"))
+    yield
+    shell(sandbox, HOST_DOWN)
+    assert digest() == before
+
+
+@pytest.fixture
+def sshd(sandbox: Sandbox) -> Iterator[None]:
+    """An ssh server, whose host's key is not known yet and that knows no user's."""
+    shell(sandbox, SSHD_UP)
+    yield
+    shell(sandbox, SSHD_DOWN)
+
+
+@pytest.mark.guest
+def test_running_guest_is_shut_down_and_migrated(sandbox: Sandbox, source: None) -> None:
+    code, output = migrate(sandbox)
+    assert code == 0, output
+    assert "login prompt" in output
+    assert "source-running" in output
+    assert state(sandbox) == "shut off"
+    assert sandbox.run("virsh", "domstate", "tiny1").out.strip() == "running"
+
+
+@pytest.mark.guest
+def test_guest_is_started_again_after_a_failure(sandbox: Sandbox, source: None) -> None:
+    code, output = migrate(sandbox, "--boot-timeout", "1")
+    assert code == 1
+    assert "did not boot" in output
+    assert "was running; shut down" in output
+    assert "left-behind" not in output
+    assert state(sandbox) == "running"
+    assert sandbox.run("virsh", "list", "--all", "--name").out.strip() == ""
+
+
+@pytest.mark.guest
+def test_running_guest_is_left_alone_where_that_is_said(sandbox: Sandbox, source: None) -> None:
+    code, output = migrate(sandbox, "--shutdown-mode", "never")
+    assert code == 1
+    assert "The guest 'tiny1' runs." in output
+    assert state(sandbox) == "running"
+
+
+@pytest.mark.slow
+def test_ssh_never_asks_and_says_what_to_do(sandbox: Sandbox, source: None, sshd: None) -> None:
+    code, output = plan_by_ssh(sandbox)
+    assert code == 1
+    assert "is not known to root's ssh" in output
+    assert "ssh root@localhost -p 2222" in output
+
+    shell(sandbox, KNOW_HOST)
+    code, output = plan_by_ssh(sandbox)
+    assert code == 1
+    assert "refused the login" in output
+
+    shell(sandbox, KNOW_KEY)
+    code, output = plan_by_ssh(sandbox)
+    assert code == 3
+    assert "[remote-disks]" in output
+    assert "--waive remote-disks" in output
+
+    shell(sandbox, "kill $(cat /run/far/pid); while [ -e /run/far/pid ]; do sleep 0.1; done")
+    code, output = plan_by_ssh(sandbox)
+    assert code == 1
+    assert "Connection refused" in output
