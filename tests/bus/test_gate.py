@@ -39,6 +39,7 @@ START: tuple[Any, ...] = ("ssa{sv}", SOURCE, "web1", {})
 
 # Arguments of each method, for a job of somebody else. Who adds a method adds it here.
 ARGUMENTS: dict[tuple[str, str], tuple[Any, ...]] = {
+    (MANAGER, "ListGuests"): ("sa{sv}", "xen:///system", {}),
     (MANAGER, "Inspect"): START,
     (MANAGER, "Plan"): START,
     (MANAGER, "Migrate"): START,

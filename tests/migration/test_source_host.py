@@ -153,3 +153,17 @@ def test_ssh_never_asks_and_says_what_to_do(sandbox: Sandbox, source: None, sshd
     code, output = plan_by_ssh(sandbox)
     assert code == 1
     assert "Connection refused" in output
+
+
+@pytest.mark.slow
+def test_guests_of_a_host_are_listed(sandbox: Sandbox, source: None) -> None:
+    listed = {
+        guest["name"]: guest for guest in sandbox.json("xen2kvm", "guests", "--json", "-c", URI)
+    }
+    tiny1 = listed["tiny1"]
+    assert (tiny1["state"], tiny1["kind"], tiny1["memory"]) == ("running", "linux", 256 << 20)
+    assert [(disk["dev"], disk["size"]) for disk in tiny1["disks"]] == [("xvda", 1 << 30)]
+    assert "no Xen guest" in listed["test"]["trouble"]  # the test driver's own
+    shown = sandbox.run("xen2kvm", "guests", "-c", URI).out
+    assert "tiny1  running" in shown
+    assert "xvda: 1.0 GiB" in shown

@@ -9,7 +9,7 @@ import pytest
 from xen2kvmd.domain import read
 from xen2kvmd.errors import InvalidOption, InvalidSource, VmNotFound, VmRunning
 from xen2kvmd.model import Operation, Request
-from xen2kvmd.sources import open_source
+from xen2kvmd.sources import open_host, open_source
 from xen2kvmd.sources.libvirt_source import LibvirtSource
 
 URI = "test:///default"
@@ -141,3 +141,11 @@ def test_source_is_opened_by_its_scheme_without_a_connection() -> None:
 def test_document_instead_of_the_hosts_own_is_refused() -> None:
     with pytest.raises(InvalidOption, match="of no use"):
         open_source(Request(Operation.PLAN, "xen:///system", vm="web1", document=DOMAIN))
+
+
+def test_what_is_no_libvirt_of_xen_is_not_listed() -> None:
+    with (
+        pytest.raises(InvalidSource, match="no libvirt with guests of Xen"),
+        open_host("qemu:///x"),
+    ):
+        pass

@@ -11,8 +11,8 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 MAN = CHECKOUT / "man"
-COMMANDS = ("inspect", "plan", "migrate", "jobs", "show", "follow", "cancel", "report", "log",
-            "remove", "convert-xml")  # fmt: skip
+COMMANDS = ("guests", "inspect", "plan", "migrate", "jobs", "show", "follow", "cancel", "report",
+            "log", "remove", "convert-xml")  # fmt: skip
 
 
 def output(*command: str) -> str:

@@ -33,10 +33,18 @@ from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.model import Case, Finding, Operation, Request, Target
 from xen2kvmd.sources import FORMATS, open_source, read_document
 
-FEATURES = ("inspect", "plan", "migrate", "job-token", *(f"convert:{name}" for name in FORMATS))
+FEATURES = (
+    "list-guests",
+    "inspect",
+    "plan",
+    "migrate",
+    "job-token",
+    *(f"convert:{name}" for name in FORMATS),
+)
 JOBS_PER_USER = 16  # that are not over, unless the user is root
 
 _ACTIONS = {
+    Operation.GUESTS: Action.INSPECT,
     Operation.INSPECT: Action.INSPECT,
     Operation.PLAN: Action.INSPECT,
     Operation.MIGRATE: Action.MIGRATE,
@@ -54,6 +62,7 @@ class Manager:
         self._feed = feed
         self._max_jobs = max_jobs
         self.handlers: Mapping[str, Callable[..., Guarded]] = {
+            "ListGuests": self._list_guests,
             "Inspect": self._inspect,
             "Plan": self._plan,
             "Migrate": self._migrate,
@@ -73,6 +82,9 @@ class Manager:
         }
 
     # --- jobs begin -------------------------------------------------------------------------------
+
+    def _list_guests(self, call: Call, source: str, given: Options) -> Guarded:
+        return self._start(call, Operation.GUESTS, source=source, vm="", given=given)
 
     def _inspect(self, call: Call, source: str, vm: str, given: Options) -> Guarded:
         return self._start(call, Operation.INSPECT, source=source, vm=vm, given=given)
@@ -204,8 +216,11 @@ def _converted(form: str, config: str, case: Case) -> tuple[str, tuple[Finding, 
 def _label(request: Request) -> str:
     """Return the guest's name as far as the request tells it: jobs and dialogs show it.
 
-    A document is read here, so that one that cannot be migrated is refused before a job is made.
+    A list of guests is of none. A document is read here, so that one that cannot be migrated is
+    refused before a job is made.
     """
+    if request.operation is Operation.GUESTS:
+        return ""
     if request.document:
         name = read(open_source(request).read().domain_xml).name
         if request.vm not in ("", name):  # polkit's rules decide by the name: it has to be true

@@ -136,11 +136,11 @@ _TOKEN = partial(_pattern, pattern="[A-Za-z0-9_]{1,64}", says="1 to 64 letters, 
 _ID = partial(_pattern, pattern="[a-z0-9-]{1,128}", says="an id of a finding")
 _STATES = partial(_each, read=partial(_one_of, choices=JobState))
 _PLANNING = "Plan Migrate"
-_STARTING = "Inspect Plan Migrate"
+_STARTING = "ListGuests Inspect Plan Migrate"
 
 OPTIONS = (
     Option(
-        "document", "s", _STARTING,
+        "document", "s", f"Inspect {_PLANNING}",
         "The guest's domain XML, where the caller has read it: the file is not read again. 1 MiB.",
         _document, "document",
     ),
@@ -232,7 +232,7 @@ OPTIONS = (
     ),
     Option("owner", "u", "ListJobs", "Only jobs of the user with this id."),
     Option(
-        "operation", "s", "ListJobs", "Only jobs that inspect, plan or migrate.",
+        "operation", "s", "ListJobs", "Only jobs that list-guests, inspect, plan or migrate.",
         partial(_one_of, choices=Operation),
     ),
     Option(

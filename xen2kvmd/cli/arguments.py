@@ -25,6 +25,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"xen2kvm {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    guests = _command(commands, "guests", "list the guests of a Xen host")
+    guests.add_argument(
+        "-c", "--connect", "-ic", metavar="URI", default="xen:///system",
+        help="its libvirt: xen+ssh://root@HOST/system (default: xen:///system)",
+    )  # fmt: skip
     for name, text in (
         ("inspect", "tell what a guest is"),
         ("plan", "show all that a migration would change; changes nothing"),

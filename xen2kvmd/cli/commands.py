@@ -57,6 +57,22 @@ async def _plan(arguments: Arguments) -> int:
         return exit_code("Blocked" if blocked else "")
 
 
+async def _guests(arguments: Arguments) -> int:
+    async with connected() as service:
+        (path,) = await service.manager("ListGuests", "sa{sv}", arguments.connect, {})
+        end = await follow(service, path, as_json=False, quiet=True)
+        if end["ErrorName"]:
+            show.end(end, as_json=arguments.json)
+            return exit_code(end["ErrorName"])
+        (text,) = await service.job(path, "GetReport", "a{sv}", {})
+        found = plain(json.loads(text))["made"]["guests"]
+        if arguments.json:
+            _print_json(found)
+        else:
+            show.guests(found)
+        return 0
+
+
 async def _inspect(arguments: Arguments) -> int:
     async with connected() as service:
         path = await _start(service, arguments, "Inspect")
@@ -172,6 +188,7 @@ def _print_json(document: Any) -> None:
 
 
 COMMANDS: dict[str, Callable[[Arguments], Coroutine[Any, Any, int]]] = {
+    "guests": _guests,
     "inspect": _inspect,
     "plan": _plan,
     "migrate": _migrate,

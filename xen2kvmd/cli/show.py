@@ -16,6 +16,7 @@ Document = Mapping[str, Any]
 
 _COLOUR = {"info": "blue", "warning": "yellow", "blocker": "bold red"}
 _ORDER = ("blocker", "warning", "info")
+_KIND = {"linux": "PV", "xenpvh": "PVH", "hvm": "HVM"}
 _STATE = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "interrupted": "red"}
 
 
@@ -61,6 +62,23 @@ def guest(facts: Document) -> None:
     )
     for name, value in rows:
         _console().print(f"  {name:<12} {escape(str(value))}")
+
+
+def guests(found: Iterable[Document]) -> None:
+    """Show a list of guests, each with its disks."""
+    console, rows = _console(), list(found)
+    if not rows:
+        console.print("There are no guests.")
+    for one in rows:
+        kind = _KIND.get(one["kind"], one["kind"])
+        console.print(f"[bold]{escape(one['name'])}[/]  {one['state']}  [dim]{one['uuid']}[/]")
+        if one["trouble"]:
+            console.print(f"  [red]{escape(one['trouble'])}[/]")
+            continue
+        console.print(f"  {kind}, {one['vcpus']} CPUs, {amount(one['memory'])} of memory")
+        for disk in one["disks"]:
+            size = amount(disk["size"]) if disk["size"] else "size not known"
+            console.print(f"  {disk['dev']}: {size}  {escape(disk['path'])} ({disk['format']})")
 
 
 def disks(found: Iterable[Document]) -> None:

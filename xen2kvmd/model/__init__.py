@@ -12,7 +12,7 @@ from xen2kvmd.model.findings import Change, Finding, Severity
 from xen2kvmd.model.guest import BootArea, Facts, Family, Firmware, Kernel
 from xen2kvmd.model.plan import Plan, PlannedDisk
 from xen2kvmd.model.request import Allocation, DiskFormat, Operation, Request, ShutdownMode
-from xen2kvmd.model.source import Nic, SourceDisk
+from xen2kvmd.model.source import ListedDisk, ListedGuest, Nic, SourceDisk
 from xen2kvmd.model.target import Case, LinkKind, MacPolicy, NicMap, Target, VirtType, Volume
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     "Firmware",
     "Kernel",
     "LinkKind",
+    "ListedDisk",
+    "ListedGuest",
     "MacPolicy",
     "Nic",
     "NicMap",

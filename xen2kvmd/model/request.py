@@ -10,6 +10,7 @@ from xen2kvmd.model.target import MacPolicy, NicMap
 class Operation(StrEnum):
     """What a job does."""
 
+    GUESTS = "list-guests"
     INSPECT = "inspect"
     PLAN = "plan"
     MIGRATE = "migrate"

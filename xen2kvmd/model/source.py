@@ -19,6 +19,33 @@ class SourceDisk:
 
 
 @dataclass(frozen=True)
+class ListedDisk:
+    """A disk in a list of guests; size is 0 where libvirt does not tell."""
+
+    dev: str
+    path: str
+    format: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ListedGuest:
+    """A guest of a host, as libvirt knows it: nobody has looked into it.
+
+    trouble is why its domain XML could not be read, "" where it could.
+    """
+
+    name: str
+    uuid: str
+    state: str  # libvirt's word: running, paused, shut off, ...
+    kind: str = ""  # linux (PV), xenpvh, hvm
+    memory: int = 0
+    vcpus: int = 0
+    disks: tuple[ListedDisk, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
 class Nic:
     """A network interface of the source: the order in the domain XML is the order in the guest."""
 

@@ -7,10 +7,19 @@ from typing import Protocol
 from xen2kvmd.errors import InvalidOption, InvalidSource
 from xen2kvmd.model import Request
 from xen2kvmd.sources.file import FORMATS, ConfigFile
-from xen2kvmd.sources.libvirt_source import SCHEMES, LibvirtSource
+from xen2kvmd.sources.libvirt_source import LibvirtSource, open_host
+from xen2kvmd.sources.libvirt_uri import SCHEMES
 from xen2kvmd.sources.xl_domain import Imported
 
-__all__ = ["FORMATS", "ConfigFile", "Imported", "Source", "open_source", "read_document"]
+__all__ = [
+    "FORMATS",
+    "ConfigFile",
+    "Imported",
+    "Source",
+    "open_host",
+    "open_source",
+    "read_document",
+]
 
 
 class Source(Protocol):

@@ -8,6 +8,7 @@ from xen2kvmd.steps.compare import COMPARE
 from xen2kvmd.steps.convert import CONVERT
 from xen2kvmd.steps.copy import COPY
 from xen2kvmd.steps.define import DEFINE
+from xen2kvmd.steps.guests import GUESTS
 from xen2kvmd.steps.hooks import hooks_step
 from xen2kvmd.steps.inspect import INSPECT
 from xen2kvmd.steps.plan import PLAN
@@ -33,6 +34,7 @@ NATIVE = (
 )
 
 STEPS: dict[Operation, tuple[Step, ...]] = {
+    Operation.GUESTS: (GUESTS,),
     Operation.INSPECT: (INSPECT,),
     Operation.PLAN: (INSPECT, PLAN),
     Operation.MIGRATE: NATIVE,

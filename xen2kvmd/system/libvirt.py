@@ -17,6 +17,7 @@ from xen2kvmd.system.libvirt_domain import Console, Domain
 from xen2kvmd.system.libvirt_errors import absent, translated, unreachable
 
 TARGET_URI = "qemu:///system"
+_DOMAIN_0 = 0  # its id: Xen's host itself, which libvirt lists among its guests
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -137,11 +138,24 @@ class Host:
             self._connection.createXML(document)
 
     def find(self, key: str) -> "Domain | None":
-        """Return the domain of this name or, where there is none, of this UUID."""
+        """Return the domain of this name or, where there is none, of this UUID; never Domain-0."""
         found = self._domain_by(self._connection.lookupByName, key)
         if found is None and _UUID.fullmatch(key):
             found = self._domain_by(self._connection.lookupByUUIDString, key)
-        return None if found is None else Domain(found)
+        return None if found is None or found.ID() == _DOMAIN_0 else Domain(found)
+
+    def domains(self) -> "list[Domain]":
+        """Return all domains, by name."""
+        with translated("libvirt does not list its domains"):
+            found = self._connection.listAllDomains()
+        guests = [Domain(domain) for domain in found if domain.ID() != _DOMAIN_0]
+        return sorted(guests, key=lambda domain: domain.name)
+
+    def volume_size(self, path: str) -> int:
+        """Return the size of the volume at a path, 0 where it is in no pool that libvirt knows."""
+        with suppress(libvirt.libvirtError):
+            return int(self._connection.storageVolLookupByPath(path).info()[1])
+        return 0
 
     def domain(self, name: str) -> "Domain | None":
         found = self._domain_by(self._connection.lookupByName, name)

@@ -11,6 +11,15 @@ import libvirt_qemu
 from xen2kvmd.system.libvirt_errors import absent, translated
 
 LOOK = 0.5  # seconds between two looks at a domain that is to stop
+_STATES = {
+    libvirt.VIR_DOMAIN_RUNNING: "running",
+    libvirt.VIR_DOMAIN_BLOCKED: "idle",
+    libvirt.VIR_DOMAIN_PAUSED: "paused",
+    libvirt.VIR_DOMAIN_SHUTDOWN: "in shutdown",
+    libvirt.VIR_DOMAIN_SHUTOFF: "shut off",
+    libvirt.VIR_DOMAIN_CRASHED: "crashed",
+    libvirt.VIR_DOMAIN_PMSUSPENDED: "pmsuspended",
+}
 
 
 class Domain:
@@ -18,6 +27,24 @@ class Domain:
 
     def __init__(self, domain: "libvirt.virDomain") -> None:
         self._domain = domain
+
+    @property
+    def name(self) -> str:
+        return str(self._domain.name())
+
+    @property
+    def uuid(self) -> str:
+        return str(self._domain.UUIDString())
+
+    def state(self) -> str:
+        """Return the state in the words of virsh(1)."""
+        return _STATES.get(self._domain.state()[0], "no state")
+
+    def disk_size(self, dev: str) -> int:
+        """Return the size of a disk in bytes, 0 where this driver of libvirt does not tell."""
+        with suppress(libvirt.libvirtError):
+            return int(self._domain.blockInfo(dev)[0])
+        return 0
 
     def xml(self) -> str:
         return str(self._domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
