@@ -41,6 +41,12 @@ def tiny() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_disks() -> Path:
+    """The folder of a guest with two disks: GPT and MBR, a gap in their names, data and swap."""
+    return build("tiny-disks")
+
+
+@pytest.fixture(scope="session")
 def debian() -> Path:
     """The folder of a paravirtualised Debian 12 with pygrub."""
     return build("debian12-pygrub")

@@ -93,6 +93,20 @@ def test_migration_leaves_its_evidence(sandbox: Sandbox, tiny: Path) -> None:
     assert "has a domain 'tiny1' already" in again.out
 
 
+def test_two_disks_with_a_gap_boot_from_gpt(sandbox: Sandbox, tiny_disks: Path) -> None:
+    """They become vda and vdb, in the guest's files too; the BIOS boot partition is filled."""
+    ended = sandbox.run("xen2kvm", "migrate", "--network", "default", str(tiny_disks / "guest.xml"))
+    assert ended.code == 0, ended.err + ended.out
+    commands = ("cat /proc/mounts /proc/swaps /proc/cmdline", "cat /data/file")
+    said = shell(sandbox, "tiny2", *commands, "ip -4 address show eth0")
+    assert "/dev/vda2 / ext4 rw" in said
+    assert "/dev/vdb1 /data ext4 rw" in said
+    assert re.search(r"^/dev/vdb2\s+partition", said, re.MULTILINE)
+    assert "from the second disk" in said
+    assert "root=/dev/vda2" in said
+    assert "inet 192.168.122." in said
+
+
 def test_xl_configuration_to_raw_in_a_directory(
     sandbox: Sandbox, tiny: Path, tmp_path: Path
 ) -> None:
