@@ -161,4 +161,5 @@ def test_blocker_stops_unless_waived(sandbox: Sandbox, tiny: Path) -> None:
     assert waived.code == 0, waived.err + waived.out
     assert sandbox.run("ls", "/srv/second").out.split() == ["tiny1-vda.qcow2"]
     sandbox.run("virsh", "pool-destroy", "second")
+    sandbox.run("rm", "-r", "/srv/second")
     assert sandbox.run("virsh", "domstate", "tiny1").out.strip() == "shut off"
