@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from xen2kvmd.cli.arguments import options_of, parse, read_document, source_of
+from xen2kvmd.cli.arguments import options_of, parse, source_of
+from xen2kvmd.cli.documents import read_document
 from xen2kvmd.cli.exits import EX_BLOCKED, EX_DENIED, EX_FAILED, exit_code
 from xen2kvmd.cli.words import amount, duration, printable
 from xen2kvmd.errors import InvalidOption, InvalidSource

@@ -19,6 +19,7 @@ from xen2kvmd.bus.job import Options, path_of
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Call, Guarded
+from xen2kvmd.bus.values import MAX_DOCUMENT, MAX_STRING, domain_name
 from xen2kvmd.domain import convert, read
 from xen2kvmd.errors import (
     InvalidOption,
@@ -102,7 +103,7 @@ class Manager:
         quiet = values.pop("auth.no_user_interaction", False)
         token = values.pop("job-token", "")
         check_source(source)
-        request = Request(operation, source, options.domain_name(vm), **values)
+        request = Request(operation, source, domain_name(vm), **values)
         details = {
             "vm": _label(request),
             "source": public(source),
@@ -195,8 +196,8 @@ class Manager:
                 f"The format '{form[:64]}' is not one that can be converted.",
                 hint=f"It is {' or '.join(FORMATS)}.",
             )
-        if len(config.encode("utf-8", "replace")) > options.MAX_DOCUMENT:
-            raise InvalidXml(f"The document is longer than {options.MAX_DOCUMENT} bytes.")
+        if len(config.encode("utf-8", "replace")) > MAX_DOCUMENT:
+            raise InvalidXml(f"The document is longer than {MAX_DOCUMENT} bytes.")
         case = Case(target=Target(**values))
 
         async def do() -> list[Any]:
@@ -231,7 +232,7 @@ def _label(request: Request) -> str:
 
 def check_source(source: str) -> None:
     """Raise InvalidSource for what is no URI, or one that gives a password away."""
-    if not source.isprintable() or len(source.encode()) > options.MAX_STRING:
+    if not source.isprintable() or len(source.encode()) > MAX_STRING:
         raise InvalidSource(
             "The source holds characters that cannot be printed, or is too long.",
             hint="Give a URI as libvirtxml:/path/to/guest.xml.",

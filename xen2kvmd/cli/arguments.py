@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from xen2kvmd import __version__
-from xen2kvmd.errors import InvalidOption, InvalidSource
+from xen2kvmd.cli.documents import format_of, read_document
+from xen2kvmd.cli.nics import nic_maps
+from xen2kvmd.errors import InvalidOption
 from xen2kvmd.model import Allocation, DiskFormat, MacPolicy, ShutdownMode
 
-MAX_DOCUMENT = 1 << 20  # bytes
 FORMATS = ("libvirtxml", "xl", "xl-json")
 
 Option = tuple[str, str, Any]  # key, D-Bus signature, value
@@ -158,38 +159,6 @@ def source_of(arguments: argparse.Namespace) -> tuple[str, str, list[Option]]:
     return f"{form}:{Path(arguments.guest).absolute()}", "", [("document", "s", document)]
 
 
-def format_of(document: str) -> str:
-    """Return what a document is: XML begins with <, a list of xl with [ or {."""
-    first = document.lstrip("\ufeff \t\r\n")[:1]
-    return {"<": "libvirtxml", "[": "xl-json", "{": "xl-json"}.get(first, "xl")
-
-
-def read_document(name: str) -> str:
-    """Return the text of a file. Raises InvalidSource."""
-    try:
-        with open(name, "rb") as stream:
-            data = stream.read(MAX_DOCUMENT + 1)
-    except OSError as error:
-        raise InvalidSource(
-            f"{name} cannot be read: {error.strerror}.",
-            hint="Write it on the Xen host: virsh dumpxml GUEST > GUEST.xml",
-        ) from error
-    return decode(data, name)
-
-
-def decode(data: bytes, name: str) -> str:
-    """Return a document's text. Raises InvalidSource for one that cannot be a domain XML."""
-    if len(data) > MAX_DOCUMENT:
-        raise InvalidSource(f"{name} is larger than {MAX_DOCUMENT} bytes: it is no domain XML.")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidSource(f"{name} is no text in UTF-8.") from error
-    if "\0" in text or not text.strip():
-        raise InvalidSource(f"{name} is {'binary' if text.strip() else 'empty'}, not a domain XML.")
-    return text
-
-
 def options_of(arguments: argparse.Namespace) -> list[Option]:
     """Return the options for the service, as the arguments give them."""
     given = vars(arguments)
@@ -214,39 +183,4 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
     if given.get("shutdown_mode"):
         found.append(("shutdown-mode", "s", given["shutdown_mode"]))
     found += [(key, "b", False) for key in ("start", "verify") if given.get(f"no_{key}")]
-    return found
-
-
-def nic_maps(arguments: argparse.Namespace) -> list[str]:
-    """Return the NIC maps in the service's grammar, those for all NICs last."""
-    listed = _listed(arguments.map) if arguments.map else []
-    special, catch_all = list(arguments.nic), []
-    for kind in ("network", "bridge"):
-        for text in getattr(arguments, kind):
-            old, equals, new = text.partition("=")
-            if not equals:
-                old, colon, new = text.partition(":")
-                new = f"{kind}:{new}" if colon else ""
-            if new:
-                special.append(f"{kind}:{old}={new}")
-            else:
-                catch_all.append(f"any={kind}:{old}")
-    # What the command line says goes before what the file says; what matches any NIC goes last.
-    special += [line for line in listed if not line.startswith("any=")]
-    return special + catch_all + [line for line in listed if line.startswith("any=")]
-
-
-def _listed(name: str) -> list[str]:
-    """Return the maps of a mapping file: OLD = NEW on each line, # begins a comment."""
-    found = []
-    for number, line in enumerate(read_document(name).splitlines(), start=1):
-        text = line.partition("#")[0].strip()
-        old, equals, new = text.partition("=")
-        if text and not (old.strip() and equals and new.strip()):
-            raise InvalidOption(
-                f"{name}:{number}: '{text}' is no map.",
-                hint="A line is OLD = NEW, as bridge:br0 = network:default or any = bridge:br0.",
-            )
-        if text:
-            found.append(f"{old.strip()}={new.strip()}")
     return found

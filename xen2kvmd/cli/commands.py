@@ -8,7 +8,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from xen2kvmd.cli import show
-from xen2kvmd.cli.arguments import decode, format_of, options_of, read_document, source_of
+from xen2kvmd.cli.arguments import options_of, source_of
+from xen2kvmd.cli.documents import decode, format_of, read_document
 from xen2kvmd.cli.exits import exit_code
 from xen2kvmd.cli.follow import follow
 from xen2kvmd.cli.service import Service, connected, job_path, plain, variants

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Documents that describe a guest, read with the rights of whoever calls."""
+
+from xen2kvmd.errors import InvalidSource
+
+MAX_DOCUMENT = 1 << 20  # bytes
+
+
+def format_of(document: str) -> str:
+    """Return what a document is: XML begins with <, a list of xl with [ or {."""
+    first = document.lstrip("\ufeff \t\r\n")[:1]
+    return {"<": "libvirtxml", "[": "xl-json", "{": "xl-json"}.get(first, "xl")
+
+
+def read_document(name: str) -> str:
+    """Return the text of a file. Raises InvalidSource."""
+    try:
+        with open(name, "rb") as stream:
+            data = stream.read(MAX_DOCUMENT + 1)
+    except OSError as error:
+        raise InvalidSource(
+            f"{name} cannot be read: {error.strerror}.",
+            hint="Write it on the Xen host: virsh dumpxml GUEST > GUEST.xml",
+        ) from error
+    return decode(data, name)
+
+
+def decode(data: bytes, name: str) -> str:
+    """Return a document's text. Raises InvalidSource for one that cannot be a domain XML."""
+    if len(data) > MAX_DOCUMENT:
+        raise InvalidSource(f"{name} is larger than {MAX_DOCUMENT} bytes: it is no domain XML.")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidSource(f"{name} is no text in UTF-8.") from error
+    if "\0" in text or not text.strip():
+        raise InvalidSource(f"{name} is {'binary' if text.strip() else 'empty'}, not a domain XML.")
+    return text
