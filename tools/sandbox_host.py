@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -87,6 +88,22 @@ def mount_system(state: Path) -> None:
     for folder in COPIED:
         run("cp", "--archive", f"{folder}/.", own(state, folder))
         run("mount", "--bind", own(state, folder), folder)
+    show_kvm(state / "kvm")
+
+
+def show_kvm(node: Path) -> None:
+    """Give /dev/kvm, where there is one, the group and mode that udev gives it everywhere.
+
+    Without udev it is root's alone. libvirt's probes, run as root, then find KVM and its driver, as
+    libvirt-qemu, does not: it takes what it knows for outdated, and probes QEMU anew for each call.
+    """
+    kvm = Path("/dev/kvm")
+    if not kvm.is_char_device():
+        return
+    os.mknod(node, stat.S_IFCHR | 0o600, kvm.stat().st_rdev)
+    shutil.chown(node, group="kvm")
+    node.chmod(0o660)
+    run("mount", "--bind", node, kvm)
 
 
 def own(state: Path, folder: str) -> Path:
