@@ -57,6 +57,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
         help="end when nobody needed us for so long, 0: never (%(default)s)",
     )
     parser.add_argument(
+        "--job-units",
+        action="store_true",
+        help="let systemd run the jobs, as xen2kvm-job@ID.service",
+    )
+    parser.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default="info",
@@ -70,7 +75,12 @@ async def run(arguments: argparse.Namespace) -> int:
     os.umask(0o077)
     for folder in (arguments.state_dir, arguments.run_dir):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    jobs = Jobs(arguments.state_dir / "jobs", arguments.run_dir / "events", limit=MAX_JOBS)
+    jobs = Jobs(
+        arguments.state_dir / "jobs",
+        arguments.run_dir / "events",
+        limit=MAX_JOBS,
+        in_units=arguments.job_units,
+    )
     return await serve(jobs, max_jobs=MAX_JOBS, idle_timeout=arguments.idle_timeout)
 
 

@@ -31,12 +31,12 @@ class Lab:
         self.seen: list[tuple[JobStatus | None, JobStatus | None]] = []
         self.jobs = self._new()
 
-    def _new(self, **limits: int) -> Jobs:
+    def _new(self, **limits: Any) -> Jobs:
         jobs = Jobs(self.folder / "jobs", self.folder / "events", worker="tests.jobs.toy", **limits)
         jobs.watch(lambda old, new: self.seen.append((old, new)))
         return jobs
 
-    async def restart(self, *, closed: bool = False, **limits: int) -> None:
+    async def restart(self, *, closed: bool = False, **limits: Any) -> None:
         if not closed:
             await self.jobs.close()
         self.jobs = self._new(**limits)

@@ -208,7 +208,8 @@ def end(found: Document, *, as_json: bool = False) -> None:
     console.print(f"[{colour}]{found['State']}[/] after {duration(seconds)}  job {found['Id']}")
     if found["ErrorMessage"]:
         console.print(escape(found["ErrorMessage"]))
-        if found["Operation"] == "migrate":
+        left = any(finding["id"] == "left-behind" for finding in found["Findings"])
+        if found["Operation"] == "migrate" and found["State"] != "interrupted" and not left:
             console.print("All that the job had made was removed; the source is as it was.")
     findings(found["Findings"], to_stderr=True)
     _results(found["Result"])

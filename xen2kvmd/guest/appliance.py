@@ -76,6 +76,8 @@ class Appliance:
         handle.set_backend("direct")  # libvirt's would need a libvirt that may not be ours
         handle.set_backend_settings(["force_tcg"] if emulate else [])
         handle.set_network(False)
+        # The job's TMPDIR would move it too, and the appliance be built anew for each job.
+        handle.set_cachedir(os.environ.get("LIBGUESTFS_CACHEDIR", "/var/tmp"))
         handle.set_autosync(True)
         handle.set_pgroup(True)  # Ctrl-C at a terminal is for us, we end it ourselves
         handle.set_memsize(MEMORY)

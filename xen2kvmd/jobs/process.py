@@ -2,12 +2,11 @@
 """A worker as a process: its arguments, its lock, its log."""
 
 import argparse
-import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from xen2kvmd.jobs.journal import now
+from xen2kvmd.jobs import log
 from xen2kvmd.jobs.step import Step
 from xen2kvmd.jobs.store import Store
 from xen2kvmd.jobs.worker import Stopped, work
@@ -15,15 +14,6 @@ from xen2kvmd.system import files
 
 LONGEST = 70  # characters of a folder in which sockets can lie
 EX_TEMPFAIL = 75  # sysexits.h: the job goes on later
-_SYSLOG = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
-
-
-class JobLog(logging.FileHandler):
-    """The job's log: a line is the time in µs, the syslog priority, and the text."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record).replace("\n", " | ")
-        return f"{now()} {_SYSLOG.get(record.levelno, 6)} {text}"
 
 
 def run(steps_of: Callable[[str], Sequence[Step]]) -> int:
@@ -41,9 +31,7 @@ def run(steps_of: Callable[[str], Sequence[Step]]) -> int:
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
-    logging.basicConfig(
-        level=logging.DEBUG, format="%(message)s", handlers=[JobLog(folder / "log")]
-    )
+    log.begin(folder / "log", job_id=record.id, vm=record.vm, in_unit=arguments.unit)
     _keep_temporary_files(folder / "scratch")
     try:
         work(store, record.id, arguments.events, steps_of(record.operation))
@@ -67,4 +55,5 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("id", help="id of the job")
     parser.add_argument("--jobs", type=Path, default=Path("/var/lib/xen2kvmd/jobs"))
     parser.add_argument("--events", type=Path, default=Path("/run/xen2kvmd/events"))
+    parser.add_argument("--unit", action="store_true", help="systemd runs us: log to its journal")
     return parser.parse_args()

@@ -3,19 +3,24 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xen2kvmd.errors import Busy, JobNotFound, LimitExceeded, NotCancellable, NotFinished
+from xen2kvmd.errors import (
+    Busy,
+    JobNotFound,
+    LimitExceeded,
+    MigrationError,
+    NotCancellable,
+    NotFinished,
+)
 from xen2kvmd.jobs.events import Receiver
 from xen2kvmd.jobs.journal import Journal, now
 from xen2kvmd.jobs.status import Event, JobState, JobStatus, fold
-from xen2kvmd.jobs.store import JobRecord, Store
+from xen2kvmd.jobs.store import JobRecord, Store, new_id
 from xen2kvmd.jobs.workers import Workers
 from xen2kvmd.system import files
 
@@ -37,6 +42,7 @@ class Jobs:
         limit: int = 64,
         at_once: int = 2,
         worker: str = "xen2kvmd.job",
+        in_units: bool = False,
     ) -> None:
         """Keep jobs in `folder`, hear of them at the socket `events`, run the module `worker`.
 
@@ -48,7 +54,9 @@ class Jobs:
         self._limit = limit
         self._at_once = at_once
         self._jobs: dict[str, JobStatus] = {}
-        self._workers = Workers(worker, self._worker_ended)
+        self._workers = Workers(
+            worker, ended=self._worker_ended, refused=self._worker_refused, in_units=in_units
+        )
         self._watchers: list[Watcher] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._submitting = asyncio.Lock()
@@ -107,7 +115,7 @@ class Jobs:
                 return self._jobs[job_id]
             self._check_room(operation, vm=vm, source=source)
             record = JobRecord(
-                id=job_id or _new_id(),
+                id=job_id or new_id(),
                 operation=operation,
                 vm=vm,
                 source=source,
@@ -220,7 +228,7 @@ class Jobs:
     def _spawn(self, job_id: str) -> None:
         arguments = ["--jobs", str(self._store.folder), "--events", str(self._events)]
         output = self._store.path(job_id) / "stderr"
-        self._workers.spawn(job_id, arguments, output=output)
+        self._workers.begin(job_id, arguments, output=output)
 
     async def _adopt(self, status: JobStatus) -> None:
         """Follow the worker that an earlier daemon began, or begin another if it died."""
@@ -240,6 +248,15 @@ class Jobs:
     def _worker_ended(self, job_id: str) -> None:
         self._task(self._after_worker(job_id))
 
+    def _worker_refused(self, job_id: str, error: MigrationError) -> None:
+        """End a job that no process can be had for, unless there is something to undo.
+
+        The next daemon takes that up: systemd starts nothing while the host goes down, say.
+        """
+        log.error("Job %s: %s", job_id, error)
+        if not self.get(job_id).started_at:
+            self._task(self._end(job_id, JobState.FAILED, error.name, str(error)))
+
     async def _after_worker(self, job_id: str) -> None:
         if job_id in self._jobs:  # it may be forgotten already
             await self._read_journal(job_id)
@@ -249,9 +266,7 @@ class Jobs:
 
     async def _take_up(self, job_id: str) -> None:
         """Begin another worker for a job whose worker died: it undoes, or goes on."""
-        attempts = self._store.path(job_id) / "attempts"
-        count = await asyncio.to_thread(_count, attempts)
-        if count < ATTEMPTS:
+        if await asyncio.to_thread(self._store.count_death, job_id) < ATTEMPTS:
             log.warning("The worker of job %s died; another takes it up", job_id)
             self._spawn(job_id)
             return
@@ -283,15 +298,3 @@ class Jobs:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception():
             log.error("Following a job failed", exc_info=task.exception())
-
-
-def _new_id() -> str:
-    """Return an id that sorts by time and is never used again."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
-
-
-def _count(path: Path) -> int:
-    """Count one more worker that died; return how many there were before."""
-    count = int(path.read_text()) if path.exists() else 0
-    files.write_atomic(path, str(count + 1))
-    return count

@@ -11,9 +11,11 @@ jobs/ID/job.json   what was asked, by whom, when; written once, before anybody h
 
 import json
 import logging
+import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,11 @@ from xen2kvmd.jobs.status import JobStatus, fold
 from xen2kvmd.system import files
 
 log = logging.getLogger(__name__)
+
+
+def new_id() -> str:
+    """Return an id that sorts by time and is never used again."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,13 @@ class Store:
         """Return a job's status from its journal."""
         events = journal.read(self.path(job_id) / "journal")
         return reduce(fold, events, self.record(job_id).status())
+
+    def count_death(self, job_id: str) -> int:
+        """Count one more worker that died; return how many there were before."""
+        path = self.path(job_id) / "deaths"
+        count = int(path.read_text()) if path.exists() else 0
+        files.write_atomic(path, str(count + 1))
+        return count
 
     def remove(self, job_id: str) -> None:
         """Forget a job."""

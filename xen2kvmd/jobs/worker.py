@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xen2kvmd import errors
 from xen2kvmd.errors import Cancelled, Internal, Interrupted, MigrationError
+from xen2kvmd.jobs import log as job_log
 from xen2kvmd.jobs import report
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
@@ -79,6 +80,7 @@ def _forward(run: Run, steps: Sequence[Step], stop: Stop) -> MigrationError | No
     try:
         for step in steps:
             name = step.name
+            job_log.step(name)
             run.check_cancelled()
             run.record("step-begun", step=name, cancellable=step.cancellable)
             log.info("Step %s begins", name)
@@ -119,6 +121,8 @@ def _back(run: Run, steps: Sequence[Step], error: MigrationError) -> None:
     for step in reversed(steps):
         if step.name not in begun - undone:
             continue
+        job_log.step(step.name)
+        log.info("Step %s is undone", step.name)
         try:
             step.undo(run)
         except Exception as failure:

@@ -9,27 +9,48 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from xen2kvmd.system import command
+from xen2kvmd.errors import Failed, MigrationError
+from xen2kvmd.system import command, units
 
 
 class Workers:
-    """The workers that live, one a job; `ended(job_id)` is called for each that does no more."""
+    """The workers that live, one a job.
 
-    def __init__(self, module: str, ended: Callable[[str], None]) -> None:
+    `ended(job_id)` is called for each that does no more, `refused(job_id, error)` for one that
+    could not be started.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *,
+        ended: Callable[[str], None],
+        refused: Callable[[str, MigrationError], None],
+        in_units: bool,
+    ) -> None:
+        """Run the module in processes of our own, or let systemd run it in units."""
         self._module = module
         self._ended = ended
+        self._refused = refused
+        self._in_units = in_units
         self._running: dict[str, tuple[int, int]] = {}  # job id: pid, pidfd
+        self._starting: dict[str, asyncio.Task[None]] = {}
 
     def __contains__(self, job_id: str) -> bool:
-        return job_id in self._running
+        return job_id in self._running or job_id in self._starting
 
     def __len__(self) -> int:
-        return len(self._running)
+        return len(self._running) + len(self._starting)
 
-    def spawn(self, job_id: str, arguments: Sequence[str], *, output: Path) -> None:
-        """Begin a worker that outlives us; what it prints goes to the file `output`."""
+    def begin(self, job_id: str, arguments: Sequence[str], *, output: Path) -> None:
+        """Begin a worker that outlives us; what it prints goes to the file `output`.
+
+        A unit has arguments of its own, and the system's journal for what it prints.
+        """
         argv = [sys.executable, "-m", self._module, job_id, *arguments]
-        self.follow(job_id, command.spawn(argv, output=output))
+        own = partial(command.spawn, argv, output=output)
+        start = partial(units.start, job_id) if self._in_units else own
+        self._starting[job_id] = asyncio.create_task(self._start(job_id, start))
 
     def follow(self, job_id: str, pid: int) -> None:
         """Follow a worker that runs. Raises ProcessLookupError if it does not."""
@@ -38,14 +59,28 @@ class Workers:
         asyncio.get_running_loop().add_reader(descriptor, partial(self._end, job_id))
 
     def terminate(self, job_id: str) -> None:
-        """Send SIGTERM to a job's worker, if it has one."""
+        """Send SIGTERM to a job's worker; one that starts just now looks for the mark itself."""
         if job_id in self._running:
             signal.pidfd_send_signal(self._running[job_id][1], signal.SIGTERM)
 
     def close(self) -> None:
         """Stop following; they go on."""
+        for task in self._starting.values():
+            task.cancel()
         for job_id in list(self._running):
             self._forget(job_id)
+
+    async def _start(self, job_id: str, start: Callable[[], int]) -> None:
+        try:
+            self.follow(job_id, await asyncio.to_thread(start))
+        except ProcessLookupError:
+            self._ended(job_id)
+        except OSError as error:
+            self._refused(job_id, Failed(f"The job's process cannot be started: {error}."))
+        except MigrationError as error:
+            self._refused(job_id, error)
+        finally:
+            del self._starting[job_id]
 
     def _end(self, job_id: str) -> None:
         command.reap(self._forget(job_id))

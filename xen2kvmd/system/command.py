@@ -22,17 +22,18 @@ TAIL = 800  # characters of a failed program's output that an error shows
 WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 
 
-def run(argv: Sequence[str], *, timeout: float, stdin: bytes = b"") -> bytes:
+def run(argv: Sequence[str], *, timeout: float, stdin: bytes = b"", with_us: bool = True) -> bytes:
     """Run a program to its end and return its standard output.
 
-    timeout is in seconds. Raises Failed, with the end of what it said, if the program is missing,
-    fails, or is not done in time (it is killed then).
+    timeout is in seconds. It ends with us, unless with_us is false: setpriv(1), which sees to that,
+    does not run where all capabilities are taken from us. Raises Failed, with the end of what it
+    said, if the program is missing, fails, or is not done in time (it is killed then).
     """
     log.debug("run: %s", shlex.join(argv))
     _check_installed(argv[0])
     try:
         done = subprocess.run(
-            [*WITH_US, *argv],
+            [*(WITH_US if with_us else ()), *argv],
             input=stdin,
             capture_output=True,
             timeout=timeout,
