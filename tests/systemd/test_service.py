@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The service and its jobs under real systemd, installed by tools/install."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.systemd.conftest import CHECKOUT, Container
+
+pytestmark = pytest.mark.guest
+
+SERVICE = "xen2kvmd.service"
+
+
+def migrate(container: Container, guest: Path, name: str) -> str:
+    """Begin a migration; return the job's id."""
+    target = ("--network", "default", "--name", name)
+    argv = ("xen2kvm", "migrate", "--detach", *target, str(guest / "guest.xml"))
+    return container.run(*argv).split()[0]
+
+
+def nothing_left(container: Container) -> None:
+    assert container.run("virsh", "list", "--all", "--name").split() == []
+    assert "qcow2" not in container.run("virsh", "vol-list", "default")
+    scratch = "ls -d /var/lib/xen2kvmd/jobs/*/scratch"
+    assert "No such file" in container.run("sh", "-c", scratch, check=False)
+
+
+def test_the_bus_starts_the_service_and_it_says_that_it_is_ready(container: Container) -> None:
+    container.run("systemctl", "stop", SERVICE)
+    assert "no jobs" in container.run("xen2kvm", "jobs")
+    assert container.property(SERVICE, "ActiveState") == "active"
+    assert container.property(SERVICE, "StatusText") == "Ready"
+    assert container.property(SERVICE, "WatchdogUSec") == "1min"
+
+
+def test_hardening_is_in_force(container: Container) -> None:
+    container.run("xen2kvm", "jobs")
+    pid = container.property(SERVICE, "MainPID")
+    status = dict(
+        line.split(":\t", 1)
+        for line in container.run("cat", f"/proc/{pid}/status").splitlines()
+        if ":\t" in line
+    )
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")  # 2: a filter (proc(5))
+    inside = ("nsenter", "--target", pid, "--mount", "--net", "--")
+    for folder in ("/usr", "/etc", "/var/lib/libvirt", "/boot"):
+        said = container.run(*inside, "touch", f"{folder}/xen2kvm-test", check=False)
+        assert "Read-only file system" in said
+    assert (
+        container.run(*inside, "ls", "/home", "/dev/mem", "/dev/kvm", check=False).count(
+            "No such file"
+        )
+        == 2
+    )  # /home itself is there, and empty
+    devices = container.run("cat", f"/proc/{pid}/net/dev")
+    assert re.findall(r"^ *(\S+):", devices, re.MULTILINE) == ["lo"]
+
+
+def test_exposure_is_what_hacking_says(container: Container) -> None:
+    said = container.run("systemd-analyze", "security", "--no-pager", SERVICE).splitlines()
+    (figure,) = (line.split(": ")[1].split()[0] for line in said if "exposure level" in line)
+    assert f"exposure of {figure} " in (CHECKOUT / "HACKING.md").read_text().replace("\n", " ")
+
+
+def test_migration_outlives_restart_and_death_of_the_service(
+    container: Container, guest: Path
+) -> None:
+    job = migrate(container, guest, "outlives")
+    unit = f"xen2kvm-job@{job}.service"
+    container.wait(job, lambda shown: shown["Phase"] == "inspect")
+    container.run("systemctl", "restart", SERVICE)
+    assert container.property(unit, "ActiveState") == "active"
+    assert container.property(unit, "ControlGroup").startswith("/xen2kvm.slice/")
+    container.wait(job, lambda shown: shown["Phase"] not in ("", "inspect"))
+    container.run("systemctl", "kill", "--signal=KILL", SERVICE)
+    shown = container.wait(job, lambda shown: shown["State"] == "succeeded")
+    assert shown["Result"]["boot"].startswith("login prompt")
+    assert records(container, f"JOB_ID={job}", "VM=tiny1", "STEP=copy")
+    assert container.property(unit, "ActiveState") == "inactive"
+    container.run("virsh", "destroy", "outlives")
+    container.run("virsh", "undefine", "outlives", "--remove-all-storage")
+    nothing_left(container)
+
+
+def records(container: Container, *matches: str) -> list[Any]:
+    said = container.run("journalctl", "--output=json", "--no-pager", *matches)
+    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+
+
+@pytest.mark.parametrize("death", ["kill", "stop"])
+def test_job_whose_unit_ends_is_undone(container: Container, guest: Path, death: str) -> None:
+    job = migrate(container, guest, death)
+    container.wait(job, lambda shown: shown["Phase"] == "inspect")
+    signal = () if death == "stop" else ("--signal=KILL", "--kill-who=main")
+    container.run("systemctl", death, *signal, f"xen2kvm-job@{job}.service")
+    container.run("xen2kvm", "follow", job, check=False)
+    assert container.job(job)["ErrorName"].endswith("Interrupted")
+    nothing_left(container)
+
+
+def test_job_that_the_end_of_the_host_interrupted_is_undone_at_boot(
+    container: Container, guest: Path
+) -> None:
+    job = migrate(container, guest, "power")
+    container.wait(job, lambda shown: shown["Phase"] == "inspect")
+    container.power_off()
+    container.boot()
+    assert container.property(SERVICE, "ActiveState") == "active"  # nobody has called it
+    container.run("xen2kvm", "follow", job, check=False)
+    shown = container.job(job)
+    assert (shown["State"], shown["ErrorName"].split(".")[-1]) == ("failed", "Interrupted")
+    nothing_left(container)
+
+
+def test_remove_takes_all_away_but_jobs(container: Container) -> None:
+    container.run(str(CHECKOUT / "tools/install"), "--remove")
+    said = container.run("systemctl", "cat", SERVICE, "xen2kvm-job@x.service", check=False)
+    assert said.count("No files found") == 2
+    assert "not found" in container.run("sh", "-c", "xen2kvm jobs", check=False)
+    left = container.run("sh", "-c", "find /usr /etc -name '*xen2kvm*' -not -path '/usr/src/*'")
+    assert left == ""
+    assert container.run("ls", "/var/lib/xen2kvmd/jobs").split()
