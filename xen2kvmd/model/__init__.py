@@ -11,7 +11,14 @@ Sizes are bytes, times are microseconds since the epoch, unless a name says othe
 from xen2kvmd.model.findings import Change, Finding, Severity
 from xen2kvmd.model.guest import BootArea, Facts, Family, Firmware, Kernel
 from xen2kvmd.model.plan import Plan, PlannedDisk
-from xen2kvmd.model.request import Allocation, DiskFormat, Operation, Request, ShutdownMode
+from xen2kvmd.model.request import (
+    Allocation,
+    DiskFormat,
+    Operation,
+    ReportFormat,
+    Request,
+    ShutdownMode,
+)
 from xen2kvmd.model.source import ListedDisk, ListedGuest, Nic, SourceDisk
 from xen2kvmd.model.target import Case, LinkKind, MacPolicy, NicMap, Target, VirtType, Volume
 
@@ -35,6 +42,7 @@ __all__ = [
     "Operation",
     "Plan",
     "PlannedDisk",
+    "ReportFormat",
     "Request",
     "Severity",
     "ShutdownMode",
