@@ -22,13 +22,13 @@ ROWS = (
     ("config",),
     ("xml",),
     ("model",),
-    ("errors", "words"),
+    ("errors",),
     ("",),  # xen2kvmd/__init__.py
 )
 ROW = {part: number for number, row in enumerate(ROWS) for part in row}
 
 # The client is a D-Bus caller like any other: it may not know more than they do.
-ONLY = {"cli": {"cli", "model", "errors", "words", ""}}
+ONLY = {"cli": {"cli", "model", "errors", ""}}
 
 # The one place of each binding to the world.
 PLACES = {

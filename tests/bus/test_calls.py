@@ -21,6 +21,7 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
     options = {
         "name": Variant("s", "web2"),
         "pool": Variant("s", "fast"),
+        "path-map": Variant("as", ["/srv=ssh://root@xen1/srv"]),
         "disk-pool": Variant("as", ["xvdb=slow"]),
         "format": Variant("s", "raw"),
         "mac": Variant("s", "new"),
@@ -38,6 +39,7 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
     assert spec == {
         "operation": "migrate", "source": SOURCE, "vm": "web1", "document": "", "name": "web2",
         "pool": "fast", "disk_pools": [["xvdb", "slow"]], "directory": "",
+        "path_map": [{"old": "/srv", "host": "ssh://root@xen1", "new": "/srv"}],
         "format": "raw", "allocation": "sparse",
         "nics": [
             {"match": "bridge", "old": "xenbr0", "kind": "bridge", "new": "br0"},
@@ -251,17 +253,17 @@ async def test_the_log_is_read_in_pages(root: Client, daemon: Daemon) -> None:
     assert await root.job(job, "GetLog", "tua{sv}", 1 << 63, 0, {}) == [[], 1 << 63]
 
 
-@pytest.mark.parametrize("file", ["plan.json", "report.json", "report.html"])
-async def test_plan_and_report_are_read(root: Client, daemon: Daemon, file: str) -> None:
-    member = "GetPlan" if file == "plan.json" else "GetReport"
-    options = {"report-format": Variant("s", "html")} if file.endswith("html") else {}
+@pytest.mark.parametrize(("member", "file"), [("GetPlan", "plan"), ("GetReport", "report")])
+async def test_plan_and_report_are_read(
+    root: Client, daemon: Daemon, member: str, file: str
+) -> None:
     job = await root.start()
     with pytest.raises(CallError) as caught:
-        await root.job(job, member, "a{sv}", options)
+        await root.job(job, member)
     assert caught.value.name == ERROR + "NotFinished"
 
-    daemon.tell("write", job=id_of(job), name=file, text='{"a": 1}')
-    assert await root.job(job, member, "a{sv}", options) == ['{"a": 1}']
+    daemon.tell("write", job=id_of(job), name=f"{file}.json", text='{"a": 1}')
+    assert await root.job(job, member) == ['{"a": 1}']
 
 
 async def test_xml_is_converted(root: Client) -> None:

@@ -8,8 +8,8 @@ import pytest
 from xen2kvmd.cli.arguments import options_of, parse, source_of
 from xen2kvmd.cli.documents import read_document
 from xen2kvmd.cli.exits import EX_BLOCKED, EX_DENIED, EX_FAILED, exit_code
+from xen2kvmd.cli.words import amount, duration, printable
 from xen2kvmd.errors import InvalidOption, InvalidSource
-from xen2kvmd.words import amount, duration, printable
 
 
 def options(line: str) -> dict[str, object]:
@@ -76,6 +76,11 @@ def test_line_that_is_no_map_is_named(tmp_path: Path, line: str) -> None:
     file.write_text(f"any = network:x\n{line}\n")
     with pytest.raises(InvalidOption, match=f"{file}:2: .* is no map"):
         options(f"plan x.xml --map {file}")
+
+
+def test_path_maps_keep_their_order() -> None:
+    line = "inspect x.xml --path-map /a=/b --path-map /=ssh://root@xen1:2222/srv"
+    assert options(line) == {"path-map": ["/a=/b", "/=ssh://root@xen1:2222/srv"]}
 
 
 def test_pools_of_single_disks() -> None:

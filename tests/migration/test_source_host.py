@@ -144,15 +144,35 @@ def test_ssh_never_asks_and_says_what_to_do(sandbox: Sandbox, source: None, sshd
     assert "refused the login" in output
 
     shell(sandbox, KNOW_KEY)
-    code, output = plan_by_ssh(sandbox)
-    assert code == 3
-    assert "[remote-disks]" in output
-    assert "--waive remote-disks" in output
-
     shell(sandbox, "kill $(cat /run/far/pid); while [ -e /run/far/pid ]; do sleep 0.1; done")
     code, output = plan_by_ssh(sandbox)
     assert code == 1
     assert "Connection refused" in output
+
+
+@pytest.mark.guest
+def test_guest_is_migrated_with_its_disk_read_over_ssh(
+    sandbox: Sandbox, source: None, sshd: None, tiny: Path
+) -> None:
+    shell(sandbox, KNOW_HOST)
+    shell(sandbox, KNOW_KEY)
+    image = tiny / "disk.raw"
+    argv = ("losetup", "--find", "--show", "--read-only", str(image))
+    device = sandbox.run(*argv).out.strip()  # as LVM: a block device of the Xen host
+    try:
+        ended = sandbox.run(
+            "xen2kvm", "migrate", "-c", SSH_URI, "--network", "default",
+            "--path-map", f"{image}=ssh://root@localhost:2222{device}", "tiny1",
+        )  # fmt: skip
+    finally:
+        sandbox.run("losetup", "--detach", device)
+    output = ended.err + ended.out
+    assert ended.code == 0, output
+    assert "remote-disks" in output
+    assert "login prompt" in output
+    assert state(sandbox) == "shut off"
+    assert sandbox.run("virsh", "domstate", "tiny1").out.strip() == "running"
+    assert sandbox.run("sh", "-c", "ls -d /run/xen2kvm-*").out == ""
 
 
 @pytest.mark.slow

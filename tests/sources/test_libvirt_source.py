@@ -134,8 +134,8 @@ def test_address_that_would_run_or_allow_something_is_refused(uri: str) -> None:
 def test_source_is_opened_by_its_scheme_without_a_connection() -> None:
     source = open_source(Request(Operation.PLAN, "xen+ssh://root@192.0.2.1/system", vm="web1"))
     assert source == LibvirtSource("xen+ssh://root@192.0.2.1/system", "web1")
-    assert source.remote
-    assert not open_source(Request(Operation.PLAN, "xen:///system", vm="web1")).remote
+    assert source.disk_host.startswith("ssh://")
+    assert not open_source(Request(Operation.PLAN, "xen:///system", vm="web1")).disk_host
 
 
 def test_document_instead_of_the_hosts_own_is_refused() -> None:

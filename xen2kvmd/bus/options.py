@@ -17,14 +17,7 @@ from xen2kvmd.bus.fault import fault
 from xen2kvmd.bus.library import Variant
 from xen2kvmd.errors import InvalidOption
 from xen2kvmd.jobs.status import JobState
-from xen2kvmd.model import (
-    Allocation,
-    DiskFormat,
-    MacPolicy,
-    Operation,
-    ReportFormat,
-    ShutdownMode,
-)
+from xen2kvmd.model import Allocation, DiskFormat, MacPolicy, Operation, ShutdownMode
 
 MAX_OPTIONS = 64
 
@@ -59,6 +52,13 @@ OPTIONS = (
         "document", "s", f"Inspect {_PLANNING}",
         "The guest's domain XML, where the caller has read it: the file is not read again. 1 MiB.",
         values.document, "document",
+    ),
+    Option(
+        "path-map", "as", f"Inspect {_PLANNING}",
+        "Where disks are read instead of where the source has them. Each item is OLD=NEW. OLD: the "
+        "path of a disk, or of a folder above it. NEW: a path of this host, or "
+        "ssh://USER@HOST:PORT/PATH. The first item that matches wins.",
+        values.path_map, "path_map",
     ),
     Option(
         "name", "s", f"{_PLANNING} ConvertXml",
@@ -158,11 +158,6 @@ OPTIONS = (
     Option(
         "states", "as", "PruneJobs",
         "Only jobs that ended in one of these states; all four by default.", _STATES,
-    ),
-    Option(
-        "report-format", "s", "GetReport",
-        "json (the default), or html: a page in one file, which loads and runs nothing.",
-        partial(values.one_of, choices=ReportFormat),
     ),
     Option(
         "auth.no_user_interaction", "b",

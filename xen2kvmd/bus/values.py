@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-from xen2kvmd.bus import networks
+from xen2kvmd.bus import networks, paths
 from xen2kvmd.errors import InvalidName, InvalidOption
 
 MAX_ITEMS = 64
@@ -92,6 +92,11 @@ def each(key: str, value: list[str], *, read: Reader) -> tuple[object, ...]:
 def network_map(key: str, value: list[str]) -> object:
     """Return what NICs are connected to; bus/networks.py has the grammar."""
     return networks.parse(str(item) for item in each(key, value, read=text))
+
+
+def path_map(key: str, value: list[str]) -> object:
+    """Return where disks are read instead; bus/paths.py has the grammar."""
+    return paths.parse(str(item) for item in each(key, value, read=text))
 
 
 def disk_pools(key: str, value: list[str]) -> tuple[tuple[str, str], ...]:

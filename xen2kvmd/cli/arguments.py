@@ -49,11 +49,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         ("show", "show a job"),
         ("follow", "show a job's progress until it ends"),
         ("cancel", "cancel a job: what it made is removed"),
+        ("report", "show what a job did, found and made"),
         ("log", "show a job's log"),
         ("remove", "forget a job that is over"),
     ):
         _command(commands, name, text).add_argument("job", metavar="JOB", help="id of the job")
-    _add_report(_command(commands, "report", "show what a job did, found and made"))
     convert = _command(commands, "convert-xml", "print a Xen guest's domain XML as one for KVM")
     convert.add_argument(
         "guest", metavar="FILE", help="domain XML or configuration of xl, - for standard input"
@@ -82,6 +82,10 @@ def _add_source(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-c", "--connect", "-ic", metavar="URI",
         help="the libvirt that has the guest: xen:///system, xen+ssh://root@HOST/system",
+    )  # fmt: skip
+    command.add_argument(
+        "--path-map", action="append", default=[], metavar="OLD=NEW",
+        help="read the disks at path OLD, or below it, at NEW: /PATH or ssh://USER@HOST:PORT/PATH",
     )  # fmt: skip
 
 
@@ -138,20 +142,6 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
     command.add_argument("--detach", action="store_true", help="print the job's id and return")
 
 
-def _add_report(command: argparse.ArgumentParser) -> None:
-    command.add_argument("job", metavar="JOB", help="id of the job")
-    command.add_argument(
-        "--format", choices=("text", "json", "html"), default="text",
-        help="html: a page in one file (default: text)",
-    )  # fmt: skip
-    command.add_argument(
-        "--html", action="store_const", dest="format", const="html", help="as --format html"
-    )
-    command.add_argument(
-        "-o", dest="output", metavar="FILE", default="", help="write it to a file (html, json)"
-    )
-
-
 def _seconds(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 86400:
         raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds from 1 to 86400")
@@ -185,7 +175,9 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
             found.append(("directory" if pool.startswith("/") else "pool", "s", pool))
     if own := [pool for pool in given.get("pool", ()) if "=" in pool]:
         found.append(("disk-pool", "as", own))
-    if nics := nic_maps(arguments):
+    if given.get("path_map"):
+        found.append(("path-map", "as", given["path_map"]))
+    if "nic" in given and (nics := nic_maps(arguments)):
         found.append(("network-map", "as", nics))
     if given.get("waive"):
         found.append(("waive", "as", given["waive"]))

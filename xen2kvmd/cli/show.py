@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 
-from xen2kvmd.words import amount, duration, moment
+from xen2kvmd.cli.words import amount, duration, moment
 
 Document = Mapping[str, Any]
 
@@ -99,7 +99,8 @@ def _disk(disk: Document) -> None:
     size = f"{amount(disk['size'])}, {amount(disk['allocated'])} of them in use"
     console = _console()
     console.print(f"  disk         {disk['dev']}: {size}")
-    console.print(f"    source     {escape(disk['path'])} ({disk['format']})")
+    place = disk.get("host", "").partition("?")[0] + disk["path"]
+    console.print(f"    source     {escape(place)} ({disk['format']})")
 
 
 def _changes(changes: Iterable[Document], *, diffs: bool) -> None:
@@ -227,7 +228,7 @@ def report(document: Document) -> None:
     console = _console()
     about = document["job"]
     colour = _STATE.get(document["state"], "default")
-    _title(f"{about['operation']} of {escape(document['guest'])}: [{colour}]{document['state']}[/]")
+    _title(f"{about['operation']} of {escape(about['vm'])}: [{colour}]{document['state']}[/]")
     console.print(f"  source {escape(about['source'])}\n  begun  {moment(about['created_at'])}")
     if document["error_message"]:
         console.print(f"\n{escape(document['error_message'])}", style="red")
@@ -239,13 +240,6 @@ def report(document: Document) -> None:
     _results(document["results"])
     _title("Findings")
     findings(document["findings"])
-    if document["go_back"]:
-        _title("How to go back")
-    for way in document["go_back"]:
-        if way["says"]:
-            console.print(f"  {way['says']}", markup=False)
-        if way["command"]:
-            console.print(f"    {way['command']}", markup=False, style="cyan")
 
 
 def log_line(time: int, priority: int, text: str) -> None:

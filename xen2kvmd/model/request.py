@@ -38,11 +38,16 @@ class ShutdownMode(StrEnum):
     NEVER = "never"  # leave it alone, and refuse to migrate it
 
 
-class ReportFormat(StrEnum):
-    """How the report of a job is written; also the end of its file's name."""
+@dataclass(frozen=True)
+class PathMap:
+    """Read the disks at `old`, a path of the source or a folder, at `new` instead.
 
-    JSON = "json"
-    HTML = "html"
+    host is ssh://USER@HOST:PORT of the host that has them there, or "" for this one.
+    """
+
+    old: str
+    host: str
+    new: str
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Request:
     pool: str = ""
     disk_pools: tuple[tuple[str, str], ...] = ()  # of single disks, by <target dev>: xvdb, fast
     directory: str = ""
+    path_map: tuple[PathMap, ...] = ()  # the first that matches wins
     format: DiskFormat = DiskFormat.QCOW2
     allocation: Allocation = Allocation.SPARSE
     nics: tuple[NicMap, ...] = ()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 class SourceDisk:
     """A disk as the source has it.
 
-    dev is its <target dev> ("xvda"), size its virtual size, allocated what it really occupies.
+    dev is its <target dev> ("xvda"), size its virtual size, allocated what it really occupies. host
+    is the other host that has it, as ssh://USER@HOST:PORT, or "" for this one.
     """
 
     dev: str
@@ -16,6 +17,7 @@ class SourceDisk:
     format: str
     size: int
     allocated: int
+    host: str = ""
 
 
 @dataclass(frozen=True)

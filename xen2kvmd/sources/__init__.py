@@ -26,8 +26,8 @@ class Source(Protocol):
     """What a job may ask of a source."""
 
     @property
-    def remote(self) -> bool:
-        """Whether the guest's disks are another host's."""
+    def disk_host(self) -> str:
+        """The other host that has the guest's disks, as ssh://USER@HOST:PORT; "" for this one."""
 
     def read(self) -> Imported:
         """Return the guest's domain XML, and findings."""

@@ -36,9 +36,9 @@ class ConfigFile:
         return FORMATS[self.form](self.given or self._text(), self.guest)
 
     @property
-    def remote(self) -> bool:
+    def disk_host(self) -> str:
         """The disks are those of this host: their paths say so, and nothing else is known."""
-        return False
+        return ""
 
     def is_running(self) -> bool | None:
         """Nobody here can know whether the guest runs."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from xen2kvmd.errors import VmNotFound, VmRunning
 from xen2kvmd.model import Finding, Severity
-from xen2kvmd.sources.libvirt_uri import address, is_remote, shown
+from xen2kvmd.sources.libvirt_uri import address, shown, ssh_address
 from xen2kvmd.sources.xl_domain import Imported
 from xen2kvmd.system.libvirt import Host, connected
 from xen2kvmd.system.libvirt_domain import Domain
@@ -23,9 +23,9 @@ class LibvirtSource:
     guest: str
 
     @property
-    def remote(self) -> bool:
-        """Whether the guest's disks are another host's."""
-        return is_remote(self.uri)
+    def disk_host(self) -> str:
+        """The other host that has the guest's disks, as ssh://USER@HOST:PORT; "" for this one."""
+        return ssh_address(self.uri)
 
     def read(self) -> Imported:
         """Return the domain XML as it is for the next start, and what a person must know of it.

@@ -24,6 +24,15 @@ def is_remote(uri: str) -> bool:
     return "+ssh:" in uri
 
 
+def ssh_address(uri: str) -> str:
+    """Return how ssh reaches a libvirt's host, ssh://USER@HOST:PORT?keyfile=/PATH; "" for ours."""
+    if not is_remote(uri):
+        return ""
+    parts = urlsplit(address(uri))
+    keys = [f"keyfile={quote(value)}" for key, value in parse_qsl(parts.query) if key == "keyfile"]
+    return f"ssh://{parts.netloc}" + (f"?{keys[0]}" if keys else "")
+
+
 def shown(uri: str) -> str:
     """Return a URI as everybody may read it: without the path of a key."""
     return uri.partition("?")[0]

@@ -10,6 +10,7 @@ import cattrs
 from xen2kvmd.guest.appliance import Appliance, DiskImage
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Case, Facts, Finding, Plan, Request, SourceDisk
+from xen2kvmd.steps import disks as sources
 from xen2kvmd.system import disk as images
 from xen2kvmd.system import files
 
@@ -73,7 +74,7 @@ def appliance(run: Run) -> tuple[Appliance, bool]:
     opened = []
     for disk in disks(run):
         path = overlay(run, disk.dev)
-        images.make_overlay(path, base=disk.path, base_format=disk.format)
+        images.make_overlay(path, base=sources.location(run, disk), base_format=disk.format)
         opened.append(DiskImage(disk.dev, str(path), "qcow2"))
     new = Appliance.open(opened, writable=True, emulate=not run.notes["kvm"])
     return run.keep(new, partial(new.close)), True

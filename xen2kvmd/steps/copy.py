@@ -5,7 +5,7 @@ import cattrs
 
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Volume
-from xen2kvmd.steps import context
+from xen2kvmd.steps import context, disks
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
 from xen2kvmd.system.libvirt import connected
@@ -29,9 +29,11 @@ def do(run: Run) -> None:
             run.note("volumes", cattrs.unstructure(volumes))
             place.make(disk.volume, size=disk.source.size, allocation=request.allocation)
     for disk in plan.disks:
+        disks.location(run, disk.source)  # where the overlay expects it
         overlay = str(context.overlay(run, disk.source.dev))
         digest = blocks.copy(overlay, "qcow2", disk.volume.path, disk.volume.format, run.progress)
         run.note(f"digest {disk.source.dev}", digest)
+    disks.verify(run)
     check_unchanged(run)
 
 

@@ -20,7 +20,7 @@ from xen2kvmd.system.libvirt_domain import Domain
 def do(run: Run) -> None:
     """Note all guests as `guests`; one whose XML makes no sense is listed with its trouble."""
     request = context.request(run)
-    local = not open_source(request).remote
+    local = not open_source(request).disk_host
     with open_host(request.source) as host:
         listed = [_listed(host, found, local=local) for found in host.domains()]
     run.note("guests", cattrs.unstructure(listed))

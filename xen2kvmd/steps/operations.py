@@ -8,6 +8,7 @@ from xen2kvmd.steps.compare import COMPARE
 from xen2kvmd.steps.convert import CONVERT
 from xen2kvmd.steps.copy import COPY
 from xen2kvmd.steps.define import DEFINE
+from xen2kvmd.steps.disks import explained
 from xen2kvmd.steps.guests import GUESTS
 from xen2kvmd.steps.hooks import hooks_step
 from xen2kvmd.steps.inspect import INSPECT
@@ -33,9 +34,10 @@ NATIVE = (
     hooks_step("post-migrate"),
 )
 
+# A step that reads the source's disks may find them gone with the connection to their host.
 STEPS: dict[Operation, tuple[Step, ...]] = {
     Operation.GUESTS: (GUESTS,),
-    Operation.INSPECT: (INSPECT,),
-    Operation.PLAN: (INSPECT, PLAN),
-    Operation.MIGRATE: NATIVE,
+    Operation.INSPECT: (explained(INSPECT),),
+    Operation.PLAN: (explained(INSPECT), explained(PLAN)),
+    Operation.MIGRATE: tuple(map(explained, NATIVE)),
 }

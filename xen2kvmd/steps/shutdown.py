@@ -7,9 +7,7 @@ from xen2kvmd.errors import VmRunning
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Request, Severity, ShutdownMode
 from xen2kvmd.sources import Source, open_source
-from xen2kvmd.steps import context
-from xen2kvmd.steps.inspect import stamp
-from xen2kvmd.system import disk as images
+from xen2kvmd.steps import context, disks
 
 NOT_KNOWN = Finding(
     "source-not-shut-down",
@@ -28,8 +26,7 @@ def do(run: Run) -> None:
             run.finding(cattrs.unstructure(NOT_KNOWN))
         case True:
             _shut_down(run, request, source)
-    for disk in context.disks(run):
-        images.check_unlocked(disk.path)
+    disks.check_unlocked(context.disks(run))
     check_unchanged(run)
 
 
@@ -57,7 +54,7 @@ def _shut_down(run: Run, request: Request, source: Source) -> None:
         waiting=lambda share: run.fraction(share, "waiting for the guest to shut down"),
     )
     run.result("source", "was running; shut down")
-    run.note("stamps", {disk.dev: stamp(disk.path) for disk in context.disks(run)})
+    run.note("stamps", {disk.dev: disks.stamp(run, disk) for disk in context.disks(run)})
 
 
 def check_unchanged(run: Run) -> None:
@@ -68,7 +65,7 @@ def check_unchanged(run: Run) -> None:
             hint="See that nothing starts it, and migrate again.",
         )
     for disk in context.disks(run):
-        if stamp(disk.path) != run.notes["stamps"][disk.dev]:
+        if disks.stamp(run, disk) != run.notes["stamps"][disk.dev]:
             raise VmRunning(
                 f"The disk {disk.path} was written to since the job began.",
                 hint="Shut the source guest down, see that nothing starts it, and migrate again.",

@@ -12,10 +12,11 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from xen2kvmd.errors import Failed, InvalidDisk, VmRunning
+from xen2kvmd.errors import Failed, InvalidDisk, Unsupported, VmRunning
 from xen2kvmd.system.command import run
 
 MAGIC = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"conectix": "vpc", b"vhdxfile": "vhdx"}
+SERVED = ("raw", "qcow2", "vpc", "vhdx")  # formats that are one file
 LUKS = b"LUKS\xba\xbe"
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), with its padding at the end
 _F_OFD_GETLK = 36
@@ -30,6 +31,7 @@ class DiskInfo:
     allocated: int
     encrypted: bool
     backing: str
+    data_file: str = ""
 
 
 def examine(path: str, image_format: str) -> DiskInfo:
@@ -38,42 +40,28 @@ def examine(path: str, image_format: str) -> DiskInfo:
     Raises InvalidDisk if it is missing, no disk, unreadable, empty, encrypted as a whole, or
     plainly of another format than the one said.
     """
-    head = _head(path)
-    if image_format == "raw":
-        for magic, name in MAGIC.items():
-            if head.startswith(magic):
-                raise InvalidDisk(
-                    f"The disk {path} is said to be raw and looks like {name}.",
-                    hint=f"If it is {name}, say type='{name}' in its <driver> element.",
-                )
-    if head.startswith(LUKS):
-        raise InvalidDisk(
-            f"The disk {path} is encrypted as a whole (LUKS).",
-            hint="Such disks cannot be migrated yet; decrypt it first.",
+    return _examine(path, image_format, path=path, head=_head(path))
+
+
+def examine_served(uri: str, image_format: str, *, path: str, head: bytes) -> DiskInfo:
+    """Look at a disk of another host, which is served at `uri`, as examine() does.
+
+    What it builds on is a path of that host: QEMU would open the file of that name here. So an
+    image with a backing file, or with its data in another file, raises Unsupported.
+    """
+    if image_format not in SERVED:
+        raise Unsupported(
+            f"The disk {path} of another host is of the format {image_format}.",
+            hint=f"Over ssh these are read: {', '.join(SERVED)}. Convert it there, by qemu-img.",
         )
-    try:
-        output = run(
-            ["qemu-img", "info", "--output=json", "-U", "-f", image_format, path], timeout=SECONDS
+    info = _examine(uri, image_format, path=path, head=head)
+    if info.backing or info.data_file:
+        raise Unsupported(
+            f"The disk {path} of another host builds on {info.backing or info.data_file}, which "
+            "is not read over ssh yet.",
+            hint="Make one image of it there, by 'qemu-img convert', or mount the storage here and "
+            "map it with --path-map.",
         )
-    except Failed as error:
-        raise InvalidDisk(
-            f"The disk {path} cannot be read as {image_format}: {error.message}",
-            hint="Check the type attribute of its <driver> element.",
-        ) from error
-    found = json.loads(output)
-    info = DiskInfo(
-        size=int(found["virtual-size"]),
-        allocated=int(found.get("actual-size", found["virtual-size"])),
-        encrypted=bool(found.get("encrypted")),
-        backing=str(found.get("full-backing-filename", "")),
-    )
-    if info.encrypted:
-        raise InvalidDisk(
-            f"The disk {path} is an encrypted {image_format} image.",
-            hint="Such disks cannot be migrated yet; decrypt it with qemu-img convert first.",
-        )
-    if info.size == 0:
-        raise InvalidDisk(f"The disk {path} is empty.", hint="Is this the right file?")
     return info
 
 
@@ -96,6 +84,49 @@ def is_locked(path: str) -> bool:
         wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 101, 1, 0)
         found = fcntl.fcntl(stream, _F_OFD_GETLK, wanted)
     return bool(_FLOCK.unpack(found)[0] != fcntl.F_UNLCK)
+
+
+def _examine(location: str, image_format: str, *, path: str, head: bytes) -> DiskInfo:
+    """Look at what is at `location`; `path` is what a person calls it."""
+    if image_format == "raw":
+        for magic, name in MAGIC.items():
+            if head.startswith(magic):
+                raise InvalidDisk(
+                    f"The disk {path} is said to be raw and looks like {name}.",
+                    hint=f"If it is {name}, say type='{name}' in its <driver> element.",
+                )
+    if head.startswith(LUKS):
+        raise InvalidDisk(
+            f"The disk {path} is encrypted as a whole (LUKS).",
+            hint="Such disks cannot be migrated yet; decrypt it first.",
+        )
+    try:
+        output = run(
+            ["qemu-img", "info", "--output=json", "-U", "-f", image_format, location],
+            timeout=SECONDS,
+        )
+    except Failed as error:
+        raise InvalidDisk(
+            f"The disk {path} cannot be read as {image_format}: {error.message}",
+            hint="Check the type attribute of its <driver> element.",
+        ) from error
+    found = json.loads(output)
+    details = found.get("format-specific", {}).get("data", {})
+    info = DiskInfo(
+        size=int(found["virtual-size"]),
+        allocated=int(found.get("actual-size", found["virtual-size"])),
+        encrypted=bool(found.get("encrypted")),
+        backing=str(found.get("full-backing-filename", found.get("backing-filename", ""))),
+        data_file=str(details.get("data-file", "")),
+    )
+    if info.encrypted:
+        raise InvalidDisk(
+            f"The disk {path} is an encrypted {image_format} image.",
+            hint="Such disks cannot be migrated yet; decrypt it with qemu-img convert first.",
+        )
+    if info.size == 0:
+        raise InvalidDisk(f"The disk {path} is empty.", hint="Is this the right file?")
+    return info
 
 
 def _head(path: str) -> bytes:

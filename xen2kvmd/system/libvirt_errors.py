@@ -10,18 +10,14 @@ import libvirt
 from xen2kvmd.errors import (
     ConnectionFailed,
     Failed,
-    HostKeyUnknown,
     InvalidXml,
     MigrationError,
-    SourceAuthFailed,
     TargetExists,
 )
+from xen2kvmd.system.ssh import login_of, refusal
 
 _EXISTS = (libvirt.VIR_ERR_STORAGE_VOL_EXIST, libvirt.VIR_ERR_DOM_EXIST)
 _BAD_XML = (libvirt.VIR_ERR_XML_ERROR, libvirt.VIR_ERR_XML_INVALID_SCHEMA)
-
-_HOST_KEY = ("Host key verification failed", "HOST IDENTIFICATION HAS CHANGED")
-_REFUSED = ("Permission denied", "Too many authentication failures")
 
 
 def unreachable(uri: str, said: str) -> MigrationError:
@@ -30,22 +26,11 @@ def unreachable(uri: str, said: str) -> MigrationError:
     The words are those of ssh(1), which libvirt hands on; it has no codes for them.
     """
     host = urlsplit(uri).netloc
-    login = "ssh " + host.replace(":", " -p ") if "]" not in host else f"ssh ssh://{host}"
-    if any(words in said for words in _HOST_KEY):
-        return HostKeyUnknown(
-            f"The key of the host {host} is not known to root's ssh, or not the one that it knows.",
-            hint=f"Log in once as root from this host, compare the fingerprint, and accept it: "
-            f"{login}. If the key has changed, find out why before you remove the old one.",
-        )
-    if any(words in said for words in _REFUSED):
-        return SourceAuthFailed(
-            f"The host {host} refused the login: {said.strip()}.",
-            hint="Nobody is asked for a password: put the public key of root of this host there, "
-            f"and see that this works as root: {login}",
-        )
+    if host and (refused := refusal(host, said)):
+        return refused
     return ConnectionFailed(
         f"libvirt at {uri.partition('?')[0]} cannot be reached: {said.strip()}.",
-        hint=f"See that this works as root, and that libvirt runs there: {login}"
+        hint=f"See that this works as root, and that libvirt runs there: {login_of(host)}"
         if host
         else "Is libvirtd (or its daemon for this driver) installed and running on this host?",
     )

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Disks of another host: a real sshd on 127.0.0.1, real sh, dd and gzip behind it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from xen2kvmd.errors import (
+    ConnectionFailed,
+    Failed,
+    HostKeyUnknown,
+    InvalidDisk,
+    MigrationError,
+    SourceAuthFailed,
+    Unsupported,
+    VmRunning,
+)
+from xen2kvmd.system import blocks
+from xen2kvmd.system.disk import examine_served, make_image, make_overlay
+from xen2kvmd.system.remotes import Remotes
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="an sshd of its own needs root")
+
+SIZE = 40 * blocks.BLOCK + 512
+
+
+@dataclass(frozen=True)
+class Far:
+    """An ssh server, and what root's ssh would know of it."""
+
+    address: str
+    folder: Path
+    pid: int
+
+    def sessions(self) -> list[int]:
+        found = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.pid)], capture_output=True, text=True
+        )
+        return [int(word) for word in found.stdout.split()]
+
+
+@pytest.fixture
+def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Far]:
+    """An ssh server that lets us in; a key in a file in the place of root's configuration."""
+    home = tmp_path / "far"
+    home.mkdir()
+    Path("/run/sshd").mkdir(exist_ok=True)
+    for key in ("host", "key"):
+        subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", str(home / key)])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (home / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {home}/host\nUsePAM no\nStrictModes no\n"
+        f"AuthorizedKeysFile {home}/authorized\nPidFile {home}/pid\n"
+    )
+    (home / "user").write_text(
+        f"IdentityFile {home}/key\nIdentitiesOnly yes\nUserKnownHostsFile {home}/known\n"
+        "GlobalKnownHostsFile /dev/null\n"
+    )
+    shutil.copy(home / "key.pub", home / "authorized")
+    kind, key = (home / "host.pub").read_text().split()[:2]
+    (home / "known").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
+    ssh = home / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {home}/user "$@"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    server = subprocess.Popen(
+        ["/usr/sbin/sshd", "-D", "-f", str(home / "config"), "-E", "/dev/null"]
+    )
+    while not (home / "pid").exists():
+        time.sleep(0.01)
+    yield Far(f"ssh://root@127.0.0.1:{port}", home, server.pid)
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture
+def remotes() -> Iterator[Remotes]:
+    folder = Path(mkdtemp(dir="/run"))
+    opened = Remotes(folder)
+    yield opened
+    opened.close()
+    assert not folder.exists()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A sparse file with data across blocks and at both ends, and a name to be quoted."""
+    path = tmp_path / "it's a $(disk)"
+    with path.open("wb") as stream:
+        stream.truncate(SIZE)
+        for offset in (0, 7 * blocks.BLOCK - 100, 20 * blocks.BLOCK, SIZE - 300):
+            stream.seek(offset)
+            stream.write(os.urandom(300))
+    return path
+
+
+def ignore(_done: int, _total: int) -> None:
+    """Take progress and do nothing."""
+
+
+def copied(remotes: Remotes, far: Far, source: Path, target: Path) -> str:
+    make_image(target, image_format="raw", size=SIZE, preallocated=False)
+    return blocks.copy(remotes.uri(far.address, str(source)), "raw", str(target), "raw", ignore)
+
+
+def test_copy_of_a_remote_file_is_the_same(
+    far: Far, remotes: Remotes, source: Path, tmp_path: Path
+) -> None:
+    before = source.stat()
+    digest = copied(remotes, far, source, tmp_path / "copy")
+    assert digest == blocks.digest(str(source), "raw", ignore)
+    assert (tmp_path / "copy").read_bytes() == source.read_bytes()
+    remotes.verify(ignore)
+    disk = remotes.disk(far.address, str(source))
+    assert disk.stamp() == [int(before.st_mtime), SIZE]
+    assert disk.size.allocated == before.st_blocks * 512
+    assert source.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_copy_of_a_remote_block_device_is_the_same(
+    far: Far, remotes: Remotes, source: Path, tmp_path: Path
+) -> None:
+    argv = ["losetup", "--find", "--show", "--read-only", str(source)]
+    device = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        copied(remotes, far, Path(device), tmp_path / "copy")
+        remotes.verify(ignore)
+        assert remotes.disk(far.address, device).stamp() == [0, 0]
+        remotes.close()
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+    assert (tmp_path / "copy").read_bytes() == source.read_bytes()
+
+
+def test_zeroes_do_not_cross_the_wire(far: Far, remotes: Remotes, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    make_image(empty, image_format="raw", size=SIZE, preallocated=False)
+    before = read_by(far)
+    digest = blocks.digest(remotes.uri(far.address, str(empty)), "raw", ignore)
+    assert digest == blocks.digest(str(empty), "raw", ignore)
+    assert read_by(far) - before < SIZE // 200
+
+
+def read_by(far: Far) -> int:
+    """Return how many bytes the server's sessions have received and sent, as they count them."""
+    total = 0
+    for pid in far.sessions():
+        for line in Path(f"/proc/{pid}/io").read_text().splitlines():
+            total += int(line.split()[1]) if line.startswith("wchar") else 0
+    return total
+
+
+def test_disk_written_to_meanwhile_is_noticed(
+    far: Far, remotes: Remotes, source: Path, tmp_path: Path
+) -> None:
+    copied(remotes, far, source, tmp_path / "copy")
+    with source.open("r+b") as stream:
+        stream.seek(33 * blocks.BLOCK)
+        stream.write(b"\1")
+    with pytest.raises(VmRunning, match="written to while it was read"):
+        remotes.verify(ignore)
+
+
+def test_lost_connection_is_told(far: Far, remotes: Remotes, source: Path, tmp_path: Path) -> None:
+    def cut(done: int, _total: int) -> None:
+        if done:
+            for pid in far.sessions():
+                os.kill(pid, 9)
+
+    uri = remotes.uri(far.address, str(source))
+    with pytest.raises(Failed):
+        blocks.digest(uri, "raw", cut)
+    assert isinstance(remotes.failure(), ConnectionFailed)
+    assert "was lost" in str(remotes.failure())
+
+
+@pytest.mark.parametrize("path", ["/no/such/disk", "/dev", "/dev/null"])
+def test_what_is_no_disk_is_refused(far: Far, remotes: Remotes, path: str) -> None:
+    with pytest.raises(InvalidDisk, match=path):
+        remotes.disk(far.address, path)
+
+
+def broken(far: Far, what: str) -> None:
+    if what == "server":
+        os.kill(far.pid, 15)
+        time.sleep(0.5)
+    else:
+        (far.folder / what).write_text("")
+
+
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ("known", HostKeyUnknown),
+        ("authorized", SourceAuthFailed),
+        ("server", ConnectionFailed),
+    ],
+)
+def test_host_that_lets_nobody_in_is_told(
+    far: Far, remotes: Remotes, what: str, error: type[MigrationError]
+) -> None:
+    broken(far, what)
+    with pytest.raises(error, match=r"127\.0\.0\.1") as raised:
+        remotes.disk(far.address, "/dev/null")
+    assert f"ssh root@127.0.0.1 -p {far.address.rpartition(':')[2]}" in raised.value.hint
+
+
+def test_image_that_builds_on_a_file_is_never_opened(
+    far: Far, remotes: Remotes, tmp_path: Path
+) -> None:
+    base, image = tmp_path / "base", tmp_path / "image"
+    make_image(base, image_format="raw", size=SIZE, preallocated=False)
+    make_overlay(image, base=str(base), base_format="raw")
+    uri = remotes.uri(far.address, str(image))
+    with pytest.raises(Unsupported, match=r"builds on .*base"):
+        examine_served(uri, "qcow2", path=str(image), head=b"QFI\xfb")
+    with pytest.raises(InvalidDisk, match="looks like qcow2"):
+        examine_served(uri, "raw", path=str(image), head=b"QFI\xfb")
+    with pytest.raises(Unsupported, match="format vmdk"):
+        examine_served(uri, "vmdk", path=str(image), head=b"KDMV")
+
+
+@pytest.mark.parametrize("image_format", ["qcow2", "vpc"])
+def test_remote_image_has_the_size_of_its_disk(
+    far: Far, remotes: Remotes, tmp_path: Path, image_format: str
+) -> None:
+    image = tmp_path / "image"
+    make_image(image, image_format=image_format, size=8 << 20, preallocated=False)
+    uri = remotes.uri(far.address, str(image))
+    found = examine_served(uri, image_format, path=str(image), head=image.read_bytes()[:8])
+    assert 8 << 20 <= found.size < 9 << 20

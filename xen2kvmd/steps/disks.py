@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The source's disks, of this host or, over ssh, of another: where they are, if they rest.
+
+A disk of another host is served here by NBD, read-only, so that everything else does with it what
+it does with a file: look at it, convert in an overlay over it, copy what shows through.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from xen2kvmd import domain
+from xen2kvmd.errors import InvalidDisk, MigrationError, Unsupported
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.model import Finding, PathMap, Request, Severity, SourceDisk
+from xen2kvmd.system import disk as images
+from xen2kvmd.system.remote_disk import READER
+from xen2kvmd.system.remotes import Remotes, folder_of
+
+
+def find(
+    run: Run, request: Request, source: domain.SourceDomain, *, host: str
+) -> Iterator[SourceDisk]:
+    """Yield the disks to be copied; media in drives are carried by the domain XML alone.
+
+    host is the other host that has them, "" for this one. Raises InvalidDisk, Unsupported and ssh's
+    errors.
+    """
+    for disk in source.disks:
+        if disk.device != "disk":
+            continue
+        if disk.type not in ("file", "block"):
+            raise Unsupported(
+                f"Disk '{disk.dev}' is of the type '{disk.type}', which cannot be read yet.",
+                hint="Copy it to a file on this host and point the domain XML at that.",
+            )
+        if not Path(disk.path).is_absolute():
+            raise InvalidDisk(
+                f"Disk '{disk.dev}' has no absolute path: '{disk.path}'.",
+                hint="Correct its <source> in the domain XML.",
+            )
+        where, path = mapped(disk.path, request.path_map, host=host)
+        if where:
+            far = remotes(run).disk(where, path)
+            info = images.examine_served(
+                remotes(run).uri(where, path), disk.format, path=path, head=far.read(0, 8)
+            )
+            info = replace(info, allocated=min(far.size.allocated, info.size))
+        else:
+            info = images.examine(path, disk.format)
+        yield SourceDisk(disk.dev, path, disk.format, info.size, info.allocated, where)
+
+
+def mapped(path: str, maps: tuple[PathMap, ...], *, host: str) -> tuple[str, str]:
+    """Return the host and path where a disk is read: by the first map that matches, or as it is."""
+    for entry in maps:
+        if PurePosixPath(path).is_relative_to(entry.old):
+            rest = PurePosixPath(path).relative_to(entry.old)
+            return entry.host, str(PurePosixPath(entry.new) / rest)
+    return host, path
+
+
+def findings(disks: tuple[SourceDisk, ...]) -> Iterator[Finding]:
+    """Yield what a person must know of disks of other hosts."""
+    for host in sorted({disk.host for disk in disks if disk.host}):
+        devs = ", ".join(disk.dev for disk in disks if disk.host == host)
+        yield Finding(
+            "remote-disks",
+            f"Disks of the host {urlsplit(host).netloc.rpartition('@')[2]} are read over ssh, "
+            f"by {READER} there: {devs}.",
+            Severity.INFO,
+            hint="Where this host has them too, on shared storage, say so: --path-map OLD=NEW.",
+        )
+
+
+def location(run: Run, disk: SourceDisk) -> str:
+    """Return what QEMU can open: a path of this host, or the URI where the disk is served."""
+    return remotes(run).uri(disk.host, disk.path) if disk.host else disk.path
+
+
+def stamp(run: Run, disk: SourceDisk) -> list[int]:
+    """Return what changes when a disk is written: a guest that runs shows.
+
+    Of another host's block device nothing shows; verify() finds it out.
+    """
+    if disk.host:
+        return remotes(run).disk(disk.host, disk.path).stamp()
+    state = Path(disk.path).stat()
+    return [state.st_mtime_ns, state.st_size]
+
+
+def check_unlocked(disks: tuple[SourceDisk, ...]) -> None:
+    """Raise VmRunning if a running QEMU of this host may write to one."""
+    for disk in disks:
+        if not disk.host:
+            images.check_unlocked(disk.path)
+
+
+def verify(run: Run) -> None:
+    """Let other hosts hash what was read of their disks. Raises VmRunning if that is different."""
+    if (opened := run.take(Remotes)) is not None:
+        opened.verify(run.progress)
+
+
+def remotes(run: Run) -> Remotes:
+    """Return the hosts that this process has open, which its steps share."""
+    opened = run.take(Remotes)
+    if opened is None:
+        opened = Remotes(folder_of(run.folder))
+        run.keep(opened, opened.close)
+    return opened
+
+
+def explained(step: Step) -> Step:
+    """Return the step with better errors: what QEMU calls an I/O error, the reader knows better."""
+
+    def do(run: Run) -> None:
+        try:
+            step.do(run)
+        except MigrationError as error:
+            opened = run.take(Remotes)
+            cause = opened.failure() if opened else None
+            if cause is None or cause is error:
+                raise
+            raise cause from error
+
+    return replace(step, do=do)

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A disk of another host, read by what each Linux has: sh, dd, gzip, stat and sha256sum.
+
+A small loop there answers requests for blocks. Each goes through gzip, so that a block of zeroes is
+one KiB on the wire and a block that arrives damaged is noticed. The hash of each block is kept: at
+the end the other host hashes the same blocks anew, which proves that we have what its disk holds,
+and that nobody wrote to it meanwhile. Nothing is installed or written there.
+"""
+
+import hashlib
+import threading
+import zlib
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from xen2kvmd.errors import Failed, InvalidDisk, MigrationError, Unsupported, VmRunning
+from xen2kvmd.system.ssh import Connection, Program
+
+BLOCK = 1 << 20  # bytes; the unit of requests
+AHEAD = 8  # blocks that are asked for before they are needed, where reading goes straight on
+CACHE = 64  # blocks that are kept
+READER = "sh, dd and gzip"
+
+# A device is read past the page cache of its host, which may hold what it was while a guest ran:
+# Xen's blkback writes past it.
+SCRIPT = r"""
+export LC_ALL=C
+d=$1
+for program in dd gzip stat sha256sum; do
+  command -v $program >/dev/null || { echo "lacks $program"; exit; }
+done
+[ -e "$d" ] || { echo absent; exit; }
+[ -r "$d" ] || { echo denied; exit; }
+direct=
+if [ -b "$d" ]; then
+  sectors=$(cat "/sys/dev/block/$((0x$(stat -Lc %t "$d"))):$((0x$(stat -Lc %T "$d")))/size")
+  echo "ready $((sectors * 512)) $((sectors * 512))"
+  dd if="$d" bs=1048576 count=1 iflag=direct of=/dev/null 2>/dev/null && direct=iflag=direct
+elif [ -f "$d" ]; then
+  echo "ready $(stat -Lc %s "$d") $(($(stat -Lc '%b * %B' "$d")))"
+else
+  echo other; exit
+fi
+block() { dd if="$d" bs=1048576 skip="$1" count=1 $direct 2>/dev/null; }
+while read -r what number; do
+  case $what in
+    read) block "$number" | gzip -1 -c ;;
+    hash) block "$number" | sha256sum ;;
+    state) if [ -b "$d" ]; then echo 0 0; else stat -Lc '%Y %s' "$d"; fi ;;
+  esac
+done
+"""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a disk is, and how much of that its host has given it, in bytes."""
+
+    size: int
+    allocated: int
+
+
+class RemoteDisk:
+    """A disk of another host, made by opened(). Threads may share it."""
+
+    def __init__(self, program: Program, path: str) -> None:
+        self._program = program
+        self._path = path
+        self._lock = threading.Lock()
+        self._asked: deque[int] = deque()
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._hashes: dict[int, bytes] = {}
+        self._rest = b""  # what came after the end of a block: the begin of the next
+        self._next = 0
+        self.failure: MigrationError | None = None
+        self.size = self._begin()
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Read from the disk; the first error is kept, and raised each time from then on."""
+        with self._lock:
+            if self.failure:
+                raise self.failure
+            try:
+                first, last = offset // BLOCK, -(-(offset + count) // BLOCK)
+                data = b"".join(self._block(number) for number in range(first, last))
+            except MigrationError as error:
+                self.failure = error
+                raise
+            return data[offset - first * BLOCK :][:count]
+
+    def stamp(self) -> list[int]:
+        """Return what changes when a file is written: its time and size; nothing for a device."""
+        with self._lock:
+            self._drain()
+            self._ask("state", 0)
+            return [int(word) for word in self._line().split()]
+
+    def verify(self, progress: Progress) -> None:
+        """Let the host hash all that was read, and compare. Raises VmRunning for a difference."""
+        with self._lock:
+            self._drain()
+            numbers, done = sorted(self._hashes), 0
+            for number in numbers[:AHEAD]:
+                self._ask("hash", number)
+            for at, number in enumerate(numbers):
+                if self._line().split()[0] != self._hashes[number].hex():
+                    raise self._changed()
+                if at + AHEAD < len(numbers):
+                    self._ask("hash", numbers[at + AHEAD])
+                done += 1
+                progress(done * BLOCK, len(numbers) * BLOCK)
+
+    def _begin(self) -> Size:
+        word, *rest = self._line().split()
+        if word == "ready":
+            return Size(*map(int, rest))
+        where = f"The disk {self._path} of the host {self._program.host}"
+        if word == "lacks":
+            raise Unsupported(
+                f"The host {self._program.host} has no {rest[0]}, which reading its disks needs.",
+                hint="Install it there.",
+            )
+        raise {
+            "absent": InvalidDisk(
+                f"{where} cannot be found.",
+                hint="Correct its <source> in the domain XML, or map it with --path-map.",
+            ),
+            "denied": InvalidDisk(
+                f"{where} cannot be read: permission denied.",
+                hint="Log in there as a user who may read it: root, as a rule.",
+            ),
+        }.get(word) or InvalidDisk(f"{where} is neither a file nor a block device.")
+
+    def _block(self, number: int) -> bytes:
+        """Return a block, and ask for those after it if they seem to be wanted."""
+        if number not in self._blocks:
+            if number not in self._asked:
+                self._ask_block(number)
+            while number not in self._blocks:
+                self._receive()
+        if number == self._next:
+            for other in range(number + 1, min(number + AHEAD, self._count())):
+                if other not in self._blocks and other not in self._asked:
+                    self._ask_block(other)
+        self._next = number + 1
+        self._blocks.move_to_end(number)
+        return self._blocks[number]
+
+    def _count(self) -> int:
+        return -(-self.size.size // BLOCK)
+
+    def _ask_block(self, number: int) -> None:
+        self._ask("read", number)
+        self._asked.append(number)
+
+    def _drain(self) -> None:
+        while self._asked:
+            self._receive()
+
+    def _receive(self) -> None:
+        """Take the answer to the oldest request."""
+        number = self._asked.popleft()
+        unpack = zlib.decompressobj(wbits=31)  # gzip's format, which ends by itself
+        parts = []
+        while not unpack.eof:
+            packed = self._rest or self._program.stdout.read1(BLOCK)  # type: ignore[attr-defined]
+            if not packed:
+                raise self._program.lost()
+            try:
+                parts.append(unpack.decompress(packed))
+            except zlib.error as error:
+                raise Failed(
+                    f"What the host {self._program.host} sent of {self._path} is damaged: {error}."
+                ) from error
+            self._rest = unpack.unused_data
+        data = b"".join(parts)
+        if len(data) != min(BLOCK, self.size.size - number * BLOCK):
+            raise InvalidDisk(
+                f"The disk {self._path} of the host {self._program.host} cannot be read at byte "
+                f"{number * BLOCK}, or is no longer as large as it was.",
+                hint="The kernel's log of that host may tell more.",
+            )
+        found = hashlib.sha256(data).digest()
+        if self._hashes.setdefault(number, found) != found:
+            raise self._changed()
+        self._blocks[number] = data
+        while len(self._blocks) > CACHE:
+            self._blocks.popitem(last=False)
+
+    def _ask(self, what: str, number: int) -> None:
+        try:
+            self._program.stdin.write(f"{what} {number}\n".encode())
+            self._program.stdin.flush()
+        except BrokenPipeError as error:
+            raise self._program.lost() from error
+
+    def _line(self) -> str:
+        line = self._program.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise self._program.lost()
+        return line.decode(errors="replace")
+
+    def _changed(self) -> MigrationError:
+        return VmRunning(
+            f"The disk {self._path} of the host {self._program.host} was written to while it was "
+            "read.",
+            hint="Shut the source guest down, see that nothing starts it, and migrate again.",
+        )
+
+
+@contextmanager
+def opened(connection: Connection, path: str) -> Iterator[RemoteDisk]:
+    """Open a file or block device of another host, for reading. Raises InvalidDisk."""
+    with connection.program(["sh", "-c", SCRIPT, "sh", path]) as program:
+        yield RemoteDisk(program, path)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The disks of other hosts that a job reads, each served here by NBD; one login for each host."""
+
+import hashlib
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+
+from xen2kvmd.errors import MigrationError
+from xen2kvmd.system.nbd_server import serving
+from xen2kvmd.system.remote_disk import Progress, RemoteDisk, opened
+from xen2kvmd.system.ssh import Connection, connected
+
+
+class Remotes:
+    """The hosts and disks that are open. A disk has the same URI each time: overlays name it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep sockets in this folder, which is made: its path must be short (unix(7): 108)."""
+        self._folder = folder
+        self._open = ExitStack()
+        self._hosts: dict[str, Connection] = {}
+        self._disks: dict[tuple[str, str], tuple[RemoteDisk, str]] = {}
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+        folder.mkdir(mode=0o700)
+        self._open.callback(shutil.rmtree, folder, ignore_errors=True)
+
+    def disk(self, host: str, path: str) -> RemoteDisk:
+        """Return a disk, which is opened the first time. Raises InvalidDisk and ssh's errors."""
+        return self._served(host, path)[0]
+
+    def uri(self, host: str, path: str) -> str:
+        """Return where a disk is served."""
+        return self._served(host, path)[1]
+
+    def failure(self) -> MigrationError | None:
+        """Return what first went wrong with a disk."""
+        return next((disk.failure for disk, _ in self._disks.values() if disk.failure), None)
+
+    def verify(self, progress: Progress) -> None:
+        """See that all that was read is still what the disks hold. Raises VmRunning."""
+        for disk, _ in self._disks.values():
+            disk.verify(progress)
+
+    def close(self) -> None:
+        """End all programs, there and here."""
+        self._disks.clear()
+        self._open.close()
+
+    def _served(self, host: str, path: str) -> tuple[RemoteDisk, str]:
+        if (host, path) not in self._disks:
+            if host not in self._hosts:
+                own = self._folder / _short(host)
+                own.mkdir()
+                self._hosts[host] = self._open.enter_context(connected(host, own))
+            disk = self._open.enter_context(opened(self._hosts[host], path))
+            socket = self._folder / _short(host + path)
+            uri = self._open.enter_context(serving(socket, disk.size.size, disk.read))
+            self._disks[host, path] = disk, uri
+        return self._disks[host, path]
+
+
+def sweep(job: Path) -> None:
+    """Remove what a process that was killed has left; its programs ended with it."""
+    shutil.rmtree(folder_of(job), ignore_errors=True)
+
+
+def folder_of(job: Path) -> Path:
+    """Return the folder for a job's sockets."""
+    return Path("/run") / f"xen2kvm-{_short(str(job))}"
+
+
+def _short(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One connection to another host by ssh(1), which all that we do there shares.
+
+Keys, agent, ports and jump hosts are those of root's ssh_config(5). What we set is what must not be
+otherwise: nobody is asked, and a host's key is known or refused.
+"""
+
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+from urllib.parse import parse_qsl, urlsplit
+
+from xen2kvmd.errors import (
+    ConnectionFailed,
+    Failed,
+    HostKeyUnknown,
+    MigrationError,
+    SourceAuthFailed,
+)
+from xen2kvmd.system.command import TAIL, WITH_US, log, running
+
+SECONDS = 60.0  # for the login; a jump host takes its time, too
+OPTIONS = (
+    "BatchMode=yes",
+    "StrictHostKeyChecking=yes",
+    "ConnectTimeout=15",
+    "ServerAliveInterval=15",  # a host that is gone is noticed in 45 s
+    "ServerAliveCountMax=3",
+    "ControlPersist=no",
+    "ClearAllForwardings=yes",
+    "PermitLocalCommand=no",
+    "RequestTTY=no",
+    "LogLevel=ERROR",
+)
+
+_HOST_KEY = ("Host key verification failed", "HOST IDENTIFICATION HAS CHANGED")
+_REFUSED = ("Permission denied", "Too many authentication failures")
+
+
+def login_of(host: str) -> str:
+    """Return what a person types to log in to HOST or USER@HOST:PORT."""
+    return "ssh " + host.replace(":", " -p ") if "]" not in host else f"ssh ssh://{host}"
+
+
+def refusal(host: str, said: str) -> MigrationError | None:
+    """Return the error for a host that ssh did not get into, by what ssh said; it has no codes."""
+    login = login_of(host)
+    if any(words in said for words in _HOST_KEY):
+        return HostKeyUnknown(
+            f"The key of the host {host} is not known to root's ssh, or not the one that it knows.",
+            hint=f"Log in once as root from this host, compare the fingerprint, and accept it: "
+            f"{login}. If the key has changed, find out why before you remove the old one.",
+        )
+    if any(words in said for words in _REFUSED):
+        return SourceAuthFailed(
+            f"The host {host} refused the login: {said.strip()}.",
+            hint="Nobody is asked for a password: put the public key of root of this host there, "
+            f"and see that this works as root: {login}",
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A host that we are logged in to; address is ssh://USER@HOST:PORT."""
+
+    address: str
+    host: str
+    argv: tuple[str, ...]
+
+    @contextmanager
+    def program(self, argv: Sequence[str]) -> Iterator["Program"]:
+        """Run a program there, with pipes to it; it ends, for want of input, with the block.
+
+        The other end's shell gets the words quoted: it runs them as they are.
+        """
+        command = " ".join(map(shlex.quote, argv))
+        log.debug("on %s: %s", self.host, argv[-1])
+        with TemporaryFile() as said:
+            process = subprocess.Popen(
+                [*WITH_US, *self.argv, self.address, command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+            )
+            assert process.stdin
+            assert process.stdout
+            try:
+                yield Program(self.host, process.stdin, process.stdout, said)
+            finally:
+                process.terminate()
+                process.wait()
+                process.stdout.close()
+                try:
+                    process.stdin.close()
+                except BrokenPipeError:
+                    log.debug("the program on %s had ended already", self.host)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program on another host: what it reads, what it prints, and its messages."""
+
+    host: str
+    stdin: IO[bytes]
+    stdout: IO[bytes]
+    messages: IO[bytes]
+
+    def lost(self) -> MigrationError:
+        """Return the error for a program that ended when it should not have."""
+        self.messages.seek(0)
+        said = self.messages.read().decode(errors="replace").strip()[-TAIL:]
+        return ConnectionFailed(
+            f"The connection to the host {self.host} was lost: {said or 'it was closed'}.",
+            hint="See that the host runs and that its network is sound, and migrate again.",
+        )
+
+
+@contextmanager
+def connected(address: str, folder: Path) -> Iterator[Connection]:
+    """Log in to ssh://USER@HOST:PORT[?keyfile=/PATH]; the folder holds the socket of the login.
+
+    Raises HostKeyUnknown, SourceAuthFailed or ConnectionFailed.
+    """
+    parts = urlsplit(address)
+    socket = folder / "ssh"
+    options = [word for option in OPTIONS for word in ("-o", option)]
+    for key, value in parse_qsl(parts.query):
+        options += ["-o", f"IdentityFile={value}"] if key == "keyfile" else []
+    bare = f"ssh://{parts.netloc}"
+    with running(["ssh", *options, "-M", "-N", "-S", str(socket), bare]) as master:
+        limit = time.monotonic() + SECONDS
+        while not socket.exists():
+            try:
+                master.check(seconds=0.02)
+            except Failed as error:
+                raise _unreachable(parts.netloc, error.message) from error
+            if time.monotonic() > limit:
+                raise _unreachable(parts.netloc, f"no login in {SECONDS:g} seconds")
+        yield Connection(bare, parts.netloc, ("ssh", *options, "-S", str(socket)))
+
+
+def _unreachable(host: str, said: str) -> MigrationError:
+    return refusal(host, said) or ConnectionFailed(
+        f"The host {host} cannot be reached: {said.strip()}.",
+        hint=f"See that this works as root, without a question: {login_of(host)}",
+    )
