@@ -27,6 +27,7 @@ def in_sandbox(*lines: str) -> subprocess.CompletedProcess[str]:
     script = "mount -t tmpfs tmpfs /tmp\ncd /tmp\n" + "\n".join(lines)
     return subprocess.run(
         [str(CHECKOUT / "tools/sandbox"), "bash", "-ec", script],
+        cwd=CHECKOUT,  # where a reader stands
         capture_output=True,
         text=True,
         check=False,
