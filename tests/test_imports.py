@@ -22,13 +22,13 @@ ROWS = (
     ("config",),
     ("xml",),
     ("model",),
-    ("errors",),
+    ("errors", "words"),
     ("",),  # xen2kvmd/__init__.py
 )
 ROW = {part: number for number, row in enumerate(ROWS) for part in row}
 
 # The client is a D-Bus caller like any other: it may not know more than they do.
-ONLY = {"cli": {"cli", "model", "errors", ""}}
+ONLY = {"cli": {"cli", "model", "errors", "words", ""}}
 
 # The one place of each binding to the world.
 PLACES = {

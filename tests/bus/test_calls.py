@@ -253,17 +253,17 @@ async def test_the_log_is_read_in_pages(root: Client, daemon: Daemon) -> None:
     assert await root.job(job, "GetLog", "tua{sv}", 1 << 63, 0, {}) == [[], 1 << 63]
 
 
-@pytest.mark.parametrize(("member", "file"), [("GetPlan", "plan"), ("GetReport", "report")])
-async def test_plan_and_report_are_read(
-    root: Client, daemon: Daemon, member: str, file: str
-) -> None:
+@pytest.mark.parametrize("file", ["plan.json", "report.json", "report.html"])
+async def test_plan_and_report_are_read(root: Client, daemon: Daemon, file: str) -> None:
+    member = "GetPlan" if file == "plan.json" else "GetReport"
+    options = {"report-format": Variant("s", "html")} if file.endswith("html") else {}
     job = await root.start()
     with pytest.raises(CallError) as caught:
-        await root.job(job, member)
+        await root.job(job, member, "a{sv}", options)
     assert caught.value.name == ERROR + "NotFinished"
 
-    daemon.tell("write", job=id_of(job), name=f"{file}.json", text='{"a": 1}')
-    assert await root.job(job, member) == ['{"a": 1}']
+    daemon.tell("write", job=id_of(job), name=file, text='{"a": 1}')
+    assert await root.job(job, member, "a{sv}", options) == ['{"a": 1}']
 
 
 async def test_xml_is_converted(root: Client) -> None:

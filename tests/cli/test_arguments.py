@@ -8,8 +8,8 @@ import pytest
 from xen2kvmd.cli.arguments import options_of, parse, source_of
 from xen2kvmd.cli.documents import read_document
 from xen2kvmd.cli.exits import EX_BLOCKED, EX_DENIED, EX_FAILED, exit_code
-from xen2kvmd.cli.words import amount, duration, printable
 from xen2kvmd.errors import InvalidOption, InvalidSource
+from xen2kvmd.words import amount, duration, printable
 
 
 def options(line: str) -> dict[str, object]:

@@ -195,6 +195,7 @@ async def test_worker_that_always_dies_is_given_up(lab: Lab) -> None:
     status = await lab.end(job)
     assert (status.state, status.error_name) == (JobState.INTERRUPTED, "Interrupted")
     assert f"{ATTEMPTS} workers" in status.error_message
+    assert "web1: interrupted" in await lab.jobs.file(job, "report.html")
 
 
 async def test_job_that_cannot_be_read_is_left_alone(lab: Lab) -> None:

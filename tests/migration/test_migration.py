@@ -87,6 +87,10 @@ def test_migration_leaves_its_evidence(sandbox: Sandbox, tiny: Path) -> None:
     assert report["results"]["digest-vda"].startswith("blake2b:")
     text = sandbox.run("xen2kvm", "report", end["Id"]).out
     assert "migrate of tiny1: succeeded" in text
+    assert "virsh start -- tiny1" in text
+    page = sandbox.run("xen2kvm", "report", end["Id"], "--format", "html").out
+    assert "tiny1 login:" in page
+    assert "data:image/png;base64," in page
     assert "eth0" in shell(sandbox, "tiny1", "ip address show eth0; mount; uname -r")
     again = sandbox.run("xen2kvm", "migrate", str(tiny / "guest.xml"))
     assert again.code == 1

@@ -3,7 +3,8 @@
 
 import pytest
 
-from xen2kvmd.steps.boot import Fault, fault, last_lines, plain, shows_login, silence
+from xen2kvmd.steps.boot import Fault, fault, last_lines, shows_login, silence
+from xen2kvmd.words import without_escapes
 
 LOGIN = "[  OK  ] Reached target Multi-User System.\r\n\r\nDebian GNU/Linux 12\r\n\r\nweb1 login: "
 
@@ -88,4 +89,4 @@ def test_silence_tells_how_far_it_came(text: str, screen: str, expected: Fault) 
 
 def test_last_lines_are_plain() -> None:
     assert last_lines("a\r\n\x1b[31mb\x1b[0m\r\n\r\n c \r\n") == "a / b / c"
-    assert plain("\x1b[?25l\x1b(Bx\x07") == "x"
+    assert without_escapes("\x1b[?25l\x1b(Bx\x07") == "x"

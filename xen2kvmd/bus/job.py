@@ -13,6 +13,7 @@ from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Call, Guarded
 from xen2kvmd.jobs.status import JobStatus
+from xen2kvmd.model import ReportFormat
 
 MAX_LINES = 1000  # of a log, in one reply
 _INFO = 6  # syslog's priority of a line that names none
@@ -83,7 +84,8 @@ class JobObject:
         return self._readable(call, given, lambda: self._file("plan.json"))
 
     def _get_report(self, call: Call, given: Options) -> Guarded:
-        return self._readable(call, given, lambda: self._file("report.json"))
+        form = options.read(call.member, given).get("report-format", ReportFormat.JSON)
+        return self._readable(call, given, lambda: self._file(f"report.{form}"))
 
     async def _file(self, name: str) -> list[Any]:
         return [await self._jobs.file(self.status.id, name)]

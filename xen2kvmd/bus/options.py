@@ -17,7 +17,14 @@ from xen2kvmd.bus.fault import fault
 from xen2kvmd.bus.library import Variant
 from xen2kvmd.errors import InvalidOption
 from xen2kvmd.jobs.status import JobState
-from xen2kvmd.model import Allocation, DiskFormat, MacPolicy, Operation, ShutdownMode
+from xen2kvmd.model import (
+    Allocation,
+    DiskFormat,
+    MacPolicy,
+    Operation,
+    ReportFormat,
+    ShutdownMode,
+)
 
 MAX_OPTIONS = 64
 
@@ -158,6 +165,11 @@ OPTIONS = (
     Option(
         "states", "as", "PruneJobs",
         "Only jobs that ended in one of these states; all four by default.", _STATES,
+    ),
+    Option(
+        "report-format", "s", "GetReport",
+        "json (the default), or html: a page in one file, which loads and runs nothing.",
+        partial(values.one_of, choices=ReportFormat),
     ),
     Option(
         "auth.no_user_interaction", "b",

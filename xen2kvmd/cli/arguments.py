@@ -49,11 +49,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         ("show", "show a job"),
         ("follow", "show a job's progress until it ends"),
         ("cancel", "cancel a job: what it made is removed"),
-        ("report", "show what a job did, found and made"),
         ("log", "show a job's log"),
         ("remove", "forget a job that is over"),
     ):
         _command(commands, name, text).add_argument("job", metavar="JOB", help="id of the job")
+    _add_report(_command(commands, "report", "show what a job did, found and made"))
     convert = _command(commands, "convert-xml", "print a Xen guest's domain XML as one for KVM")
     convert.add_argument(
         "guest", metavar="FILE", help="domain XML or configuration of xl, - for standard input"
@@ -140,6 +140,20 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
         help="time for the source to shut down (default: 300)",
     )  # fmt: skip
     command.add_argument("--detach", action="store_true", help="print the job's id and return")
+
+
+def _add_report(command: argparse.ArgumentParser) -> None:
+    command.add_argument("job", metavar="JOB", help="id of the job")
+    command.add_argument(
+        "--format", choices=("text", "json", "html"), default="text",
+        help="html: a page in one file (default: text)",
+    )  # fmt: skip
+    command.add_argument(
+        "--html", action="store_const", dest="format", const="html", help="as --format html"
+    )
+    command.add_argument(
+        "-o", dest="output", metavar="FILE", default="", help="write it to a file (html, json)"
+    )
 
 
 def _seconds(text: str) -> int:

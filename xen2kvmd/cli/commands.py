@@ -9,10 +9,11 @@ from typing import Any
 
 from xen2kvmd.cli import show
 from xen2kvmd.cli.arguments import options_of, source_of
-from xen2kvmd.cli.documents import decode, format_of, read_document
+from xen2kvmd.cli.documents import decode, format_of, read_document, write_document
 from xen2kvmd.cli.exits import exit_code
 from xen2kvmd.cli.follow import follow
 from xen2kvmd.cli.service import Service, connected, job_path, plain, variants
+from xen2kvmd.errors import InvalidOption
 
 Arguments = argparse.Namespace
 
@@ -132,14 +133,19 @@ async def _cancel(arguments: Arguments) -> int:
 
 
 async def _report(arguments: Arguments) -> int:
+    if arguments.output and arguments.format == "text" and not arguments.json:
+        raise InvalidOption("-o FILE needs --format html or json.")
     async with connected() as service:
         path = job_path(arguments.job)
-        (text,) = await service.job(path, "GetReport", "a{sv}", {})
-        report = plain(json.loads(text))
-        if arguments.json:
-            _print_json(report)
-        else:
-            show.report(report)
+        form = "json" if arguments.json else arguments.format
+        wanted = variants([("report-format", "s", "html" if form == "html" else "json")])
+        (text,) = await service.job(path, "GetReport", "a{sv}", wanted)
+        if form == "text":
+            show.report(plain(json.loads(text)))
+            return 0
+        if form == "json":
+            text = json.dumps(plain(json.loads(text)), indent=1)
+        write_document(arguments.output, text.rstrip("\n") + "\n")
         return 0
 
 

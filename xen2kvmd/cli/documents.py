@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Documents that describe a guest, read with the rights of whoever calls."""
+"""Documents, read and written with the rights of whoever calls."""
 
-from xen2kvmd.errors import InvalidSource
+import sys
+
+from xen2kvmd.errors import Failed, InvalidSource
 
 MAX_DOCUMENT = 1 << 20  # bytes
 
@@ -36,3 +38,15 @@ def decode(data: bytes, name: str) -> str:
     if "\0" in text or not text.strip():
         raise InvalidSource(f"{name} is {'binary' if text.strip() else 'empty'}, not a domain XML.")
     return text
+
+
+def write_document(name: str, text: str) -> None:
+    """Write text to a file, or to standard output where no file is named. Raises Failed."""
+    if not name:
+        sys.stdout.write(text)
+        return
+    try:
+        with open(name, "w", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise Failed(f"{name} cannot be written: {error.strerror}.") from error

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from xen2kvmd.cli.service import Service
-from xen2kvmd.cli.words import amount, duration
+from xen2kvmd.words import amount, duration
 
 LINE_EVERY = 10.0  # seconds between two lines of the same step where there is no terminal
 

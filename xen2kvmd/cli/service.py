@@ -11,7 +11,7 @@ from dbus_next import BusType, Message, MessageFlag, MessageType, Variant
 from dbus_next.aio import MessageBus
 from dbus_next.errors import AuthError, InvalidAddressError
 
-from xen2kvmd.cli.words import printable
+from xen2kvmd.words import printable
 
 NAME = "org.xen2kvm.Migrator1"
 ROOT = "/org/xen2kvm/Migrator1"

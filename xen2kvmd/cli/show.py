@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 
-from xen2kvmd.cli.words import amount, duration, moment
+from xen2kvmd.words import amount, duration, moment
 
 Document = Mapping[str, Any]
 
@@ -228,7 +228,7 @@ def report(document: Document) -> None:
     console = _console()
     about = document["job"]
     colour = _STATE.get(document["state"], "default")
-    _title(f"{about['operation']} of {escape(about['vm'])}: [{colour}]{document['state']}[/]")
+    _title(f"{about['operation']} of {escape(document['guest'])}: [{colour}]{document['state']}[/]")
     console.print(f"  source {escape(about['source'])}\n  begun  {moment(about['created_at'])}")
     if document["error_message"]:
         console.print(f"\n{escape(document['error_message'])}", style="red")
@@ -240,6 +240,13 @@ def report(document: Document) -> None:
     _results(document["results"])
     _title("Findings")
     findings(document["findings"])
+    if document["go_back"]:
+        _title("How to go back")
+    for way in document["go_back"]:
+        if way["says"]:
+            console.print(f"  {way['says']}", markup=False)
+        if way["command"]:
+            console.print(f"    {way['command']}", markup=False, style="cyan")
 
 
 def log_line(time: int, priority: int, text: str) -> None:

@@ -17,8 +17,9 @@ from xen2kvmd.errors import (
     NotCancellable,
     NotFinished,
 )
+from xen2kvmd.jobs import report
 from xen2kvmd.jobs.events import Receiver
-from xen2kvmd.jobs.journal import Journal, now
+from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.status import Event, JobState, JobStatus, fold
 from xen2kvmd.jobs.store import JobRecord, Store, new_id
 from xen2kvmd.jobs.workers import Workers
@@ -280,13 +281,8 @@ class Jobs:
 
     async def _end(self, job_id: str, state: JobState, name: str, message: str) -> None:
         """End a job that has no worker."""
-
-        def write() -> None:
-            journal = Journal(self._store.path(job_id) / "journal")
-            journal.append("ended", state=state, error_name=name, error_message=message)
-            journal.close()
-
-        await asyncio.to_thread(write)
+        ended = {"state": state, "error_name": name, "error_message": message}
+        await asyncio.to_thread(report.end, self._store, job_id, ended)
         await self._read_journal(job_id)
 
     def _task(self, work: Any) -> None:

@@ -1,38 +1,109 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is left to read of a job when it is over: one JSON document."""
+"""What is left to read of a job when it is over: a JSON document, and the same as a page."""
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xen2kvmd.jobs.journal import now
-from xen2kvmd.jobs.status import Event, JobState
-from xen2kvmd.jobs.store import JobRecord
+from xen2kvmd.jobs import page
+from xen2kvmd.jobs.going_back import going_back
+from xen2kvmd.jobs.journal import Journal, now
+from xen2kvmd.jobs.status import Event
+from xen2kvmd.jobs.store import JobRecord, Store
 from xen2kvmd.system import files
+
+log = logging.getLogger(__name__)
 
 SCHEMA = 1  # raised when a key changes its meaning or goes
 
 
-def write(record: JobRecord, events: Sequence[Event], state: JobState, path: Path) -> None:
-    """Write the report of a job that is about to end in `state`."""
+def write(
+    record: JobRecord, events: Sequence[Event], ended: Mapping[str, Any], folder: Path
+) -> None:
+    """Write report.json and report.html of a job that is about to end as `ended` says.
+
+    The page is for people: a fault in drawing it is logged, and never fails the job.
+    """
+    document = make(record, events, ended, plan=_plan(folder))
+    files.write_atomic(folder / "report.json", json.dumps(document, indent=1) + "\n")
+    try:
+        files.write_atomic(folder / "report.html", page.render(document, folder))
+    except Exception:
+        log.exception("report.html could not be written")
+
+
+def end(store: Store, job_id: str, ended: Mapping[str, Any]) -> None:
+    """End a job that has no worker: its journal is the one thing that must be written."""
+    folder = store.path(job_id)
+    journal = Journal(folder / "journal")
+    try:
+        write(store.record(job_id), journal.events, ended, folder)
+    except Exception:
+        log.exception("The report of job %s could not be written", job_id)
+    journal.append("ended", **ended)
+    journal.close()
+
+
+def make(
+    record: JobRecord,
+    events: Sequence[Event],
+    ended: Mapping[str, Any],
+    *,
+    plan: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the report as a document; plan is what plan.json holds, or empty."""
     job = asdict(record)
     del job["spec"]  # as asked for: job.json has it
-    rollback = next((event for event in events if event["type"] == "rollback"), {})
     document = {
         "schema": SCHEMA,
         "job": job,
-        "state": state,
+        "guest": plan.get("source_name") or record.vm,
+        "state": ended["state"],
         "finished_at": now(),
-        "error_name": rollback.get("error_name", ""),
-        "error_message": rollback.get("error_message", ""),
+        "error_name": ended["error_name"],
+        "error_message": ended["error_message"],
+        "downtime": downtime(events),
+        "bytes": plan.get("bytes_total", 0),
         "steps": _steps(events),
+        "waived": list(record.spec.get("waive", ())),
         "findings": [event["finding"] for event in events if event["type"] == "finding"],
+        "disks": list(plan.get("disks", ())),
+        "changes": list(plan.get("changes", ())),
         "results": {event["key"]: event["value"] for event in events if event["type"] == "result"},
         "made": {event["key"]: event["value"] for event in events if event["type"] == "note"},
     }
-    files.write_atomic(path, json.dumps(document, indent=1) + "\n")
+    return document | {"go_back": going_back(document)}
+
+
+def downtime(events: Sequence[Event]) -> float | None:
+    """Return the seconds from our asking the guest to shut down until it, or the source, ran again.
+
+    None where the job shut nothing down, or nothing runs yet: then only its users know.
+    """
+    begun: int | None = None
+    ended: int | None = None
+    for event in events:
+        match event:
+            case {"type": "note", "key": "shutdown-asked", "time": time}:
+                begun = begun or time
+            case {"type": "result", "key": "boot", "time": time}:
+                ended = time
+            case {"type": "step-undone", "step": "shutdown", "time": time}:
+                ended = time
+    if begun is None or ended is None:
+        return None
+    return round((ended - begun) / 1e6, 1)
+
+
+def _plan(folder: Path) -> Mapping[str, Any]:
+    try:
+        plan: Mapping[str, Any] = json.loads((folder / "plan.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    return plan
 
 
 def _steps(events: Sequence[Event]) -> list[dict[str, Any]]:

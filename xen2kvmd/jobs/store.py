@@ -6,7 +6,7 @@ jobs/ID/job.json   what was asked, by whom, when; written once, before anybody h
         lock       held by the worker while it lives; holds its pid
         cancel     is there if somebody asked to cancel
         scratch/   overlays and other things that end with the job
-        plan.json source.xml target.xml report.json console.log screenshot.png log
+        plan.json source.xml target.xml report.json report.html console.log screenshot.png log
 """
 
 import json

@@ -51,14 +51,13 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
         stop.heed()
         _back(run, steps, error)
     shutil.rmtree(folder / "scratch", ignore_errors=True)
-    state = _final_state(error)
-    report.write(store.record(job_id), run.journal.events, state, folder / "report.json")
-    run.record(
-        "ended",
-        state=state,
-        error_name=error.name if error else "",
-        error_message=str(error) if error else "",
-    )
+    ended = {
+        "state": _final_state(error),
+        "error_name": error.name if error else "",
+        "error_message": str(error) if error else "",
+    }
+    report.write(store.record(job_id), run.journal.events, ended, folder)
+    run.record("ended", **ended)
 
 
 def _died_before(run: Run) -> MigrationError | None:

@@ -11,7 +11,15 @@ Sizes are bytes, times are microseconds since the epoch, unless a name says othe
 from xen2kvmd.model.findings import Change, Finding, Severity
 from xen2kvmd.model.guest import BootArea, Facts, Family, Firmware, Kernel
 from xen2kvmd.model.plan import Plan, PlannedDisk
-from xen2kvmd.model.request import Allocation, DiskFormat, Operation, PathMap, Request, ShutdownMode
+from xen2kvmd.model.request import (
+    Allocation,
+    DiskFormat,
+    Operation,
+    PathMap,
+    ReportFormat,
+    Request,
+    ShutdownMode,
+)
 from xen2kvmd.model.source import ListedDisk, ListedGuest, Nic, SourceDisk
 from xen2kvmd.model.target import Case, LinkKind, MacPolicy, NicMap, Target, VirtType, Volume
 
@@ -36,6 +44,7 @@ __all__ = [
     "PathMap",
     "Plan",
     "PlannedDisk",
+    "ReportFormat",
     "Request",
     "Severity",
     "ShutdownMode",

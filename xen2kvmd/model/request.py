@@ -38,6 +38,13 @@ class ShutdownMode(StrEnum):
     NEVER = "never"  # leave it alone, and refuse to migrate it
 
 
+class ReportFormat(StrEnum):
+    """How the report of a job is written; also the end of its file's name."""
+
+    JSON = "json"
+    HTML = "html"
+
+
 @dataclass(frozen=True)
 class PathMap:
     """Read the disks at `old`, a path of the source or a folder, at `new` instead.

@@ -4,7 +4,8 @@
 import re
 from enum import Enum
 
-_ESCAPE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78cDEHM])|[\x00\r\x07]")
+from xen2kvmd.words import without_escapes
+
 _LOGIN = re.compile(r"(^|\s)\S*login: ?$", re.MULTILINE)
 _PANIC = re.compile(r"Kernel panic - not syncing", re.IGNORECASE)
 _NO_ROOT = re.compile(
@@ -62,19 +63,14 @@ class Fault(Enum):
         return self.value[1]
 
 
-def plain(text: str) -> str:
-    """Return console output without escape sequences and carriage returns."""
-    return _ESCAPE.sub("", text)
-
-
 def shows_login(text: str) -> bool:
     """Tell whether the console's last line asks for a login."""
-    return bool(_LOGIN.search(plain(text)[-400:].rstrip("\n").rpartition("\n")[2]))
+    return bool(_LOGIN.search(without_escapes(text)[-400:].rstrip("\n").rpartition("\n")[2]))
 
 
 def fault(text: str) -> Fault | None:
     """Return what certainly went wrong, as far as the console tells."""
-    said = plain(text)
+    said = without_escapes(text)
     # A panic for want of a root device is that: the reason is worth more than the effect.
     if _NO_ROOT.search(said) and (_PANIC.search(said) or _EMERGENCY.search(said)):
         return Fault.NO_ROOT
@@ -87,7 +83,7 @@ def fault(text: str) -> Fault | None:
 
 def silence(text: str, screen: str) -> Fault:
     """Return how far a guest came that showed neither a login nor a fault in its time."""
-    said = plain(text).strip()
+    said = without_escapes(text).strip()
     shown = said or screen
     if not shown:
         return Fault.SILENT
@@ -103,5 +99,5 @@ def silence(text: str, screen: str) -> Fault:
 
 def last_lines(text: str, count: int = 3) -> str:
     """Return the last lines that say anything, as one line."""
-    lines = [line.strip() for line in plain(text).splitlines() if line.strip()]
+    lines = [line.strip() for line in without_escapes(text).splitlines() if line.strip()]
     return " / ".join(line[:120] for line in lines[-count:])

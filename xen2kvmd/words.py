@@ -4,12 +4,22 @@
 import re
 from datetime import datetime
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# Controls but tab and line feed; characters that turn the direction of writing, so that a name
+# reads as another (Unicode TR 36, 2.3); halves of characters, and what XML 1.0 (2.2) forbids.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+_ESCAPE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78cDEHM])|[\x00\r\x07]")
 
 
 def printable(text: str) -> str:
-    """Return text that does nothing to a terminal: a guest's files may hold escape sequences."""
+    """Return text that does nothing to a terminal or a page: a guest's files may hold anything."""
     return _CONTROL.sub("\ufffd", text)
+
+
+def without_escapes(text: str) -> str:
+    """Return console output without escape sequences and carriage returns."""
+    return _ESCAPE.sub("", text)
 
 
 def amount(count: float) -> str:
