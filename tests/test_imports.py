@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ROWS = (
     ("__main__", "job"),
-    ("bus", "cli"),
+    ("bus", "cli", "host"),
     ("steps",),
     ("plan",),
     ("sources", "targets", "domain", "guest"),

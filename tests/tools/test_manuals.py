@@ -12,7 +12,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 MAN = CHECKOUT / "man"
 COMMANDS = ("guests", "inspect", "plan", "migrate", "jobs", "show", "follow", "cancel", "report",
-            "log", "remove", "convert-xml")  # fmt: skip
+            "log", "remove", "convert-xml", "check-host")  # fmt: skip
 
 
 def output(*command: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from xen2kvmd.cli.arguments import parse
+from xen2kvmd.cli.check_host import check_host
 from xen2kvmd.cli.commands import COMMANDS
 from xen2kvmd.cli.exits import EX_INTERRUPTED, exit_code
 from xen2kvmd.cli.service import CallFailed
@@ -18,6 +19,8 @@ from xen2kvmd.errors import MigrationError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit codes are those of exits.py."""
     arguments = parse(sys.argv[1:] if argv is None else argv)
+    if arguments.command == "check-host":
+        check_host(arguments)
     try:
         return asyncio.run(COMMANDS[arguments.command](arguments))
     except (CallFailed, MigrationError) as error:

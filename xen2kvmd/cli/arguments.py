@@ -44,6 +44,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             command.add_argument("--no-diff", action="store_true", help="leave out the diffs")
         if name == "migrate":
             _add_migration(command)
+    check = _command(commands, "check-host", "tell what this host lacks, and what mends it")
+    check.add_argument("--quick", action="store_true", help="start no libguestfs appliance")
     _command(commands, "jobs", "list the jobs")
     for name, text in (
         ("show", "show a job"),
