@@ -32,6 +32,13 @@ def test_every_file_of_the_checkout_is_installed_once(root: Path) -> None:
         assert installed.count(name) == 1, name
 
 
+def test_shells_find_their_completions(root: Path) -> None:
+    share = root / "usr/share"
+    assert (share / "bash-completion/completions/xen2kvm").is_file()
+    assert len(list(share.glob("zsh/*/_xen2kvm"))) == 1
+    assert (share / "fish/vendor_completions.d/xen2kvm.fish").is_file()
+
+
 def test_it_can_be_read_by_all_whatever_the_umask(root: Path) -> None:
     for path in (root / "usr").rglob("*"):
         mode = path.stat().st_mode & 0o777

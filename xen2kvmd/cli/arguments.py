@@ -19,6 +19,11 @@ Option = tuple[str, str, Any]  # key, D-Bus signature, value
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; a wrong one ends the program with a usage message."""
+    return make_parser().parse_args(argv)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; the completions of shells are made of it too."""
     parser = argparse.ArgumentParser(
         prog="xen2kvm",
         description="Move virtual machines from Xen to KVM.",
@@ -63,7 +68,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     convert.add_argument("-i", dest="input", type=str.lower, choices=FORMATS, help="what FILE is")
     convert.add_argument("--diff", action="store_true", help="print what changes instead")
     _add_name_and_nics(convert)
-    return parser.parse_args(argv)
+    return parser
 
 
 def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
