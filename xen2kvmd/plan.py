@@ -76,7 +76,8 @@ def make_case(
     check_target(request, document=document, disks=disks, host=host, places=places)
     source = domain.read(document)
     name = request.name or source.name
-    devices = domain.target_names(xml.parse(document), virtio=facts.virtio)
+    joined = tuple(part for disk in disks for part in disk.joined)
+    devices = domain.target_names(domain.join(xml.parse(document), joined), virtio=facts.virtio)
     return Case(
         facts=facts,
         target=Target(
@@ -97,6 +98,7 @@ def make_case(
         ),
         nics=source.nics,
         devices=devices,
+        joined=joined,
     )
 
 

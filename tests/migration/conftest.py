@@ -47,6 +47,12 @@ def tiny_disks() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_xentools() -> Path:
+    """The folder of a guest with volumes in the place of partitions, and one with root only."""
+    return build("tiny-xentools")
+
+
+@pytest.fixture(scope="session")
 def debian() -> Path:
     """The folder of a paravirtualised Debian 12 with pygrub."""
     return build("debian12-pygrub")

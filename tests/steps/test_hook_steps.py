@@ -89,7 +89,8 @@ def test_hook_is_told_of_the_job_and_its_output_is_in_the_log(lab: Lab) -> None:
     told = lab.told("told")
     assert told["disks"] == [
         {
-            "dev": "xvda", "source": "/srv/a.img", "source_format": "raw", "size": 1 << 30,
+            "dev": "xvda", "source": "/srv/a.img", "source_format": "raw", "parts": [],
+            "size": 1 << 30,
             "target": "/images/web1.qcow2", "format": "qcow2",
         }
     ]  # fmt: skip

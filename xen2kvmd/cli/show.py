@@ -99,8 +99,14 @@ def _disk(disk: Document) -> None:
     size = f"{amount(disk['size'])}, {amount(disk['allocated'])} of them in use"
     console = _console()
     console.print(f"  disk         {disk['dev']}: {size}")
-    place = disk.get("host", "").partition("?")[0] + disk["path"]
-    console.print(f"    source     {escape(place)} ({disk['format']})")
+    for part in disk.get("parts", ()):
+        console.print(
+            f"    partition {part['number']}  {amount(part['size'])}: volume {part['dev']}, "
+            f"{escape(part['path'])}"
+        )
+    if not disk.get("parts"):
+        place = disk.get("host", "").partition("?")[0] + disk["path"]
+        console.print(f"    source     {escape(place)} ({disk['format']})")
 
 
 def _changes(changes: Iterable[Document], *, diffs: bool) -> None:

@@ -7,6 +7,7 @@ guest's disks are called on either side.
 """
 
 from xen2kvmd.domain.convert import Converted, complete, convert
+from xen2kvmd.domain.joined import join
 from xen2kvmd.domain.names import target_names
 from xen2kvmd.domain.read import DomainDisk, SourceDomain, check_name, read
 from xen2kvmd.domain.rules import RULES
@@ -19,6 +20,7 @@ __all__ = [
     "check_name",
     "complete",
     "convert",
+    "join",
     "read",
     "target_names",
 ]

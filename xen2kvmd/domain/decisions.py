@@ -246,7 +246,12 @@ _OTHER_DEVICES = (
     _carried("devices/filesystem**", "host_files"),
     _adapted("devices/memory**", "memory_hotplug"),
     _dropped("devices/nvram**", "nothing_foreign", "foreign-dropped"),
-    _carried("devices/disk**", "one_disk_once", note="an emulated disk and its PV twin become one"),
+    _carried(
+        "devices/disk**",
+        "one_disk_once",
+        "volumes_joined",
+        note="an emulated disk and its PV twin become one; volumes without a table, partitions",
+    ),
     _carried("devices/interface**"),
     _carried("devices/lease**"),
     _carried("devices/hub**"),

@@ -125,11 +125,12 @@ def kernel_cmdline(domain: Element, case: Case) -> Iterator[Finding]:
         return iter(())
     here = pending(domain)
     names = {old: new for old, new in case.devices if old in here}
+    whole = {part.dev: part.number for part in case.joined if part.dev == part.disk}
 
     def rename(match: re.Match[str]) -> str:
         disk, part = match[1], match[2]
         if disk + part in names:  # xvda2 as a whole disk
-            return f"/dev/{names[disk + part]}"
+            return f"/dev/{names[disk + part]}{whole.get(disk + part, '')}"
         return f"/dev/{names.get(disk, disk)}{part}"
 
     renamed = _DEVICE.sub(rename, cmdline.text or "")

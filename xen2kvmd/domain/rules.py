@@ -16,6 +16,7 @@ from xen2kvmd.domain import (
     host,
     identity,
     input,  # noqa: A004
+    joined,
     leftovers,
     lifecycle,
     media,
@@ -34,6 +35,8 @@ RULES: tuple[Rule[Element], ...] = (
     leftovers.no_seclabels,
     identity.target_name,
     identity.target_uuid,
+    # Before all that goes by the names of disks: from here on the volumes are one disk.
+    joined.volumes_joined,
     boot.type_kvm,
     boot.no_bootloader,
     boot.no_bootloader_args,

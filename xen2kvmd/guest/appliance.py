@@ -30,6 +30,7 @@ import guestfs
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest.devices import letters, xen_order
 from xen2kvmd.guest.tree import LARGEST, BootCode
+from xen2kvmd.model import Joined
 
 MEMORY = 1024  # MiB; zstd and xz need much of it when a guest packs its initrd
 PROCESSORS = 4  # more do not help: a guest's programs are mostly shell scripts
@@ -50,6 +51,7 @@ class DiskImage:
     dev: str
     path: str
     format: str
+    joined: tuple[Joined, ...] = ()  # the volumes that it was put together from
 
 
 class Appliance:
@@ -59,6 +61,7 @@ class Appliance:
         self._guestfs = handle
         self._pid: int = handle.get_pid()  # not asked for later: a handle does one call at a time
         self._dead = ""  # why it was killed
+        self.joined = tuple(volume for disk in disks for volume in disk.joined)
         self.devices = {f"/dev/vd{letters(n)}": disk.dev for n, disk in enumerate(disks)}
 
     @classmethod

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from xen2kvmd.guest.devices import kvm_name
 from xen2kvmd.guest.tree import BootCode, Tree
 from xen2kvmd.model import BootArea, Case, Finding, Firmware, Severity
 from xen2kvmd.rule import rule
@@ -44,7 +43,7 @@ def bios_boot_code(guest: Tree, case: Case) -> Iterator[Finding]:
     if missing:
         yield missing
         return
-    disk = kvm_name(facts.boot_disk, case)
+    disk = dict(case.devices)[facts.boot_disk]
     installer = _guests_own(guest)
     if installer:
         guest.run(installer, f"--target={PLATFORM}", f"/dev/{disk}")
@@ -119,7 +118,8 @@ def _impossible(area: BootArea) -> Finding | None:
         return _blocker(
             "no-partition-table",
             "The boot disk has no partition table, so there is no place for boot code.",
-            hint="Copy its file system into a partition of a new disk first.",
+            hint="A raw volume of this host with a file system on it is given a partition table; "
+            "others are not. Copy it here: qemu-img convert -O raw.",
         )
     if area.filesystem not in READERS or not area.device:
         return _blocker(

@@ -54,12 +54,6 @@ def unmapped(tree: Tree, case: Case, path: str) -> Iterator[Finding]:
                 )
 
 
-def kvm_name(name: str, case: Case) -> str:
-    """Return the name under KVM of a disk or partition of Xen's ("xvda1"), or "" if unknown."""
-    found = _NAME.fullmatch(f"/dev/{name}")
-    return (_by_name(found[2], found[3], case) or "").removeprefix("/dev/") if found else ""
-
-
 def xen_order(dev: str) -> tuple[int, str, str, int]:
     """Sort disks as their names under KVM are given: by letter, then by kind, then by number."""
     found = re.fullmatch(r"(xvd|[a-z]d)([a-z]{1,2})([0-9]*)", dev)
@@ -80,9 +74,12 @@ def _unless_comment(line: str, case: Case) -> str:
 
 
 def _by_name(disk: str, part: str, case: Case) -> str | None:
-    """Look up /dev/DISKPART: a whole disk that looks like a partition first, then its disk."""
+    """Look up /dev/DISKPART: a volume first, be it a partition now or a disk; then its disk."""
     devices = dict(case.devices)
+    joined = {volume.dev: f"{devices[volume.disk]}{volume.number}" for volume in case.joined}
     for alias in _aliases(disk, devices):
+        if alias + part in joined:
+            return f"/dev/{joined[alias + part]}"
         if part and alias + part in devices:
             return f"/dev/{devices[alias + part]}"
         if alias in devices:

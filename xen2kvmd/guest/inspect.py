@@ -181,6 +181,9 @@ def _init(tree: Tree) -> str:
 def _xen_name(appliance: Appliance, device: str) -> str:
     """Return how the guest calls a device of the appliance under Xen."""
     disk, number = _disk_of(appliance, device)
+    for volume in appliance.joined:
+        if (volume.disk, str(volume.number)) == (appliance.devices[disk], number):
+            return f"/dev/{volume.dev}"
     return f"/dev/{appliance.devices[disk]}{number}" if device.startswith(disk) else device
 
 

@@ -115,7 +115,7 @@ def _fstab(appliance: Appliance) -> Iterator[tuple[str, str, str]]:
 def _find(appliance: Appliance, systems: tuple[FileSystem, ...], spec: str) -> FileSystem | None:
     """Find the file system that a line of fstab means, by UUID, label, or name under Xen."""
     tag, _, value = spec.partition("=")
-    here = Case(devices=names(appliance))
+    here = Case(devices=names(appliance), joined=appliance.joined)
     device = remap_text(spec, here)
     mapper = re.sub(r"^/dev/mapper/((?:[^-]|--)+)-((?:[^-]|--)+)$", _volume, device)
     for system in systems:

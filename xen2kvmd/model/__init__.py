@@ -20,7 +20,7 @@ from xen2kvmd.model.request import (
     Request,
     ShutdownMode,
 )
-from xen2kvmd.model.source import ListedDisk, ListedGuest, Nic, SourceDisk
+from xen2kvmd.model.source import Joined, ListedDisk, ListedGuest, Nic, Part, SourceDisk
 from xen2kvmd.model.target import Case, LinkKind, MacPolicy, NicMap, Target, VirtType, Volume
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Family",
     "Finding",
     "Firmware",
+    "Joined",
     "Kernel",
     "LinkKind",
     "ListedDisk",
@@ -41,6 +42,7 @@ __all__ = [
     "Nic",
     "NicMap",
     "Operation",
+    "Part",
     "PathMap",
     "Plan",
     "PlannedDisk",

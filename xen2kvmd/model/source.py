@@ -5,11 +5,33 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Part:
+    """A volume of the source that becomes a partition; start and size are bytes on the new disk."""
+
+    dev: str  # its own <target dev>: xvda2
+    path: str
+    number: int
+    start: int
+    size: int
+    swap: bool = False
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A volume `dev` of the source, and the disk whose partition it becomes."""
+
+    dev: str
+    disk: str
+    number: int
+
+
+@dataclass(frozen=True)
 class SourceDisk:
-    """A disk as the source has it.
+    """A disk as the source has it, or one that is put together from volumes without a table.
 
     dev is its <target dev> ("xvda"), size its virtual size, allocated what it really occupies. host
-    is the other host that has it, as ssh://USER@HOST:PORT, or "" for this one.
+    is the other host that has it, as ssh://USER@HOST:PORT, or "" for this one. A disk that is put
+    together has parts, and no path of its own.
     """
 
     dev: str
@@ -18,6 +40,16 @@ class SourceDisk:
     size: int
     allocated: int
     host: str = ""
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Return the path of each file or block device behind this disk."""
+        return tuple(part.path for part in self.parts) or (self.path,)
+
+    @property
+    def joined(self) -> tuple[Joined, ...]:
+        return tuple(Joined(part.dev, self.dev, part.number) for part in self.parts)
 
 
 @dataclass(frozen=True)

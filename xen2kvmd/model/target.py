@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from xen2kvmd.model.guest import Facts
-from xen2kvmd.model.source import Nic
+from xen2kvmd.model.source import Joined, Nic
 
 
 class VirtType(StrEnum):
@@ -73,10 +73,12 @@ class Case:
     """All that a rule may know.
 
     devices pairs each disk's name under Xen with its name under KVM ("xvda", "vda"), decided once
-    for the domain XML and for the guest's own files (domain/names.py).
+    for the domain XML and for the guest's own files (domain/names.py). joined are the volumes that
+    become partitions of one of these disks.
     """
 
     facts: Facts = field(default_factory=Facts)
     target: Target = field(default_factory=Target)
     nics: tuple[Nic, ...] = ()
     devices: tuple[tuple[str, str], ...] = ()
+    joined: tuple[Joined, ...] = ()

@@ -11,8 +11,8 @@ from xen2kvmd.guest.appliance import Appliance, DiskImage
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Case, Facts, Finding, Plan, Request, SourceDisk
 from xen2kvmd.steps import disks as sources
+from xen2kvmd.system import assembly, files
 from xen2kvmd.system import disk as images
-from xen2kvmd.system import files
 
 SECRET = 0o600
 
@@ -74,7 +74,11 @@ def appliance(run: Run) -> tuple[Appliance, bool]:
     opened = []
     for disk in disks(run):
         path = overlay(run, disk.dev)
-        images.make_overlay(path, base=sources.location(run, disk), base_format=disk.format)
-        opened.append(DiskImage(disk.dev, str(path), "qcow2"))
+        if disk.parts:
+            base, base_format = str(assembly.make(run.scratch, disk)), assembly.FORMAT
+        else:
+            base, base_format = sources.location(run, disk), disk.format
+        images.make_overlay(path, base=base, base_format=base_format)
+        opened.append(DiskImage(disk.dev, str(path), "qcow2", disk.joined))
     new = Appliance.open(opened, writable=True, emulate=not run.notes["kvm"])
     return run.keep(new, partial(new.close)), True

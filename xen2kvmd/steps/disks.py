@@ -86,15 +86,15 @@ def stamp(run: Run, disk: SourceDisk) -> list[int]:
     """
     if disk.host:
         return remotes(run).disk(disk.host, disk.path).stamp()
-    state = Path(disk.path).stat()
-    return [state.st_mtime_ns, state.st_size]
+    states = [Path(path).stat() for path in disk.paths]
+    return [number for state in states for number in (state.st_mtime_ns, state.st_size)]
 
 
 def check_unlocked(disks: tuple[SourceDisk, ...]) -> None:
     """Raise VmRunning if a running QEMU of this host may write to one."""
     for disk in disks:
-        if not disk.host:
-            images.check_unlocked(disk.path)
+        for path in disk.paths if not disk.host else ():
+            images.check_unlocked(path)
 
 
 def verify(run: Run) -> None:

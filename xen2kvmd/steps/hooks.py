@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cattrs
+
 from xen2kvmd.errors import Cancelled, HookFailed
 from xen2kvmd.jobs.step import Run, Step, nothing
 from xen2kvmd.steps import context
@@ -119,6 +121,7 @@ def message(run: Run, phase: str, error: Mapping[str, str] | None) -> dict[str, 
                 "dev": disk.source.dev,
                 "source": disk.source.path,
                 "source_format": disk.source.format,
+                "parts": cattrs.unstructure(disk.source.parts),
                 "size": disk.source.size,
                 "target": disk.volume.path,
                 "format": disk.volume.format,

@@ -9,6 +9,7 @@ from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation
 from xen2kvmd.sources import open_source
 from xen2kvmd.steps import context, disks
+from xen2kvmd.steps.assemble import assemble
 from xen2kvmd.system import appliances, kvm
 from xen2kvmd.system.libvirt import connected
 from xen2kvmd.system.remotes import sweep
@@ -28,7 +29,7 @@ def do(run: Run) -> None:
     source = domain.read(text)
     if request.vm.lower() not in ("", source.name.lower(), source.uuid.lower()):
         raise VmNotFound(f"The source describes '{source.name}', not '{run.spec['vm']}'.")
-    found = tuple(disks.find(run, request, source, host=source_host.disk_host))
+    found = assemble(tuple(disks.find(run, request, source, host=source_host.disk_host)))
     run.note("disks", cattrs.unstructure(found))
     known = (*imported.findings, *disks.findings(found))
     run.note("source-findings", cattrs.unstructure(known))

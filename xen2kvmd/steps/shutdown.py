@@ -67,7 +67,7 @@ def check_unchanged(run: Run) -> None:
     for disk in context.disks(run):
         if disks.stamp(run, disk) != run.notes["stamps"][disk.dev]:
             raise VmRunning(
-                f"The disk {disk.path} was written to since the job began.",
+                f"The disk {', '.join(disk.paths)} was written to since the job began.",
                 hint="Shut the source guest down, see that nothing starts it, and migrate again.",
             )
 

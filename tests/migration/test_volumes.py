@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guests without a partition table: their volumes become partitions of one disk that boots."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.migration.sandbox import Sandbox
+from tests.migration.test_migration import sha256, shell
+
+pytestmark = pytest.mark.guest
+
+
+def test_swap_and_root_volumes_become_partitions(sandbox: Sandbox, tiny_xentools: Path) -> None:
+    """The layout of xen-tools: the guest boots from /dev/vda2 and pages to /dev/vda1."""
+    before = [sha256(tiny_xentools / name) for name in ("swap.raw", "root.raw")]
+    guest = str(tiny_xentools / "guest.xml")
+    plan = sandbox.run("xen2kvm", "plan", "--network", "default", guest)
+    assert plan.code == 0, plan.err + plan.out
+    assert re.search(r"partition 1 +32\.0 MiB: volume xvda1, \S+/swap.raw", plan.out), plan.out
+    assert "[volumes-joined]" in plan.out
+    ended = sandbox.run("xen2kvm", "migrate", "--network", "default", guest)
+    assert ended.code == 0, ended.err + ended.out
+    commands = ("cat /proc/mounts /proc/swaps /proc/cmdline /etc/fstab", "ip -4 address show eth0")
+    said = shell(sandbox, "tiny3", *commands)
+    assert "/dev/vda2 / ext4 rw" in said
+    assert re.search(r"^/dev/vda1\s+partition", said, re.MULTILINE)
+    assert "root=/dev/vda2" in said
+    assert "/dev/vda1 none swap sw 0 0" in said
+    assert "inet 192.168.122." in said
+    assert [sha256(tiny_xentools / name) for name in ("swap.raw", "root.raw")] == before
+    assert sandbox.run("virsh", "domblklist", "--details", "tiny3").out.count("disk ") == 1
+
+
+def test_file_system_as_whole_disk_becomes_a_partition(
+    sandbox: Sandbox, tiny_xentools: Path, tmp_path: Path
+) -> None:
+    disks = (tiny_xentools / "guest.xml").read_text()
+    swap = disks.index("<disk "), disks.index("</disk>") + len("</disk>")
+    text = disks[: swap[0]] + disks[swap[1] :]
+    text = text.replace("root.raw", "bare.raw").replace("xvda2", "xvda")
+    (tmp_path / "bare.xml").write_text(text)
+    ended = sandbox.run(
+        "xen2kvm", "migrate", "--network", "default", "--format", "raw", f"{tmp_path}/bare.xml"
+    )
+    assert ended.code == 0, ended.err + ended.out
+    said = shell(sandbox, "tiny3", "cat /proc/mounts /proc/cmdline /etc/fstab")
+    assert "/dev/vda1 / ext4 rw" in said
+    assert "root=/dev/vda1" in said
+    assert "/dev/vda1 / ext4 defaults 0 1" in said
