@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.migration.sandbox import Sandbox
+from tests.migration.test_undo import wait_for_step
 
 URI = "test+unix:///default"
 SSH_URI = "test+ssh://root@localhost:2222/default"
@@ -172,6 +173,26 @@ def test_guest_is_migrated_with_its_disk_read_over_ssh(
     assert "login prompt" in output
     assert state(sandbox) == "shut off"
     assert sandbox.run("virsh", "domstate", "tiny1").out.strip() == "running"
+    assert sandbox.run("sh", "-c", "ls -d /run/xen2kvm-*").out == ""
+
+
+@pytest.mark.guest
+def test_connection_lost_in_the_middle_undoes_all(
+    sandbox: Sandbox, source: None, sshd: None
+) -> None:
+    shell(sandbox, KNOW_HOST)
+    shell(sandbox, KNOW_KEY)
+    argv = ("xen2kvm", "migrate", "--detach", "-c", SSH_URI, "--network", "default", "tiny1")
+    began = sandbox.run(*argv)
+    assert began.code == 0, began.err
+    job = began.out.strip()
+    wait_for_step(sandbox, job, "convert")
+    shell(sandbox, "pkill -P $(cat /run/far/pid)")  # not the server itself: it comes back
+    ended = sandbox.run("xen2kvm", "follow", job)
+    assert ended.code == 1
+    assert "The connection to the host root@localhost:2222 was lost" in ended.err + ended.out
+    assert state(sandbox) == "running"
+    assert sandbox.run("virsh", "list", "--all", "--name").out.strip() == ""
     assert sandbox.run("sh", "-c", "ls -d /run/xen2kvm-*").out == ""
 
 

@@ -1,34 +1,33 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A disk of another host, read by what each Linux has: sh, dd, gzip, stat and sha256sum.
+"""A disk of another host, read by what each Linux has: sh, dd, cmp, stat and sha256sum.
 
-A small loop there answers requests for blocks. Each goes through gzip, so that a block of zeroes is
-one KiB on the wire and a block that arrives damaged is noticed. The hash of each block is kept: at
-the end the other host hashes the same blocks anew, which proves that we have what its disk holds,
-and that nobody wrote to it meanwhile. Nothing is installed or written there.
+A small loop there answers requests for blocks: with a word for one that is all zeroes, or with its
+data. (gzip would pack the others too, but is slower than most networks: 32 MB/s here.) The hash of
+each block is kept: at the end the other host hashes the same blocks anew, which proves that we have
+what its disk holds, and that nobody wrote to it meanwhile. Nothing is installed or written there.
 """
 
 import hashlib
 import threading
-import zlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from xen2kvmd.errors import Failed, InvalidDisk, MigrationError, Unsupported, VmRunning
+from xen2kvmd.errors import InvalidDisk, MigrationError, Unsupported, VmRunning
 from xen2kvmd.system.ssh import Connection, Program
 
 BLOCK = 1 << 20  # bytes; the unit of requests
 AHEAD = 8  # blocks that are asked for before they are needed, where reading goes straight on
 CACHE = 64  # blocks that are kept
-READER = "sh, dd and gzip"
+READER = "sh, dd and cmp"
 
 # A device is read past the page cache of its host, which may hold what it was while a guest ran:
 # Xen's blkback writes past it.
 SCRIPT = r"""
 export LC_ALL=C
 d=$1
-for program in dd gzip stat sha256sum; do
+for program in dd cmp stat sha256sum; do
   command -v $program >/dev/null || { echo "lacks $program"; exit; }
 done
 [ -e "$d" ] || { echo absent; exit; }
@@ -44,9 +43,15 @@ else
   echo other; exit
 fi
 block() { dd if="$d" bs=1048576 skip="$1" count=1 $direct 2>/dev/null; }
-while read -r what number; do
+while read -r what number size; do
   case $what in
-    read) block "$number" | gzip -1 -c ;;
+    read)
+      if block "$number" | cmp -s -n "$size" - /dev/zero; then
+        echo zero
+      else
+        echo data
+        block "$number" || { echo "dd cannot read MiB $number of $d" >&2; exit; }
+      fi ;;
     hash) block "$number" | sha256sum ;;
     state) if [ -b "$d" ]; then echo 0 0; else stat -Lc '%Y %s' "$d"; fi ;;
   esac
@@ -74,7 +79,6 @@ class RemoteDisk:
         self._asked: deque[int] = deque()
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._hashes: dict[int, bytes] = {}
-        self._rest = b""  # what came after the end of a block: the begin of the next
         self._next = 0
         self.failure: MigrationError | None = None
         self.size = self._begin()
@@ -150,11 +154,14 @@ class RemoteDisk:
         self._blocks.move_to_end(number)
         return self._blocks[number]
 
+    def _length(self, number: int) -> int:
+        return min(BLOCK, self.size.size - number * BLOCK)
+
     def _count(self) -> int:
         return -(-self.size.size // BLOCK)
 
     def _ask_block(self, number: int) -> None:
-        self._ask("read", number)
+        self._ask("read", number, self._length(number))
         self._asked.append(number)
 
     def _drain(self) -> None:
@@ -164,26 +171,13 @@ class RemoteDisk:
     def _receive(self) -> None:
         """Take the answer to the oldest request."""
         number = self._asked.popleft()
-        unpack = zlib.decompressobj(wbits=31)  # gzip's format, which ends by itself
-        parts = []
-        while not unpack.eof:
-            packed = self._rest or self._program.stdout.read1(BLOCK)  # type: ignore[attr-defined]
-            if not packed:
+        length = self._length(number)
+        if self._line() == "zero\n":
+            data = bytes(length)
+        else:
+            data = self._program.stdout.read(length)
+            if len(data) != length:
                 raise self._program.lost()
-            try:
-                parts.append(unpack.decompress(packed))
-            except zlib.error as error:
-                raise Failed(
-                    f"What the host {self._program.host} sent of {self._path} is damaged: {error}."
-                ) from error
-            self._rest = unpack.unused_data
-        data = b"".join(parts)
-        if len(data) != min(BLOCK, self.size.size - number * BLOCK):
-            raise InvalidDisk(
-                f"The disk {self._path} of the host {self._program.host} cannot be read at byte "
-                f"{number * BLOCK}, or is no longer as large as it was.",
-                hint="The kernel's log of that host may tell more.",
-            )
         found = hashlib.sha256(data).digest()
         if self._hashes.setdefault(number, found) != found:
             raise self._changed()
@@ -191,9 +185,9 @@ class RemoteDisk:
         while len(self._blocks) > CACHE:
             self._blocks.popitem(last=False)
 
-    def _ask(self, what: str, number: int) -> None:
+    def _ask(self, what: str, number: int, size: int = 0) -> None:
         try:
-            self._program.stdin.write(f"{what} {number}\n".encode())
+            self._program.stdin.write(f"{what} {number} {size}\n".encode())
             self._program.stdin.flush()
         except BrokenPipeError as error:
             raise self._program.lost() from error

@@ -26,6 +26,7 @@ from xen2kvmd.errors import (
 from xen2kvmd.system.command import TAIL, WITH_US, log, running
 
 SECONDS = 60.0  # for the login; a jump host takes its time, too
+GRACE = 5.0  # seconds that ssh has to end
 OPTIONS = (
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
@@ -95,7 +96,11 @@ class Connection:
                 yield Program(self.host, process.stdin, process.stdout, said)
             finally:
                 process.terminate()
-                process.wait()
+                try:
+                    process.wait(timeout=GRACE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
                 process.stdout.close()
                 try:
                     process.stdin.close()
@@ -118,7 +123,7 @@ class Program:
         said = self.messages.read().decode(errors="replace").strip()[-TAIL:]
         return ConnectionFailed(
             f"The connection to the host {self.host} was lost: {said or 'it was closed'}.",
-            hint="See that the host runs and that its network is sound, and migrate again.",
+            hint="See that the host runs, and that its disks and network are sound; migrate again.",
         )
 
 
