@@ -12,7 +12,7 @@ from xen2kvmd import __version__
 from xen2kvmd.bus.serve import BUS_GONE, serve
 from xen2kvmd.jobs.registry import Jobs
 
-MAX_JOBS = 64
+MAX_JOBS = 1000
 
 log = logging.getLogger("xen2kvmd")
 

@@ -19,7 +19,9 @@ from xen2kvmd.bus.callers import Callers
 from xen2kvmd.bus.registry import Watcher
 from xen2kvmd.bus.serve import serve
 from xen2kvmd.errors import JobNotFound, NotCancellable, NotFinished
+from xen2kvmd.jobs.admission import check_same, check_user
 from xen2kvmd.jobs.status import JobStatus, fold
+from xen2kvmd.jobs.store import JobRecord
 
 SECRET = "secret=/root/key"
 
@@ -30,6 +32,7 @@ class ToldJobs:
     def __init__(self) -> None:
         self.jobs: dict[str, JobStatus] = {}
         self.specs: dict[str, Mapping[str, Any]] = {}
+        self.records: dict[str, JobRecord] = {}
         self.watchers: list[Watcher] = []
         self.files: dict[tuple[str, str], str] = {}
 
@@ -66,10 +69,14 @@ class ToldJobs:
         owner_uid: int,
         job_id: str = "",
     ) -> JobStatus:
+        asked = JobRecord(job_id, operation, vm, source, target, owner_uid, 0, spec)
         if job_id in self.jobs:
+            check_same(self.records[job_id], asked)
             return self.jobs[job_id]
+        check_user(self.all(), asked)
         await asyncio.sleep(0.5 if vm == "slow" else 0)
         job_id = job_id or f"20260101-000000-{len(self.specs):08x}"
+        self.records[job_id] = asked
         self.specs[job_id] = json.loads(json.dumps(spec))
         self._change(None, _status(job_id, operation, vm, source, target, owner_uid))
         return self.jobs[job_id]

@@ -22,11 +22,9 @@ from xen2kvmd.bus.service import Call, Guarded
 from xen2kvmd.bus.values import MAX_DOCUMENT, MAX_STRING, domain_name
 from xen2kvmd.domain import convert, read
 from xen2kvmd.errors import (
-    InvalidOption,
     InvalidSource,
     InvalidXml,
     JobNotFound,
-    LimitExceeded,
     Unsupported,
     VmNotFound,
 )
@@ -42,7 +40,6 @@ FEATURES = (
     "job-token",
     *(f"convert:{name}" for name in FORMATS),
 )
-JOBS_PER_USER = 16  # that are not over, unless the user is root
 
 _ACTIONS = {
     Operation.GUESTS: Action.INSPECT,
@@ -113,25 +110,12 @@ class Manager:
 
         async def do() -> list[Any]:
             job_id = f"u{call.uid}_{token}" if token else ""
-            return [path_of((await self._submit(request, details, call.uid, job_id)).id)]
+            status = await self._jobs.submit(
+                cattrs.unstructure(request), owner_uid=call.uid, job_id=job_id, **details
+            )
+            return [path_of(status.id)]
 
         return Guarded(_ACTIONS[operation], do, details, quiet=quiet)
-
-    async def _submit(
-        self, request: Request, details: Mapping[str, str], uid: int, job_id: str
-    ) -> JobStatus:
-        known = {status.id: status for status in self._jobs.all()}
-        if job_id in known:
-            return _same(known[job_id], details)
-        active = [job for job in known.values() if job.owner_uid == uid and not job.state.final]
-        if uid != 0 and len(active) >= JOBS_PER_USER:
-            raise LimitExceeded(
-                f"{JOBS_PER_USER} of your jobs are not over, which is the limit.",
-                hint="Wait for some to end, or cancel some.",
-            )
-        return await self._jobs.submit(
-            cattrs.unstructure(request), owner_uid=uid, job_id=job_id, **details
-        )
 
     # --- jobs there are ---------------------------------------------------------------------------
 
@@ -259,14 +243,3 @@ def public(source: str) -> str:
     if not parts.netloc:
         return source
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
-def _same(status: JobStatus, details: Mapping[str, str]) -> JobStatus:
-    """Return the job that an earlier call with the same token made; it must be the same call."""
-    for key in ("operation", "vm", "source"):
-        if getattr(status, key) != details[key]:
-            raise InvalidOption(
-                f"The job-token was used for another call: its {key} was '{getattr(status, key)}'.",
-                hint="Use a token once.",
-            )
-    return status

@@ -9,15 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from xen2kvmd.errors import (
-    Busy,
-    JobNotFound,
-    LimitExceeded,
-    MigrationError,
-    NotCancellable,
-    NotFinished,
-)
+from xen2kvmd.errors import JobNotFound, MigrationError, NotCancellable, NotFinished
 from xen2kvmd.jobs import report
+from xen2kvmd.jobs.admission import check_room, check_same
 from xen2kvmd.jobs.events import Receiver
 from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.status import Event, JobState, JobStatus, fold
@@ -40,7 +34,7 @@ class Jobs:
         folder: Path,
         events: Path,
         *,
-        limit: int = 64,
+        limit: int = 1000,
         at_once: int = 2,
         worker: str = "xen2kvmd.job",
         in_units: bool = False,
@@ -60,7 +54,8 @@ class Jobs:
         )
         self._watchers: list[Watcher] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._submitting = asyncio.Lock()
+        self._changing = asyncio.Lock()  # held while a job is made or forgotten
+        self._ending: set[str] = set()  # queued jobs that are being cancelled: not to be begun
         self._closed = False
 
     def watch(self, watcher: Watcher) -> None:
@@ -71,8 +66,8 @@ class Jobs:
         """Read all jobs from disk, follow those that live, take up those whose worker died."""
         self._store.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._receiver.open()
-        for job_id in await asyncio.to_thread(self._store.ids):
-            self._jobs[job_id] = await asyncio.to_thread(self._store.status, job_id)
+        for status in await asyncio.to_thread(self._store.load):
+            self._jobs[status.id] = status
         for status in list(self._jobs.values()):
             if not status.state.final:
                 await self._adopt(status)
@@ -109,12 +104,10 @@ class Jobs:
     ) -> JobStatus:
         """Make a job, durably, and begin it if there is room. A job_id that exists returns its job.
 
-        Raises LimitExceeded, or Busy if another migration of the same guest is not over.
+        Raises LimitExceeded, Busy if another migration of the same guest is not over, or
+        InvalidOption if the job that exists is another than this.
         """
-        async with self._submitting:
-            if job_id in self._jobs:
-                return self._jobs[job_id]
-            self._check_room(operation, vm=vm, source=source)
+        async with self._changing:
             record = JobRecord(
                 id=job_id or new_id(),
                 operation=operation,
@@ -125,6 +118,10 @@ class Jobs:
                 created_at=now(),
                 spec=spec,
             )
+            if job_id in self._jobs:
+                check_same(await asyncio.to_thread(self._store.record, job_id), record)
+                return self._jobs[job_id]
+            check_room(self._jobs.values(), record, limit=self._limit)
             await asyncio.to_thread(self._store.create, record)
             status = record.status()
             self._change(status.id, status)
@@ -140,19 +137,32 @@ class Jobs:
             raise NotCancellable(
                 f"The job {job_id} cannot be cancelled: it is {status.state}, step '{status.step}'."
             )
-        await asyncio.to_thread((self._store.path(job_id) / "cancel").touch)
         if status.state is JobState.QUEUED and job_id not in self._workers:
-            await self._end(job_id, JobState.CANCELLED, "Cancelled", "The job was cancelled.")
+            await self._cancel_queued(job_id)
             return
-        self._change(job_id, fold(self._jobs[job_id], {"type": "cancelling"}))
-        self._workers.terminate(job_id)
+        await asyncio.to_thread((self._store.path(job_id) / "cancel").touch)
+        status = self.get(job_id)
+        if not status.state.final:  # it may have ended meanwhile
+            self._change(job_id, fold(status, {"type": "cancelling"}))
+            self._workers.terminate(job_id)
+
+    async def _cancel_queued(self, job_id: str) -> None:
+        if job_id in self._ending:
+            return
+        self._ending.add(job_id)
+        try:
+            await asyncio.to_thread((self._store.path(job_id) / "cancel").touch)
+            await self._end(job_id, JobState.CANCELLED, "Cancelled", "The job was cancelled.")
+        finally:
+            self._ending.discard(job_id)
 
     async def remove(self, job_id: str) -> None:
         """Forget a job that is over. Raises NotFinished."""
-        if not self.get(job_id).state.final:
-            raise NotFinished(f"The job {job_id} is not over.", hint="Cancel it first.")
-        await asyncio.to_thread(self._store.remove, job_id)
-        old = self._jobs.pop(job_id)
+        async with self._changing:
+            if not self.get(job_id).state.final:
+                raise NotFinished(f"The job {job_id} is not over.", hint="Cancel it first.")
+            await asyncio.to_thread(self._store.remove, job_id)
+            old = self._jobs.pop(job_id)
         for watcher in self._watchers:
             watcher(old, None)
 
@@ -202,28 +212,14 @@ class Jobs:
             status = fold(status, {"type": "cancelling"})
         self._change(job_id, status)
 
-    def _check_room(self, operation: str, *, vm: str, source: str) -> None:
-        active = [status for status in self._jobs.values() if not status.state.final]
-        if len(active) >= self._limit:
-            raise LimitExceeded(
-                f"{len(active)} jobs are queued or running, which is the limit.",
-                hint="Wait for some to end, or cancel some.",
-            )
-        for status in active:
-            same = (status.operation, status.vm, status.source) == (operation, vm, source)
-            if operation == "migrate" and same:
-                raise Busy(
-                    f"Job {status.id} migrates '{vm}' already.",
-                    hint=f"Follow it with 'xen2kvm follow {status.id}'.",
-                )
-
     # --- workers ----------------------------------------------------------------------------------
 
     def _begin_queued(self) -> None:
         for status in list(self._jobs.values()):
             if self._closed or len(self._workers) >= self._at_once:
                 return
-            if status.state is JobState.QUEUED and status.id not in self._workers:
+            waits = status.state is JobState.QUEUED and status.id not in self._ending
+            if waits and status.id not in self._workers:
                 self._spawn(status.id)
 
     def _spawn(self, job_id: str) -> None:

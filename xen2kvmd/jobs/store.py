@@ -14,6 +14,7 @@ import logging
 import secrets
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import reduce
@@ -69,27 +70,27 @@ class Store:
         return self.folder / job_id
 
     def create(self, record: JobRecord) -> None:
-        """Write a new job durably; half a job, after a crash, is no job (see `ids`)."""
+        """Write a new job durably; half a job, after a crash, is no job (see `load`)."""
         path = self.path(record.id)
         path.mkdir(parents=True, mode=0o700)
         files.write_atomic(path / "job.json", json.dumps(asdict(record), indent=1))
         files.sync_folder(self.folder)
 
-    def ids(self) -> tuple[str, ...]:
-        """Return the ids of all jobs, oldest first.
+    def load(self) -> tuple[JobStatus, ...]:
+        """Return all jobs, oldest first.
 
         A folder without job.json is swept away: the job was never promised to anybody. One whose
-        job.json cannot be read is left alone, for a person to look at.
+        job.json or journal cannot be read is left alone, for a person to look at.
         """
-        found = {}
+        found = []
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             try:
-                found[path.name] = self.record(path.name).created_at
+                found.append(self.status(path.name))
             except JobNotFound:
                 shutil.rmtree(path, ignore_errors=True)
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, KeyError):
                 log.exception("The job in %s cannot be read and is ignored", path)
-        return tuple(sorted(found, key=lambda job_id: found[job_id]))
+        return tuple(sorted(found, key=lambda status: status.created_at))
 
     def record(self, job_id: str) -> JobRecord:
         """Return what was asked for. Raises JobNotFound."""
@@ -111,5 +112,8 @@ class Store:
         return count
 
     def remove(self, job_id: str) -> None:
-        """Forget a job."""
+        """Forget a job; a crash in the middle leaves no job that would be begun once more."""
+        with suppress(FileNotFoundError):  # somebody took the folder away
+            (self.path(job_id) / "job.json").unlink()
+            files.sync_folder(self.path(job_id))
         shutil.rmtree(self.path(job_id), ignore_errors=True)

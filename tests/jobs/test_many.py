@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Calls that come at the same time, and many jobs: nothing is counted, ended or forgotten twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from xen2kvmd.errors import Busy, InvalidOption, JobNotFound, LimitExceeded
+from xen2kvmd.jobs.admission import JOBS_PER_USER
+from xen2kvmd.jobs.registry import Jobs
+from xen2kvmd.jobs.status import JobState, JobStatus
+
+
+class Queue:
+    """Jobs that wait: no worker ever begins."""
+
+    def __init__(self, folder: Path, **limits: Any) -> None:
+        self.jobs = Jobs(folder / "jobs", folder / "events", at_once=0, **limits)
+
+    async def submit(self, number: int = 0, **other: Any) -> JobStatus:
+        asked = {
+            "spec": {"disks": ("xvda", number)},
+            "operation": "migrate", "vm": f"vm{number}", "source": "libvirtxml:/x",
+            "target": "default", "owner_uid": 0, **other,
+        }  # fmt: skip
+        return await self.jobs.submit(**asked)
+
+
+@pytest_asyncio.fixture
+async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
+    made = Queue(tmp_path)
+    await made.jobs.start()
+    yield made
+    await made.jobs.close()
+
+
+async def test_calls_at_once_do_not_pass_the_limit_of_a_user(queue: Queue) -> None:
+    calls = [queue.submit(number, owner_uid=7) for number in range(JOBS_PER_USER + 5)]
+    made = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(one) for one in made].count(LimitExceeded) == 5
+    assert len(queue.jobs.all()) == JOBS_PER_USER
+
+
+async def test_calls_at_once_do_not_migrate_a_guest_twice(queue: Queue) -> None:
+    made = await asyncio.gather(*(queue.submit() for _ in range(5)), return_exceptions=True)
+    assert [type(one) for one in made].count(Busy) == 4
+
+
+@pytest.mark.parametrize(
+    "other", [{"target": "fast"}, {"spec": {"disks": ("xvdb", 0)}}, {"owner_uid": 3}, {"vm": "b"}]
+)
+async def test_a_token_is_for_one_call_in_all_its_parts(queue: Queue, other: Any) -> None:
+    first = await queue.submit(job_id="u0_once")
+    assert await queue.submit(job_id="u0_once") == first
+    with pytest.raises(InvalidOption, match="job-token"):
+        await queue.submit(job_id="u0_once", **other)
+
+
+async def test_cancels_at_once_of_a_queued_job_end_it_once(queue: Queue) -> None:
+    job = (await queue.submit()).id
+    seen: list[JobStatus | None] = []
+    queue.jobs.watch(lambda _, new: seen.append(new))
+    await asyncio.gather(*(queue.jobs.cancel(job) for _ in range(5)))
+    assert [new.state for new in seen if new] == [JobState.CANCELLED]
+
+
+async def test_a_job_that_is_being_cancelled_is_not_begun(tmp_path: Path) -> None:
+    jobs = Queue(tmp_path)
+    await jobs.jobs.start()
+    job = (await jobs.submit()).id
+    cancelling = asyncio.ensure_future(jobs.jobs.cancel(job))
+    await asyncio.sleep(0)  # it has begun to
+    jobs.jobs._at_once = 2
+    jobs.jobs._begin_queued()
+    await cancelling
+    assert jobs.jobs.get(job).state is JobState.CANCELLED
+    assert not (tmp_path / "jobs" / job / "lock").exists()
+    await jobs.jobs.close()
+
+
+async def test_removes_at_once_forget_a_job_once(queue: Queue) -> None:
+    job = (await queue.submit()).id
+    await queue.jobs.cancel(job)
+    made = await asyncio.gather(*(queue.jobs.remove(job) for _ in range(3)), return_exceptions=True)
+    assert [type(one) for one in made if one] == [JobNotFound] * 2
+
+
+async def test_500_queued_jobs_are_taken_and_read_again(tmp_path: Path) -> None:
+    before = Queue(tmp_path)
+    await before.jobs.start()
+    made = await asyncio.gather(*(before.submit(number) for number in range(500)))
+    await before.jobs.close()
+    after = Queue(tmp_path)
+    await after.jobs.start()
+    assert {status.id for status in after.jobs.all()} == {status.id for status in made}
+    assert {status.state for status in after.jobs.all()} == {JobState.QUEUED}
+    await after.jobs.close()

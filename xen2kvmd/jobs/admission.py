@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether a new job is taken: decided from the jobs there are, while no other can be made."""
+
+import json
+from collections.abc import Iterable
+
+from xen2kvmd.errors import Busy, InvalidOption, LimitExceeded
+from xen2kvmd.jobs.status import JobStatus
+from xen2kvmd.jobs.store import JobRecord
+
+JOBS_PER_USER = 16  # that are not over, unless the user is root
+
+
+def check_room(jobs: Iterable[JobStatus], asked: JobRecord, *, limit: int) -> None:
+    """Raise LimitExceeded, or Busy if another migration of the same guest is not over."""
+    active = [status for status in jobs if not status.state.final]
+    if len(active) >= limit:
+        raise LimitExceeded(
+            f"{len(active)} jobs are queued or running, which is the limit.",
+            hint="Wait for some to end, or cancel some.",
+        )
+    check_user(active, asked)
+    for status in active:
+        same = (status.operation, status.vm, status.source)
+        if asked.operation == "migrate" and same == (asked.operation, asked.vm, asked.source):
+            raise Busy(
+                f"Job {status.id} migrates '{asked.vm}' already.",
+                hint=f"Follow it with 'xen2kvm follow {status.id}'.",
+            )
+
+
+def check_user(jobs: Iterable[JobStatus], asked: JobRecord) -> None:
+    """Raise LimitExceeded for a user who has as many jobs as one may have; root may have all."""
+    own = sum(job.owner_uid == asked.owner_uid and not job.state.final for job in jobs)
+    if asked.owner_uid != 0 and own >= JOBS_PER_USER:
+        raise LimitExceeded(
+            f"{JOBS_PER_USER} of your jobs are not over, which is the limit.",
+            hint="Wait for some to end, or cancel some.",
+        )
+
+
+def check_same(known: JobRecord, asked: JobRecord) -> None:
+    """Raise InvalidOption unless a job that exists is the one asked for under its id once more.
+
+    What an older version of us did not write down of it counts as the same.
+    """
+    ours = json.loads(json.dumps(dict(asked.spec)))  # lists for tuples, as job.json has them
+    before = json.loads(json.dumps(dict(known.spec)))
+    differing = [
+        key for key in ("operation", "vm", "source", "target", "owner_uid")
+        if getattr(known, key) != getattr(asked, key)
+    ]  # fmt: skip
+    differing += [key for key, value in before.items() if key not in ours or ours[key] != value]
+    if differing:
+        raise InvalidOption(
+            f"The job-token was used for another call: its {differing[0]} was different.",
+            hint="Use a token once.",
+        )
