@@ -2,29 +2,29 @@
 """Log in over a serial console and run commands, as a person would: console.py DOMAIN COMMAND..."""
 
 import sys
-import threading
 import time
 
-from xen2kvmd.system.libvirt import connected
-from xen2kvmd.system.libvirt_domain import Console
+from xen2kvmd.system.libvirt import Host, connected
 
 SECONDS = 90
 
 
 class Session:
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, host: Host, name: str) -> None:
+        self.host = host
+        self.name = name
+        self.console = host.console(name)
         self.seen = ""
-        threading.Thread(target=self._collect, daemon=True).start()
 
     def _collect(self) -> None:
-        while data := self.console.read():
-            self.seen += data.decode(errors="replace")
+        self.host.domain(self.name)  # any call brings what was printed
+        self.seen += self.console.read().decode(errors="replace")
 
     def wait(self, *words: str) -> str:
         """Wait until one of the words is printed; return what was printed up to it."""
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
+            self._collect()
             for word in words:
                 at = self.seen.find(word)
                 if at >= 0:
@@ -39,7 +39,7 @@ class Session:
 
 def main() -> None:
     with connected() as host:
-        session = Session(host.console(sys.argv[1]))
+        session = Session(host, sys.argv[1])
         session.type("")
         session.wait("login:")
         session.type("root")

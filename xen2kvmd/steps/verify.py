@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """See the guest boot: watch its serial console and ask its agent, and keep the evidence."""
 
-import threading
 import time
 from contextlib import suppress
 
@@ -43,31 +42,28 @@ def do(run: Run) -> None:
             run.result("boot", verdict)
             _tell_addresses(run, domain)
         finally:
-            recorder.close()
-            files.write_atomic(run.folder / "console.log", recorder.text())
+            files.write_atomic(run.folder / "console.log", recorder.close())
             _keep_screenshot(run, host)
 
 
 class Recorder:
-    """Collects what a console prints, in a thread: libvirt's streams block."""
+    """Keeps what a console prints, as far as it was taken."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._data = bytearray()
-        self._thread = threading.Thread(target=self._collect, name="console", daemon=True)
-        self._thread.start()
 
-    def text(self) -> str:
+    def take(self) -> str:
+        """Take what was printed meanwhile; return all."""
+        if part := self._console.read()[: KEPT - len(self._data)]:
+            self._data += part
         return self._data.decode("utf-8", "replace")
 
-    def close(self) -> None:
+    def close(self) -> str:
+        """Return all that was printed, and let the console go."""
+        text = self.take()
         self._console.close()
-        self._thread.join(timeout=5)
-
-    def _collect(self) -> None:
-        while data := self._console.read():
-            if len(self._data) < KEPT:
-                self._data += data
+        return text
 
 
 def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str:
@@ -76,23 +72,24 @@ def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str
     asked = begun
     while (passed := time.monotonic() - begun) < seconds:
         run.fraction(passed / seconds, "waiting for a login prompt")
-        text = recorder.text()
+        active = domain.is_active()  # brings what the console printed, too
+        text = recorder.take()
         if boot.shows_login(text):
             return f"login prompt after {passed:.0f} s"
         if fault := boot.fault(text):
             raise _failure(fault, recorder, domain)
-        if not domain.is_active():
+        if not active:
             raise _failure(boot.Fault.STOPPED, recorder, domain)
         if time.monotonic() - asked > AGENT:
             asked = time.monotonic()
             if domain.agent_answers():
                 return f"guest agent answered after {passed:.0f} s"
         time.sleep(LOOK)
-    raise _failure(boot.silence(recorder.text(), domain.screen_text()), recorder, domain)
+    raise _failure(boot.silence(recorder.take(), domain.screen_text()), recorder, domain)
 
 
 def _failure(fault: boot.Fault, recorder: Recorder, domain: Domain) -> VerifyFailed:
-    shown = boot.last_lines(recorder.text()) or boot.last_lines(domain.screen_text())
+    shown = boot.last_lines(recorder.take()) or boot.last_lines(domain.screen_text())
     return VerifyFailed(
         f"The converted guest did not boot: {fault.words}.",
         hint=f"{fault.hint} It showed last: {shown or 'nothing'}",

@@ -101,10 +101,10 @@ def _opened(path: str, image_format: str, *, writable: bool) -> Iterator[nbd.NBD
     handle.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
     access = ["--cache=writeback", "--discard=unmap"] if writable else ["--read-only"]
     with tempfile.TemporaryDirectory(prefix="xen2kvm-nbd-") as folder:
-        address = Path(folder) / "socket"
-        argv = ["qemu-nbd", "-t", "-f", image_format, *access, "-k", str(address), path]
-        with running(argv) as server:
-            while not address.exists():
+        address, ready = Path(folder) / "socket", Path(folder) / "pid"
+        argv = ["qemu-nbd", "-t", "-f", image_format, *access, "-k", str(address)]
+        with running([*argv, "--pid-file", str(ready), path]) as server:
+            while not ready.exists():  # the socket is there before anybody listens
                 server.check()
                 time.sleep(0.01)
             try:

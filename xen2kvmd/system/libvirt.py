@@ -163,7 +163,7 @@ class Host:
 
     def console(self, name: str) -> "Console":
         """Open the first serial console of a domain, taking it from whoever has it."""
-        stream = self._connection.newStream()
+        stream = self._connection.newStream(libvirt.VIR_STREAM_NONBLOCK)
         with translated(f"The console of '{name}' cannot be opened"):
             domain = self._connection.lookupByName(name)
             domain.openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)

@@ -149,11 +149,18 @@ class Console:
         self._stream = stream
 
     def read(self) -> bytes:
-        """Wait for output and return it; b"" at its end, also after `close`."""
-        try:
-            return bytes(self._stream.recv(1 << 16))
-        except libvirt.libvirtError:
-            return b""
+        """Return what was printed since the last time, which may be nothing. It does not wait.
+
+        Output arrives with the answer to any other call on the same connection: the caller must
+        make one now and then. A thread that waits in here would be simpler, but libvirt's client
+        can lose the word by which one thread asks another to share the connection: both then wait
+        until the guest prints something, for ever if it is paused.
+        """
+        data = bytearray()
+        with suppress(libvirt.libvirtError):  # its end
+            while isinstance(part := self._stream.recv(1 << 16), bytes) and part:
+                data += part
+        return bytes(data)
 
     def write(self, data: bytes) -> None:
         with translated("The console takes no input"):
