@@ -111,12 +111,14 @@ def make_plan(
     host: Host,
     tree: Tree,
     found: Sequence[Finding] = (),
+    inside: bool = True,
 ) -> tuple[Plan, guest.Rehearsed]:
     """Convert copies of the domain XML and of the guest's files; return what that showed.
 
-    found is what is known already, of the source.
+    found is what is known already, of the source. inside is false where another program converts
+    what is inside the guest: what that will change, nobody knows.
     """
-    rehearsed = guest.rehearse(tree, case)
+    rehearsed = guest.rehearse(tree, case) if inside else guest.Rehearsed((), (), ())
     converted = domain.convert(document, case)
     kvm = case.target.virt_type is VirtType.KVM
     findings = (

@@ -31,6 +31,7 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
         "boot-timeout": Variant("u", 60),
         "shutdown-mode": Variant("s", "destroy"),
         "plan-digest": Variant("s", "abc"),
+        "engine": Variant("s", "v2v"),
     }
     job = await root.start(options=options)
 
@@ -46,8 +47,8 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
             {"match": "network", "old": "xenbr0", "kind": "bridge", "new": "br0"},
         ],
         "mac": "new", "waive": ["no-agent"], "plan_digest": "abc", "start": False, "verify": True,
-        "boot_timeout": 60, "shutdown_mode": "destroy",
-        "shutdown_timeout": 300,
+        "boot_timeout": 60, "shutdown_mode": "destroy", "shutdown_timeout": 300,
+        "engine": "v2v", "virtio_win": "", "vmdp": "", "root": "",
     }  # fmt: skip
 
 

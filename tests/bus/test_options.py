@@ -7,7 +7,7 @@ from xen2kvmd.bus import networks, options
 from xen2kvmd.bus.fault import BusError
 from xen2kvmd.bus.library import Variant
 from xen2kvmd.errors import InvalidName, InvalidOption
-from xen2kvmd.model import Allocation, DiskFormat, LinkKind, MacPolicy, NicMap, ShutdownMode
+from xen2kvmd.model import Allocation, DiskFormat, Engine, LinkKind, MacPolicy, NicMap, ShutdownMode
 
 BRIDGE, NETWORK = LinkKind.BRIDGE, LinkKind.NETWORK
 
@@ -25,6 +25,8 @@ BRIDGE, NETWORK = LinkKind.BRIDGE, LinkKind.NETWORK
         ("boot-timeout", Variant("u", 1), "boot_timeout", 1),
         ("shutdown-timeout", Variant("u", 60), "shutdown_timeout", 60),
         ("shutdown-mode", Variant("s", "never"), "shutdown_mode", ShutdownMode.NEVER),
+        ("engine", Variant("s", "v2v"), "engine", Engine.V2V),
+        ("vmdp", Variant("s", "/srv/vmdp.exe"), "vmdp", "/srv/vmdp.exe"),
         ("job-token", Variant("s", "A_1"), "job-token", "A_1"),
     ],
 )
@@ -49,6 +51,9 @@ def test_an_option_is_read(key: str, variant: Variant, field: str, value: object
         ("waive", Variant("as", ["a"] * 65), InvalidOption),
         ("boot-timeout", Variant("u", 0), InvalidOption),
         ("boot-timeout", Variant("u", 86401), InvalidOption),
+        ("engine", Variant("s", "perl"), InvalidOption),
+        ("virtio-win", Variant("s", "virtio-win.iso"), InvalidOption),
+        ("root", Variant("s", "ask"), InvalidOption),
         ("job-token", Variant("s", "a-b"), InvalidOption),
         ("job-token", Variant("s", ""), InvalidOption),
         ("job-token", Variant("s", "x" * 65), InvalidOption),

@@ -20,6 +20,7 @@ from xen2kvmd.jobs.status import JobState
 from xen2kvmd.model import (
     Allocation,
     DiskFormat,
+    Engine,
     MacPolicy,
     Operation,
     ReportFormat,
@@ -143,6 +144,33 @@ OPTIONS = (
         "shutdown-timeout", "u", "Migrate",
         "Seconds that the source has to shut down, 1 to 86400; 300 by default.",
         partial(values.between, least=1, most=86400), "shutdown_timeout",
+    ),
+    Option(
+        "engine", "s", f"Inspect {_PLANNING}",
+        "Who converts what is inside the guest. auto (the default): xen2kvm, and virt-v2v where "
+        "the guest is Windows; native: xen2kvm, which refuses Windows; v2v: virt-v2v. What "
+        "virt-v2v changes inside the guest, no plan shows.",
+        partial(values.one_of, choices=Engine), "engine",
+    ),
+    Option(
+        "virtio-win", "s", f"Inspect {_PLANNING}",
+        "Windows' virtio drivers, for virt-v2v: full path of the ISO image or a folder of the "
+        "target host. /usr/share/virtio-win by default.",
+        values.directory, "virtio_win",
+    ),
+    Option(
+        "vmdp", "s", f"Inspect {_PLANNING}",
+        "SUSE's drivers for Windows, for virt-v2v: full path of vmdp.exe on the target host.",
+        values.directory, "vmdp",
+    ),
+    Option(
+        "root", "s", f"Inspect {_PLANNING}",
+        "Root file system that virt-v2v converts where a guest has several: a device as /dev/sda2, "
+        "or first (the default).",
+        partial(
+            values.matching, pattern=r"first|/dev/[A-Za-z0-9_./-]{1,200}", says="first, or a device"
+        ),
+        "root",
     ),
     Option(
         "job-token", "s", _STARTING,

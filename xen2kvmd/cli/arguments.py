@@ -10,7 +10,7 @@ from xen2kvmd import __version__
 from xen2kvmd.cli.documents import format_of, read_document
 from xen2kvmd.cli.nics import nic_maps
 from xen2kvmd.errors import InvalidOption
-from xen2kvmd.model import Allocation, DiskFormat, MacPolicy, ShutdownMode
+from xen2kvmd.model import Allocation, DiskFormat, Engine, MacPolicy, ShutdownMode
 
 FORMATS = ("libvirtxml", "xl", "xl-json")
 
@@ -129,6 +129,17 @@ def _add_target(command: argparse.ArgumentParser) -> None:
         "--waive", action="append", default=[], metavar="ID", help="migrate despite this finding"
     )
     command.add_argument("-o", dest="output", choices=["libvirt"], help=argparse.SUPPRESS)
+    _add_engine(command)
+
+
+def _add_engine(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--engine", choices=list(Engine),
+        help="who converts the guest (default: auto, virt-v2v for Windows)",
+    )  # fmt: skip
+    command.add_argument("--virtio-win", metavar="PATH", help="virtio-win, for virt-v2v")
+    command.add_argument("--vmdp", metavar="FILE", help="SUSE's vmdp.exe, for virt-v2v")
+    command.add_argument("--root", metavar="DEVICE", help="which root virt-v2v converts")
 
 
 def _add_migration(command: argparse.ArgumentParser) -> None:
@@ -188,9 +199,11 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
     """Return the options for the service, as the arguments give them."""
     given = vars(arguments)
     found: list[Option] = []
-    for key in ("name", "directory", "format", "allocation", "mac"):
+    for key in ("name", "directory", "format", "allocation", "mac", "engine", "vmdp", "root"):
         if given.get(key):
             found.append((key, "s", str(given[key])))
+    if given.get("virtio_win"):
+        found.append(("virtio-win", "s", given["virtio_win"]))
     for pool in given.get("pool", ()):
         if "=" not in pool:  # virt-v2v: -os is a pool or a directory
             found.append(("directory" if pool.startswith("/") else "pool", "s", pool))

@@ -12,7 +12,6 @@ from xen2kvmd.model import Case
 
 FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "reiserfs", "jfs", "vfat"})
 ROOT_MARKS = ("/etc/fstab", "/etc/passwd")  # both in every root, neither in /boot or /home
-WINDOWS_MARK = "/Windows/System32"
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Mounts:
 
 def mount_guest(appliance: Appliance) -> Mounts:
     """Mount the guest's file systems. Raises Unsupported if no Linux root is on its disks."""
-    systems = tuple(_file_systems(appliance))
+    systems = tuple(file_systems(appliance))
     roots = [system for system in systems if _is_root(appliance, system)]
     if not roots:
         raise _no_root(appliance, systems)
@@ -65,7 +64,7 @@ def mount_guest(appliance: Appliance) -> Mounts:
     return Mounts(tuple(mounted.items()))
 
 
-def _file_systems(appliance: Appliance) -> Iterator[FileSystem]:
+def file_systems(appliance: Appliance) -> Iterator[FileSystem]:
     """Yield what is on partitions, on disks that have none, on logical volumes and on arrays."""
     partitions = appliance.partitions()
     whole = [disk for disk in appliance.devices if not _divided(disk, partitions)]
@@ -146,7 +145,7 @@ def _no_root(appliance: Appliance, systems: tuple[FileSystem, ...]) -> Unsupport
     if "ntfs" in kinds:
         return Unsupported(
             "The guest looks like Windows: there is NTFS and no Linux on its disks.",
-            hint="Migrate it with virt-v2v, which installs Windows' virtio drivers.",
+            hint="virt-v2v can convert it: --engine auto. Was Windows shut down wholly?",
         )
     found = ", ".join(f"{system.device}: {system.kind or 'unknown'}" for system in systems)
     return Unsupported(

@@ -14,6 +14,7 @@ from xen2kvmd.model.plan import Plan, PlannedDisk
 from xen2kvmd.model.request import (
     Allocation,
     DiskFormat,
+    Engine,
     Operation,
     PathMap,
     ReportFormat,
@@ -29,6 +30,7 @@ __all__ = [
     "Case",
     "Change",
     "DiskFormat",
+    "Engine",
     "Facts",
     "Family",
     "Finding",

@@ -77,8 +77,11 @@ class Facts:
     initrd_tool: str = ""  # initramfs-tools, dracut, mkinitrd
     init: str = "systemd"  # systemd, upstart, sysvinit
     agent: bool = False  # qemu-guest-agent is installed
+    drivers: bool = False  # a Windows that gets virtio drivers by its conversion
 
     @property
     def virtio(self) -> bool:
-        """Whether the guest can use virtio disks and NICs: nobody looked, or its kernel can."""
-        return self.kernels[0].virtio if self.kernels else self.family is not Family.WINDOWS
+        """Whether the new guest can use virtio disks and NICs: nobody looked, or its kernel can."""
+        if self.family is Family.WINDOWS:
+            return self.drivers
+        return self.kernels[0].virtio if self.kernels else True

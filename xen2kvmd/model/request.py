@@ -38,6 +38,14 @@ class ShutdownMode(StrEnum):
     NEVER = "never"  # leave it alone, and refuse to migrate it
 
 
+class Engine(StrEnum):
+    """Who converts what is inside the guest."""
+
+    AUTO = "auto"  # we do; virt-v2v where the guest is Windows
+    NATIVE = "native"
+    V2V = "v2v"
+
+
 class ReportFormat(StrEnum):
     """How the report of a job is written; also the end of its file's name."""
 
@@ -86,3 +94,7 @@ class Request:
     boot_timeout: int = 300  # seconds
     shutdown_mode: ShutdownMode = ShutdownMode.GRACEFUL
     shutdown_timeout: int = 300  # seconds
+    engine: Engine = Engine.AUTO
+    virtio_win: str = ""  # Windows' virtio drivers, for virt-v2v: an ISO image or a folder
+    vmdp: str = ""  # SUSE's drivers for Windows, for virt-v2v: vmdp.exe
+    root: str = ""  # the root file system that virt-v2v converts, in its words; "": the first

@@ -71,6 +71,13 @@ def appliance(run: Run) -> tuple[Appliance, bool]:
     open_one = run.take(Appliance)
     if open_one is not None:
         return open_one, False
+    opened = overlays(run)
+    new = Appliance.open(opened, writable=True, emulate=not run.notes["kvm"])
+    return run.keep(new, partial(new.close)), True
+
+
+def overlays(run: Run) -> tuple[DiskImage, ...]:
+    """Make the overlay of each disk anew; what the old ones held is gone."""
     opened = []
     for disk in disks(run):
         path = overlay(run, disk.dev)
@@ -80,5 +87,4 @@ def appliance(run: Run) -> tuple[Appliance, bool]:
             base, base_format = sources.location(run, disk), disk.format
         images.make_overlay(path, base=base, base_format=base_format)
         opened.append(DiskImage(disk.dev, str(path), "qcow2", disk.joined))
-    new = Appliance.open(opened, writable=True, emulate=not run.notes["kvm"])
-    return run.keep(new, partial(new.close)), True
+    return tuple(opened)

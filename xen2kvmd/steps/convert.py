@@ -12,12 +12,15 @@ from xen2kvmd import guest
 from xen2kvmd.errors import Failed, PlanChanged
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Severity
-from xen2kvmd.steps import context
+from xen2kvmd.steps import context, engine, v2v
 from xen2kvmd.steps.plan import rehearse
 
 
 def do(run: Run) -> None:
-    """Do exactly what the rehearsal showed, then look at the result."""
+    """Do exactly what the rehearsal showed, then look at the result; or let virt-v2v convert."""
+    if engine.is_v2v(run):
+        v2v.convert(run)
+        return
     appliance, fresh = context.appliance(run)
     rehearsed = run.take(guest.Rehearsed)
     if fresh or rehearsed is None:

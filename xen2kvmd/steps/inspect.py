@@ -3,12 +3,12 @@
 
 import cattrs
 
-from xen2kvmd import domain, guest, plan
+from xen2kvmd import domain, plan
 from xen2kvmd.errors import VmNotFound
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation
 from xen2kvmd.sources import open_source
-from xen2kvmd.steps import context, disks
+from xen2kvmd.steps import context, disks, engine
 from xen2kvmd.steps.assemble import assemble
 from xen2kvmd.system import appliances, kvm
 from xen2kvmd.system.libvirt import connected
@@ -45,7 +45,7 @@ def do(run: Run) -> None:
     run.fraction(0.1, "starting the appliance")
     appliance, _ = context.appliance(run)
     run.fraction(0.7, "looking into the guest")
-    facts = guest.inspect(appliance)
+    facts = engine.look(run, request, appliance)
     run.note("facts", cattrs.unstructure(facts))
     run.result("guest", facts.product or facts.distro)
 

@@ -143,7 +143,10 @@ class _Lines:
         if self._left < 0:
             return
         self._left -= len(data)
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        # A bar of progress is drawn over itself: each drawing is a line.
+        *lines, self._rest = (
+            (self._rest + data).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        )
         for line in lines:
             self._line(line)
         if len(self._rest) > LINE:
