@@ -106,10 +106,12 @@ class Host:
 
     def remove_volume(self, pool: str, name: str) -> None:
         """Remove a volume; nothing happens if there is none."""
-        with absent(libvirt.VIR_ERR_NO_STORAGE_VOL), translated(f"Volume '{name}' stays"):
-            found = self._pool(pool)
+        found = self._pool(pool)
+        with absent(libvirt.VIR_ERR_NO_STORAGE_VOL):
             found.refresh()
-            found.storageVolLookupByName(name).delete()
+            volume = found.storageVolLookupByName(name)
+            with translated(f"Volume '{name}' stays"):
+                volume.delete()
 
     def _pool(self, name: str) -> "libvirt.virStoragePool":
         with absent(libvirt.VIR_ERR_NO_STORAGE_POOL):

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What counts as a proof that a guest booted, with a console and a screen that we write."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import cattrs
+import pytest
+
+from xen2kvmd.errors import VerifyFailed
+from xen2kvmd.jobs.events import Sender
+from xen2kvmd.jobs.journal import Journal
+from xen2kvmd.jobs.step import Run
+from xen2kvmd.model import Facts, Family
+from xen2kvmd.steps.verify import Recorder, _watch
+from xen2kvmd.system.libvirt_domain import Console, Domain
+
+
+@dataclass
+class Machine:
+    """A running domain and its console, as far as verify looks at them."""
+
+    printed: bytes = b""
+    screen: str = ""
+
+    def read(self) -> bytes:
+        printed, self.printed = self.printed, b""
+        return printed
+
+    def is_active(self) -> bool:
+        return True
+
+    def screen_text(self) -> str:
+        return self.screen
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    journal, sender = Journal(tmp_path / "journal"), Sender(tmp_path / "socket", "1")
+    yield Run("1", tmp_path, {}, journal, sender, cancelled=lambda: False)
+    journal.close()
+    sender.close()
+
+
+def watch(run: Run, machine: Machine, family: Family, *, seconds: int) -> str:
+    run.notes["facts"] = cattrs.unstructure(Facts(family=family))
+    recorder = Recorder(cast(Console, machine))
+    return _watch(run, cast(Domain, machine), recorder, seconds=seconds)
+
+
+def found(run: Run) -> list[str]:
+    return [event["finding"]["id"] for event in run.journal.events if event["type"] == "finding"]
+
+
+def test_windows_that_left_the_firmware_is_a_warning(run: Run) -> None:
+    verdict = watch(run, Machine(), Family.WINDOWS, seconds=0)
+    assert verdict == "runs after 0 s; not proven that it booted"
+    assert found(run) == ["boot-not-proven"]
+
+
+def test_windows_in_the_firmware_did_not_boot(run: Run) -> None:
+    machine = Machine(screen="SeaBIOS (version 1.16)\nBooting from Hard Disk...")
+    with pytest.raises(VerifyFailed, match="stuck in the firmware"):
+        watch(run, machine, Family.WINDOWS, seconds=0)
+    assert found(run) == []
+
+
+def test_linux_that_prints_nothing_did_not_boot(run: Run) -> None:
+    with pytest.raises(VerifyFailed, match="printed nothing"):
+        watch(run, Machine(), Family.SUSE, seconds=0)
+
+
+def test_login_prompt_is_a_proof(run: Run) -> None:
+    verdict = watch(run, Machine(printed=b"\r\nweb1 login: "), Family.DEBIAN, seconds=5)
+    assert verdict.startswith("login prompt after")
+    assert found(run) == []

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Volumes of a pool: libvirt's test driver has a pool `default-pool`, all in memory."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from xen2kvmd.errors import PoolNotFound
+from xen2kvmd.model import Allocation, DiskFormat, Volume
+from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.targets.pool import StoragePool
+
+POOL = "default-pool"
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with connected("test:///default") as opened:
+        yield opened
+
+
+def test_discard_works_twice(host: Host) -> None:
+    pool = StoragePool(host, POOL)
+    volume = pool.volume(dev="xvda", name="web1-vda.img", disk_format=DiskFormat.RAW)
+    pool.make(volume, size=1 << 20, allocation=Allocation.SPARSE)
+    assert host.volume_exists(POOL, volume.name)
+    pool.discard(volume)
+    assert not host.volume_exists(POOL, volume.name)
+    pool.discard(volume)
+
+
+def test_discard_names_a_pool_that_is_gone(host: Host) -> None:
+    volume = Volume(dev="xvda", path="/nowhere/a.img", format="raw", pool="gone", name="a.img")
+    with pytest.raises(PoolNotFound, match="'gone'"):
+        StoragePool(host, "gone").discard(volume)
