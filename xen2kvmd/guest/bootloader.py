@@ -47,7 +47,7 @@ def boot_menu(guest: Tree, case: Case) -> Iterator[Finding]:
     The menu is edited even where a tool makes it anew afterwards: entries written by hand, and a
     guest whose tool fails, boot all the same.
     """
-    edit_menus(guest, partial(remap_text, case=case))
+    yield from edit_menus(guest, partial(remap_text, case=case))
     for pattern in MENUS:
         for path in guest.glob(pattern):
             if guest.is_file(path):

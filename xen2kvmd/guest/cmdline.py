@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from posixpath import dirname, join, normpath
 
 from xen2kvmd.guest.tree import Tree
+from xen2kvmd.model import Finding, Severity
 
 Edit = Callable[[str], str]
 
@@ -48,12 +49,12 @@ def edit_defaults(tree: Tree, edit: Edit) -> None:
         _edit(tree, path, pattern, edit)
 
 
-def edit_menus(tree: Tree, edit: Edit) -> None:
-    """Change every command line that a boot loader reads."""
+def edit_menus(tree: Tree, edit: Edit) -> Iterator[Finding]:
+    """Change every command line that a boot loader reads; report one that cannot be changed."""
     for path in _files(tree, MENUS):
         _edit(tree, path, _MENU, edit)
     for path in _files(tree, GRUBENV):
-        _edit_grubenv(tree, path, edit)
+        yield from _edit_grubenv(tree, path, edit)
 
 
 def menu_lines(tree: Tree) -> Iterator[tuple[str, int, str]]:
@@ -94,7 +95,7 @@ def _edit_line(line: str, pattern: re.Pattern[str], edit: Edit) -> str:
     return line[: found.start("line")] + edit(found["line"]) + line[found.end("line") :]
 
 
-def _edit_grubenv(tree: Tree, path: str, edit: Edit) -> None:
+def _edit_grubenv(tree: Tree, path: str, edit: Edit) -> Iterator[Finding]:
     """Change kernelopts= in GRUB's environment block, which is padded with # to its size."""
     text = tree.read(path)
     if len(text) != GRUBENV_SIZE:
@@ -103,3 +104,12 @@ def _edit_grubenv(tree: Tree, path: str, edit: Edit) -> None:
     changed = "\n".join(_edit_line(line, _ENV, edit) for line in lines)
     if len(changed) <= GRUBENV_SIZE:
         tree.write(path, changed.ljust(GRUBENV_SIZE, "#"))
+    else:
+        yield Finding(
+            "grubenv-full",
+            f"The kernel arguments in {path} stay as they are: changed, they would not fit into "
+            f"its {GRUBENV_SIZE} bytes.",
+            Severity.WARNING,
+            hint=f"Shorten kernelopts in the guest: grub2-editenv {path} set kernelopts=...",
+            place=path,
+        )

@@ -23,8 +23,7 @@ def kernel_console(guest: Tree, case: Case) -> Iterator[Finding]:
     hvc0 is not there under KVM: a kernel told to use it boots silently, and init has no console.
     """
     edit_defaults(guest, serial_console)
-    edit_menus(guest, serial_console)
-    yield from ()
+    yield from edit_menus(guest, serial_console)
 
 
 def serial_console(cmdline: str) -> str:

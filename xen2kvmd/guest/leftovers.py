@@ -20,8 +20,7 @@ def xen_arguments(guest: Tree, case: Case) -> Iterator[Finding]:
     clock. Other arguments of Xen's (xen_blkfront., xen_emul_unplug=) are ignored and stay.
     """
     edit_defaults(guest, _without_xen)
-    edit_menus(guest, _without_xen)
-    yield from ()
+    yield from edit_menus(guest, _without_xen)
 
 
 @rule(guide="")

@@ -2,8 +2,7 @@
 """Rules for LVM: a list of disks that it may use must not end at Xen's names."""
 
 import re
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 
 from xen2kvmd.guest.devices import remap_file, remap_text
 from xen2kvmd.guest.tree import Tree
@@ -13,6 +12,7 @@ from xen2kvmd.rule import rule
 CONFIG = "/etc/lvm/lvm.conf"
 DEVICES = "/etc/lvm/devices/system.devices"
 _FILTER = re.compile(r"^\s*(?:global_)?filter\s*=")
+_NO_BRACKETS = re.compile(r"""#.*|"(?:[^"\\]|\\.)*"|'[^']*'""")  # comments, and strings
 # A pattern for all of Xen's disks, "/dev/xvd", and what of it is not the name of one disk.
 _ALL_DISKS = re.compile(r"/dev/xvd(?=[^a-z])")
 
@@ -25,11 +25,18 @@ def lvm_devices(guest: Tree, case: Case) -> Iterator[Finding]:
     """
     if guest.is_file(CONFIG):
         lines = guest.read(CONFIG).splitlines(keepends=True)
-        guest.write(CONFIG, "".join(map(partial(_filter, case=case), lines)))
+        guest.write(CONFIG, "".join(_filters(lines, case)))
     yield from remap_file(guest, case, DEVICES)
 
 
-def _filter(line: str, case: Case) -> str:
-    if not _FILTER.match(line):
-        return line
-    return _ALL_DISKS.sub("/dev/vd", remap_text(line, case))
+def _filters(lines: Iterable[str], case: Case) -> Iterator[str]:
+    """Yield the lines, those of a filter changed: its list may go over several."""
+    inside = False
+    for line in lines:
+        begins = bool(_FILTER.match(line))
+        if not (inside or begins):
+            yield line
+            continue
+        brackets = _NO_BRACKETS.sub("", line)
+        inside = "]" not in brackets and (inside or "[" in brackets)
+        yield _ALL_DISKS.sub("/dev/vd", remap_text(line, case))
