@@ -15,7 +15,7 @@ pytestmark = pytest.mark.guest
 
 JOBS = "/var/lib/xen2kvmd/jobs"
 LONG_STEPS = ("inspect", "convert", "copy", "verify")  # long enough to be met in their middle
-OURS = r"qemu-nbd|guest=|guestfs|xen2kvmd\.job|qemu-img"
+OURS = r"qemu-nbd|guest=|guestfs|xen2kvmd\.job|qemu-img|virt-v2v|nbdkit"
 
 
 def begin(sandbox: Sandbox, guest: Path, *options: str) -> str:
@@ -43,7 +43,11 @@ def wait_for_step(sandbox: Sandbox, job: str, step: str) -> None:
 
 def temporary(sandbox: Sandbox) -> set[str]:
     """Return what lies in /tmp, which is that of the machine."""
-    return set(sandbox.run("bash", "-c", "ls -d /tmp/xen2kvm-nbd-* /tmp/libguestfs*").out.split())
+    return set(
+        sandbox.run(
+            "bash", "-c", "ls -d /tmp/xen2kvm-nbd-* /tmp/libguestfs* /tmp/v2v.*"
+        ).out.split()
+    )
 
 
 def check_nothing_left(sandbox: Sandbox, job: str, before: set[str]) -> None:
@@ -97,6 +101,34 @@ def test_killed_worker_leaves_nothing(sandbox: Sandbox, source: Path, step: str)
     before = temporary(sandbox)
     job = begin(sandbox, source)
     wait_for_step(sandbox, job, step)
+    sandbox.run("bash", "-c", f"kill -9 $(cat {JOBS}/{job}/lock)")
+    sandbox.run("xen2kvm", "follow", job)
+    end = show(sandbox, job)
+    assert (end["State"], end["ErrorName"]) == ("failed", "Interrupted")
+    check_nothing_left(sandbox, job, before)
+
+
+def begin_virt_v2v(sandbox: Sandbox, guest: Path) -> str:
+    """Return a job whose virt-v2v has started its appliance: not the one that looked before."""
+    job = begin(sandbox, guest, "--engine", "v2v")
+    wait_for_step(sandbox, job, "convert")
+    wait = "until pgrep -x virt-v2v && pgrep -f 'qemu-system.*guestfs'; do sleep 0.1; done"
+    assert sandbox.run("timeout", "120", "bash", "-c", wait).code == 0
+    return job
+
+
+def test_cancel_of_virt_v2v_leaves_nothing(sandbox: Sandbox, source: Path) -> None:
+    before = temporary(sandbox)
+    job = begin_virt_v2v(sandbox, source)
+    assert sandbox.run("xen2kvm", "cancel", job).code == 0
+    end = show(sandbox, job)
+    assert (end["State"], end["ErrorName"]) == ("cancelled", "Cancelled")
+    check_nothing_left(sandbox, job, before)
+
+
+def test_killed_worker_of_virt_v2v_leaves_nothing(sandbox: Sandbox, source: Path) -> None:
+    before = temporary(sandbox)
+    job = begin_virt_v2v(sandbox, source)
     sandbox.run("bash", "-c", f"kill -9 $(cat {JOBS}/{job}/lock)")
     sandbox.run("xen2kvm", "follow", job)
     end = show(sandbox, job)

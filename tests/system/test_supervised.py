@@ -19,6 +19,7 @@ def run(
     timeout: float = 50,
     stdin: bytes = b"",
     stopped: Callable[[], bool] = lambda: False,
+    most: int = supervised.MOST,
 ) -> tuple[Outcome, list[str]]:
     lines: list[str] = []
     outcome = supervise(
@@ -28,6 +29,7 @@ def run(
         timeout=timeout,
         stopped=stopped,
         tell=lines.append,
+        most=most,
     )
     return outcome, lines
 
@@ -92,9 +94,8 @@ def test_stop_is_heeded() -> None:
     assert outcome.end is End.STOPPED
 
 
-def test_output_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervised, "MOST", 10_000)
-    outcome, lines = run("head -c 300000 /dev/zero | tr '\\0' x")
+def test_output_without_end_is_cut() -> None:
+    outcome, lines = run("head -c 300000 /dev/zero | tr '\\0' x", most=10_000)
     assert outcome == Outcome(End.ITSELF, 0)
     assert "the rest is not kept" in lines[-1]
     assert sum(map(len, lines)) < 100_000
@@ -115,3 +116,8 @@ def test_missing_launcher_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervised, "WITH_US", ("/nonexistent/setpriv",))
     with pytest.raises(Failed, match="cannot be started"):
         run("true")
+
+
+def test_line_end_that_comes_in_two_parts_ends_one_line() -> None:
+    _, lines = run(r"printf 'one\r'; sleep 0.3; printf '\ntwo\r'; sleep 0.3; printf 'three\r'")
+    assert lines == ["one", "two", "three"]

@@ -87,7 +87,7 @@ OPTIONS = (
     Option(
         "directory", "s", _PLANNING,
         "Folder of the target host for the disks, instead of a pool.",
-        values.directory, "directory",
+        values.full_path, "directory",
     ),
     Option(
         "format", "s", _PLANNING,
@@ -156,12 +156,12 @@ OPTIONS = (
         "virtio-win", "s", f"Inspect {_PLANNING}",
         "Windows' virtio drivers, for virt-v2v: full path of the ISO image or a folder of the "
         "target host. /usr/share/virtio-win by default.",
-        values.directory, "virtio_win",
+        values.full_path, "virtio_win",
     ),
     Option(
         "vmdp", "s", f"Inspect {_PLANNING}",
         "SUSE's drivers for Windows, for virt-v2v: full path of vmdp.exe on the target host.",
-        values.directory, "vmdp",
+        values.full_path, "vmdp",
     ),
     Option(
         "root", "s", f"Inspect {_PLANNING}",

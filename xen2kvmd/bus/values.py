@@ -68,7 +68,7 @@ def one_of(key: str, value: str, *, choices: type[StrEnum]) -> StrEnum:
     return choices(value)
 
 
-def directory(key: str, value: str) -> str:
+def full_path(key: str, value: str) -> str:
     """Return a full path without dot-dot."""
     if not value.startswith("/") or ".." in value.split("/"):
         raise InvalidOption(f"The option '{key}' has to be a full path without '..'.")

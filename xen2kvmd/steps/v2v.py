@@ -28,6 +28,7 @@ from xen2kvmd.system import appliances, files
 from xen2kvmd.system.supervised import End, supervise
 
 LIMIT = 86400.0  # seconds; a terabyte over ssh takes that long
+OUTPUT = 1 << 26  # bytes of its output that are read: its bar prints 60 each second, for hours
 SPARE = 1 << 30  # bytes that virt-v2v wants free beside the disks
 LAST = 5  # lines that an error shows where virt-v2v has no message for it
 
@@ -101,6 +102,7 @@ def _run(run: Run, folder: Path) -> None:
         timeout=LIMIT,
         stopped=watch.look,
         tell=watch.tell,
+        most=OUTPUT,
     )
     run.check_cancelled()
     watch.look()

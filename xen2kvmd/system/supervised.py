@@ -2,6 +2,7 @@
 """Running a program that we do not know: watched, told in lines, ended with all that it started."""
 
 import os
+import re
 import select
 import shlex
 import signal
@@ -20,6 +21,7 @@ LOOK = 0.1  # seconds between two looks at whether it has ended
 GRACE = 5.0  # seconds that it has to tidy up, from SIGTERM to SIGKILL
 LINE = 2000  # characters of a line that are told
 MOST = 1 << 20  # bytes of output that are told; a program may print without end
+_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 
 
 class End(Enum):
@@ -46,12 +48,13 @@ def supervise(
     timeout: float,
     stopped: Callable[[], bool],
     tell: Callable[[str], None],
+    most: int = MOST,
 ) -> Outcome:
     """Run a program in a process group of its own; tell(line) of what it prints while it runs.
 
-    At the time limit (seconds), or once stopped() is true, its group gets SIGTERM and, GRACE later,
-    SIGKILL. What it leaves running in its group when it ends is killed too. Raises Failed if it
-    cannot be started.
+    After `most` bytes of output that is said, and no more is told. At the time limit (seconds), or
+    once stopped() is true, its group gets SIGTERM and, GRACE later, SIGKILL. What it leaves running
+    in its group when it ends is killed too. Raises Failed if it cannot be started.
     """
     log.debug("supervise: %s", shlex.join(argv))
     with tempfile.TemporaryFile() as given:  # not a pipe: it need not read what we give it
@@ -73,7 +76,7 @@ def supervise(
             raise Failed(f"{argv[0]} cannot be started: {error.strerror}.") from error
         finally:
             os.close(write_end)
-    output = _Lines(read_end, tell)
+    output = _Lines(read_end, tell, most)
     try:
         end = _watch(process.pid, output, timeout=timeout, stopped=stopped)
     finally:
@@ -111,12 +114,12 @@ def _has_ended(pid: int) -> bool:
 class _Lines:
     """Cuts output into lines; never waits for who may hold the other end open."""
 
-    def __init__(self, descriptor: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, descriptor: int, tell: Callable[[str], None], most: int) -> None:
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
         self._tell = tell
         self._rest = b""
-        self._left = MOST
+        self._most = self._left = most
         self._closed = False
 
     def read(self, seconds: float) -> None:
@@ -143,10 +146,9 @@ class _Lines:
         if self._left < 0:
             return
         self._left -= len(data)
-        # A bar of progress is drawn over itself: each drawing is a line.
-        *lines, self._rest = (
-            (self._rest + data).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        )
+        # A bar of progress is drawn over itself: each drawing is a line. A \r at the end may be the
+        # half of a \r\n.
+        *lines, self._rest = _END.split(self._rest + data)
         for line in lines:
             self._line(line)
         if len(self._rest) > LINE:
@@ -154,7 +156,7 @@ class _Lines:
             self._rest = b""
         if self._left < 0:
             self._rest = b""
-            self._tell(f"(more than {MOST} bytes: the rest is not kept)")
+            self._tell(f"(more than {self._most} bytes: the rest is not kept)")
 
     def _line(self, line: bytes) -> None:
         self._tell(line[:LINE].decode("utf-8", "replace").rstrip("\r"))
