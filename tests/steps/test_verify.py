@@ -17,6 +17,12 @@ from xen2kvmd.model import Facts, Family
 from xen2kvmd.steps.verify import Recorder, _watch
 from xen2kvmd.system.libvirt_domain import Console, Domain
 
+# What OVMF prints on the serial console, and on the screen, when it starts Windows' loader.
+OVMF = (
+    b'BdsDxe: loading Boot0001 "Windows Boot Manager" from HD(1,GPT,6D0C5D0E)/bootmgfw.efi\r\n'
+    b'\x1b[2J\x1b[01;01HBdsDxe: starting Boot0001 "Windows Boot Manager" from HD(1,GPT,6D0C)\r\n'
+)
+
 
 @dataclass
 class Machine:
@@ -60,9 +66,28 @@ def test_windows_that_left_the_firmware_is_a_warning(run: Run) -> None:
     assert found(run) == ["boot-not-proven"]
 
 
-def test_windows_in_the_firmware_did_not_boot(run: Run) -> None:
-    machine = Machine(screen="SeaBIOS (version 1.16)\nBooting from Hard Disk...")
-    with pytest.raises(VerifyFailed, match="stuck in the firmware"):
+def test_picture_that_is_read_as_text_is_none(run: Run) -> None:
+    machine = Machine(screen="░▒▓█a#\n@@ $$\x01ÇüéâB")
+    assert watch(run, machine, Family.WINDOWS, seconds=0).startswith("runs after")
+
+
+def test_windows_that_uefi_handed_over_to_is_a_warning(run: Run) -> None:
+    verdict = watch(run, Machine(printed=OVMF), Family.WINDOWS, seconds=0)
+    assert verdict == "runs after 0 s; not proven that it booted"
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        Machine(screen="SeaBIOS (version 1.16)\nBooting from Hard Disk..."),
+        Machine(screen="Windows failed to start. A recent hardware change might be the cause."),
+        Machine(printed=OVMF + b'BdsDxe: failed to start Boot0001 "Windows Boot Manager"\r\n'),
+        Machine(printed=OVMF.replace(b"Windows Boot Manager", b"UEFI PXEv4 (MAC:00163E2A0001)")),
+        Machine(printed=OVMF + b"BdsDxe: No bootable option or device was found.\r\n"),
+    ],
+)
+def test_windows_in_the_firmware_did_not_boot(run: Run, machine: Machine) -> None:
+    with pytest.raises(VerifyFailed, match="did not boot"):
         watch(run, machine, Family.WINDOWS, seconds=0)
     assert found(run) == []
 

@@ -21,6 +21,10 @@ _EMERGENCY = re.compile(
     re.IGNORECASE,
 )
 _FIRMWARE = re.compile(r"SeaBIOS|Booting from|iPXE|No bootable device|TianoCore|BdsDxe", re.I)
+# What OVMF prints last, also on the serial console, before it hands over to a boot loader.
+_HANDED_OVER = re.compile(r"BdsDxe: starting Boot[0-9A-F]{4}\b(?!.*\b(?:PXE|HTTP|Shell))[^\n]*\Z")
+# Two words of a text screen; a picture that is read as text has none.
+_WORDS = re.compile(r"[A-Za-z]{2,} [A-Za-z]{2,}")
 _LOADER = re.compile(r"\bgrub\b|GNU GRUB|grub rescue>|SYSLINUX|Loading Linux", re.IGNORECASE)
 
 
@@ -95,6 +99,12 @@ def silence(text: str, screen: str) -> Fault:
     if _FIRMWARE.search(last):
         return Fault.FIRMWARE
     return Fault.SLOW if said else Fault.SILENT
+
+
+def left_firmware(text: str, screen: str) -> bool:
+    """Tell whether a guest that prints nothing by itself may run: its firmware did all it does."""
+    said = without_escapes(text).strip()
+    return bool(_HANDED_OVER.search(said)) if said else not _WORDS.search(screen)
 
 
 def last_lines(text: str, count: int = 3) -> str:

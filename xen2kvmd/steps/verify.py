@@ -85,8 +85,8 @@ def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str
         text = recorder.take()
         if boot.shows_login(text):
             return f"login prompt after {passed:.0f} s"
-        if seen := boot.fault(text):
-            raise _failure(seen, recorder, domain)
+        if fault := boot.fault(text):
+            raise _failure(fault, recorder, domain)
         if not active:
             raise _failure(boot.Fault.STOPPED, recorder, domain)
         if time.monotonic() - asked > AGENT:
@@ -94,11 +94,11 @@ def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str
             if domain.agent_answers():
                 return f"guest agent answered after {passed:.0f} s"
         time.sleep(LOOK)
-    fault = boot.silence(recorder.take(), domain.screen_text())
-    if fault is boot.Fault.SILENT and context.facts(run).family is Family.WINDOWS:
+    text, screen = recorder.take(), domain.screen_text()
+    if context.facts(run).family is Family.WINDOWS and boot.left_firmware(text, screen):
         run.finding(cattrs.unstructure(NOT_PROVEN))
         return f"runs after {seconds} s; not proven that it booted"
-    raise _failure(fault, recorder, domain)
+    raise _failure(boot.silence(text, screen), recorder, domain)
 
 
 def _failure(fault: boot.Fault, recorder: Recorder, domain: Domain) -> VerifyFailed:
