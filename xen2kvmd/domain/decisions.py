@@ -140,7 +140,7 @@ _CPU = (
     _dropped("cpu/model**", "cpu_of_host", "", "cpu-model-dropped tells of a model"),
     _dropped("cpu/vendor", "cpu_of_host", "", _ELSEWHERE),
     _adapted("cpu/topology**", "cpu_topology"),
-    _adapted("cpu/feature**", "cpu_features_emulated"),
+    _adapted("cpu/feature**", "cpu_features_emulated", "cpu_copies_emulated"),
     _adapted("cpu/cache**", "cpu_caches"),
     _carried("cpu/maxphysaddr**"),
     _carried("cpu/numa**"),

@@ -60,6 +60,7 @@ RULES: tuple[Rule[Element], ...] = (
     # The mode first: caches and features depend on it.
     cpu.cpu_of_host,
     cpu.cpu_features_emulated,
+    cpu.cpu_copies_emulated,
     cpu.cpu_topology,
     cpu.cpu_caches,
     cpu.cpu_count,
