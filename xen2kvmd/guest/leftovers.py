@@ -9,6 +9,7 @@ from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding
 from xen2kvmd.rule import rule
 
+_UNDER_XEN = "/etc/systemd/system/proc-xen.mount.d/xen.conf"
 _WORDS = re.compile(r"(?:clocksource=xen|earlyprintk=xen\S*)(?!\S)")
 
 
@@ -27,17 +28,27 @@ def xen_arguments(guest: Tree, case: Case) -> Iterator[Finding]:
 def xenfs(guest: Tree, case: Case) -> Iterator[Finding]:
     """Let the guest boot without the file system xenfs (/etc/fstab: nofail).
 
-    Only Xen has it; a mount that must not fail and does ends in the emergency shell.
+    Only Xen has it; a mount that must not fail and does ends in the emergency shell. systemd is
+    told not to try it elsewhere (systemd.unit(5), ConditionVirtualization=).
     """
     if guest.is_file("/etc/fstab"):
         lines = guest.read("/etc/fstab").splitlines(keepends=True)
         guest.write("/etc/fstab", "".join(map(_with_nofail, lines)))
+        if case.facts.init == "systemd" and any(map(_mounts_xenfs, lines)):
+            guest.write(_UNDER_XEN, "[Unit]\nConditionVirtualization=xen\n")
     yield from ()
 
 
 def _without_xen(cmdline: str) -> str:
     shorter = _WORDS.sub("", cmdline)
     return cmdline if shorter == cmdline else re.sub(r"[ \t]{2,}", " ", shorter).strip()
+
+
+def _mounts_xenfs(line: str) -> bool:
+    """Tell whether a line of fstab becomes the unit proc-xen.mount, and is started at boot."""
+    fields = line.split()
+    mounted = fields[1:3] == ["/proc/xen", "xenfs"] and not line.lstrip().startswith("#")
+    return mounted and "noauto" not in "".join(fields[3:4]).split(",")
 
 
 def _with_nofail(line: str) -> str:
