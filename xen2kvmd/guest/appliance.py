@@ -29,14 +29,13 @@ import guestfs
 
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest.devices import letters, xen_order
+from xen2kvmd.guest.emulation import ARGUMENTS, PROCESSOR
 from xen2kvmd.guest.tree import LARGEST, BootCode
 from xen2kvmd.model import Joined
 
 MEMORY = 1024  # MiB; zstd and xz need much of it when a guest packs its initrd
-PROCESSORS = 4  # more do not help: a guest's programs are mostly shell scripts
-# Without KVM one processor does the same work in two thirds of the time of two: they wait for each
-# other's caches. The kernel's defences guard against programs beside it; there are none.
-EMULATED = "mitigations=off"
+# More do not help: a guest's programs are mostly shell scripts. Emulated ones wait for each other.
+PROCESSORS, EMULATED = 4, 1
 CALL = 120.0  # seconds for one operation on files
 PROGRAM = 1200.0  # seconds for a program of the guest: an initrd takes a minute under emulation
 # The binding hides the error number; the appliance speaks English.
@@ -84,8 +83,10 @@ class Appliance:
         handle.set_autosync(True)
         handle.set_pgroup(True)  # Ctrl-C at a terminal is for us, we end it ourselves
         handle.set_memsize(MEMORY)
-        handle.set_smp(1 if emulate else min(PROCESSORS, os.cpu_count() or 1))
-        handle.set_append(EMULATED if emulate else "")
+        handle.set_smp(EMULATED if emulate else min(PROCESSORS, os.cpu_count() or 1))
+        if emulate:
+            handle.set_append(ARGUMENTS)
+            handle.config("-cpu", PROCESSOR)  # QEMU takes the last one
         for disk in ordered:
             handle.add_drive_opts(
                 disk.path,

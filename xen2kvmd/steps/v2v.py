@@ -18,6 +18,7 @@ from pathlib import Path
 
 from xen2kvmd import domain
 from xen2kvmd.errors import Failed, InsufficientSpace
+from xen2kvmd.guest import emulation
 from xen2kvmd.guest.devices import xen_order
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Request
@@ -122,6 +123,7 @@ def _environment(run: Run, request: Request) -> Mapping[str, str]:
         "LC_ALL": "C",
         "LIBGUESTFS_BACKEND": "direct",
         "LIBGUESTFS_BACKEND_SETTINGS": "" if run.notes["kvm"] else "force_tcg",
+        "LIBGUESTFS_APPEND": "" if run.notes["kvm"] else emulation.ARGUMENTS,
         "LIBGUESTFS_CACHEDIR": os.environ.get("LIBGUESTFS_CACHEDIR", "/var/tmp"),
     }
     if drivers := virtio_win(request):
