@@ -5,6 +5,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from xen2kvmd.cli import show
@@ -36,10 +37,20 @@ async def _migrate(arguments: Arguments) -> int:
             else:
                 print(job["Id"])
             return 0
-        end = await follow(service, path, as_json=arguments.json)
+        # Who gives a digest has seen the plan.
+        seen = arguments.json or arguments.digest
+        on_plan = None if seen else partial(_show_plan, service, path)
+        end = await follow(service, path, as_json=arguments.json, on_plan=on_plan)
         if not arguments.json:
             show.end(end)
         return exit_code(end["ErrorName"])
+
+
+async def _show_plan(service: Service, path: str) -> None:
+    """Show the plan of a migration that goes on."""
+    (text,) = await service.job(path, "GetPlan", "a{sv}", {})
+    show.plan(plain(json.loads(text)), diffs=False)
+    print(flush=True)
 
 
 async def _plan(arguments: Arguments) -> int:
@@ -55,6 +66,7 @@ async def _plan(arguments: Arguments) -> int:
             _print_json(plan)
         else:
             show.plan(plan, diffs=not arguments.no_diff)
+            show.digest(plan)
         blocked = any(finding["severity"] == "blocker" for finding in plan["findings"])
         return exit_code("Blocked" if blocked else "")
 

@@ -5,7 +5,8 @@ import asyncio
 import json
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
@@ -19,15 +20,27 @@ LINE_EVERY = 10.0  # seconds between two lines of the same step where there is n
 Job = dict[str, Any]
 
 
-async def follow(service: Service, path: str, *, as_json: bool, quiet: bool = False) -> Job:
+async def follow(
+    service: Service,
+    path: str,
+    *,
+    as_json: bool,
+    quiet: bool = False,
+    on_plan: Callable[[], Awaitable[None]] | None = None,
+) -> Job:
     """Show a job's progress until it is over; return its last properties.
 
-    Ctrl-C ends the following and not the job, which says how to go on.
+    on_plan is called when the job has made its plan. Ctrl-C ends the following and not the job,
+    which says how to go on.
     """
     shown = _Nothing() if quiet else _Json() if as_json else _Bar() if _terminal() else _Lines()
     job: Job = {}
     try:
         async for job in service.follow(path):
+            if on_plan and "plan-digest" in job["Result"]:
+                with shown.paused():
+                    await on_plan()
+                on_plan = None
             shown.show(job)
     except asyncio.CancelledError:
         shown.close()
@@ -49,6 +62,11 @@ class _Nothing:
 
     def close(self) -> None:
         """End."""
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal to somebody else."""
+        yield
 
 
 class _Json(_Nothing):
@@ -97,6 +115,12 @@ class _Bar(_Nothing):
 
     def close(self) -> None:
         self._progress.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        self._progress.stop()
+        yield
+        self._progress.start()
 
 
 def _label(job: Job) -> str:

@@ -45,7 +45,11 @@ def plan(document: Document, *, diffs: bool) -> None:
     console.print(f"  to copy    {amount(document['bytes_total'])}")
     console.print(f"  time       about {duration(document['seconds'])} (minutes:seconds)")
     console.print(f"  downtime   about {duration(document['downtime'])}")
-    console.print(f"\nMigrate just this plan: --digest {document['digest']}", style="dim")
+
+
+def digest(document: Document) -> None:
+    """Say how to migrate a plan that was shown, and no other."""
+    _console().print(f"\nMigrate just this plan: --digest {document['digest']}", style="dim")
 
 
 def guest(facts: Document) -> None:
