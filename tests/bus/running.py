@@ -40,15 +40,17 @@ _BUS_CONF = """<busconfig>
 </busconfig>
 """
 
-# games may do all but what is asked of others' jobs; news may migrate db01 only; mail is a plain
-# user. Rules as an administrator writes them.
+# games may do all but what is asked of others' jobs; news may migrate db01 only; lp may migrate and
+# name no path; mail is a plain user. Rules as an administrator writes them.
 _RULES = """
 polkit.addRule(function(action, subject) {
     if (action.id.indexOf("org.xen2kvm.") != 0) return polkit.Result.NOT_HANDLED;
     if (action.lookup("vm") == "forbidden") return polkit.Result.NO;
     if (subject.user == "sys") return polkit.Result.NO;
     if (subject.user == "games" && !action.id.endsWith("-others")) return polkit.Result.YES;
-    if (subject.user == "news" && action.id == "org.xen2kvm.migrate"
+    if (subject.user == "lp" && action.id == "org.xen2kvm.migrate") return polkit.Result.YES;
+    if (subject.user == "news" && action.id == "org.xen2kvm.migrate-paths"
+        && action.lookup("path") == "/srv/xen/web1.xml"
         && action.lookup("vm") == "db01" && action.lookup("operation") == "migrate"
         && action.lookup("source") == "libvirtxml:/srv/xen/web1.xml"
         && action.lookup("target") == "fast")

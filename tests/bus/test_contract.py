@@ -44,7 +44,7 @@ def test_a_method_without_an_action_is_refused() -> None:
 
 def test_an_unknown_action_is_refused() -> None:
     with pytest.raises(ContractError, match=r"Manager\.Migrate"):
-        contract.load(XML.replace(b'"org.xen2kvm.migrate"', b'"org.xen2kvm.migarte"'))
+        contract.load(XML.replace(b'"org.xen2kvm.migrate ', b'"org.xen2kvm.migarte '))
 
 
 class Half:

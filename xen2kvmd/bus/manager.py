@@ -15,12 +15,13 @@ from xen2kvmd import __version__
 from xen2kvmd.bus import options, variants
 from xen2kvmd.bus.contract import MANAGER, ROOT
 from xen2kvmd.bus.feed import Feed
+from xen2kvmd.bus.host_paths import named_paths
 from xen2kvmd.bus.job import Options, path_of
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Call, Guarded
 from xen2kvmd.bus.values import MAX_DOCUMENT, MAX_STRING, domain_name
-from xen2kvmd.domain import convert, read
+from xen2kvmd.domain import SourceDomain, convert, read
 from xen2kvmd.errors import (
     InvalidSource,
     InvalidXml,
@@ -41,11 +42,12 @@ FEATURES = (
     *(f"convert:{name}" for name in FORMATS),
 )
 
+# What guards a job, and what guards one that was given a path of this host.
 _ACTIONS = {
-    Operation.GUESTS: Action.INSPECT,
-    Operation.INSPECT: Action.INSPECT,
-    Operation.PLAN: Action.INSPECT,
-    Operation.MIGRATE: Action.MIGRATE,
+    Operation.GUESTS: (Action.INSPECT, Action.INSPECT_PATHS),
+    Operation.INSPECT: (Action.INSPECT, Action.INSPECT_PATHS),
+    Operation.PLAN: (Action.INSPECT, Action.INSPECT_PATHS),
+    Operation.MIGRATE: (Action.MIGRATE, Action.MIGRATE_PATHS),
 }
 
 
@@ -101,21 +103,24 @@ class Manager:
         token = values.pop("job-token", "")
         check_source(source)
         request = Request(operation, source, domain_name(vm), **values)
-        details = {
-            "vm": _label(request),
+        described = _described(request)
+        job = {
+            "vm": described.name if described else _label(request),
             "source": public(source),
             "target": request.directory or request.pool,
             "operation": str(operation),
         }
+        path = next(named_paths(request, described), "")
 
         async def do() -> list[Any]:
             job_id = f"u{call.uid}_{token}" if token else ""
             status = await self._jobs.submit(
-                cattrs.unstructure(request), owner_uid=call.uid, job_id=job_id, **details
+                cattrs.unstructure(request), owner_uid=call.uid, job_id=job_id, **job
             )
             return [path_of(status.id)]
 
-        return Guarded(_ACTIONS[operation], do, details, quiet=quiet)
+        action = _ACTIONS[operation][bool(path)]
+        return Guarded(action, do, {**job, "path": path} if path else job, quiet=quiet)
 
     # --- jobs there are ---------------------------------------------------------------------------
 
@@ -198,19 +203,23 @@ def _converted(form: str, config: str, case: Case) -> tuple[str, tuple[Finding, 
     return converted.domain_xml, (*imported.findings, *converted.findings)
 
 
-def _label(request: Request) -> str:
-    """Return the guest's name as far as the request tells it: jobs and dialogs show it.
+def _described(request: Request) -> SourceDomain | None:
+    """Return the guest that the caller's document describes, if there is one.
 
-    A list of guests is of none. A document is read here, so that one that cannot be migrated is
-    refused before a job is made.
+    It is read here, so that one that cannot be migrated is refused before a job is made.
     """
+    if not request.document:
+        return None
+    found = read(open_source(request).read().domain_xml)
+    if request.vm not in ("", found.name):  # polkit's rules decide by the name: it has to be true
+        raise VmNotFound(f"The document describes the guest '{found.name}', not '{request.vm}'.")
+    return found
+
+
+def _label(request: Request) -> str:
+    """Return the guest's name as far as the call tells it; a list of guests is of none."""
     if request.operation is Operation.GUESTS:
         return ""
-    if request.document:
-        name = read(open_source(request).read().domain_xml).name
-        if request.vm not in ("", name):  # polkit's rules decide by the name: it has to be true
-            raise VmNotFound(f"The document describes the guest '{name}', not '{request.vm}'.")
-        return name
     return request.vm or PurePath(request.source.partition(":")[2]).stem
 
 

@@ -38,6 +38,8 @@ class Action(StrEnum):
     INSPECT = "org.xen2kvm.inspect"
     CONVERT = "org.xen2kvm.convert"
     MIGRATE = "org.xen2kvm.migrate"
+    INSPECT_PATHS = "org.xen2kvm.inspect-paths"
+    MIGRATE_PATHS = "org.xen2kvm.migrate-paths"
     CANCEL = "org.xen2kvm.cancel"
     CANCEL_OTHERS = "org.xen2kvm.cancel-others"
     READ_LOG_OTHERS = "org.xen2kvm.read-log-others"

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which paths of the target host a caller names: the service, which is root, reads or writes them.
+
+Who may migrate from a libvirt into a pool works with what the administrators of both have set up.
+Who names a path can have any file of the host copied into a guest, or one written anywhere; that
+is guarded by actions of its own.
+"""
+
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlsplit
+
+from xen2kvmd.domain import SourceDomain
+from xen2kvmd.model import Request
+from xen2kvmd.sources import FORMATS
+
+
+def named_paths(request: Request, described: SourceDomain | None) -> Iterator[str]:
+    """Yield each path that a request names; described is the guest, where the caller gave it."""
+    yield from filter(None, (request.directory, request.virtio_win, request.vmdp))
+    yield from (entry.new for entry in request.path_map)
+    source = urlsplit(request.source)
+    if source.scheme in FORMATS:
+        if not request.document:
+            yield source.path
+    else:
+        yield from (value for key, value in parse_qsl(source.query) if key == "keyfile")
+        if source.scheme.partition("+")[0] == "test" and source.path != "/default":
+            yield source.path  # libvirt's pretended host reads itself from a file
+    if described:
+        yield from (disk.path for disk in described.disks if disk.path.startswith("/"))
+        yield from filter(None, (described.kernel, described.initrd))
