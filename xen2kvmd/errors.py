@@ -124,6 +124,10 @@ class NotFinished(MigrationError):
     """The job still runs."""
 
 
+class AlreadySettled(MigrationError):
+    """The migration was finalized or rolled back already."""
+
+
 class JobNotFound(MigrationError):
     """There is no such job."""
 

@@ -50,6 +50,8 @@ ARGUMENTS: dict[tuple[str, str], tuple[Any, ...]] = {
     (MANAGER, "PruneJobs"): ("a{sv}", {}),
     (JOB, "Cancel"): ("a{sv}", {}),
     (JOB, "Remove"): ("a{sv}", {}),
+    (JOB, "Rollback"): ("a{sv}", {}),
+    (JOB, "Finalize"): ("a{sv}", {}),
     (JOB, "Wait"): ("a{sv}", {}),
     (JOB, "GetLog"): ("tua{sv}", 0, 0, {}),
     (JOB, "GetPlan"): ("a{sv}", {}),

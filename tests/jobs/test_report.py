@@ -140,7 +140,8 @@ def test_downtime_is_measured_or_not_claimed(
 def test_commands_of_the_way_back_are_quoted(tmp_path: Path) -> None:
     made = report.make(record(), events(NAME), ENDED, plan=plan(NAME))
     commands = [shlex.split(way["command"]) for way in made["go_back"] if way["command"]]
-    assert commands[0] == ["virsh", "destroy", "--", NAME]
+    assert commands[0] == ["xen2kvm", "rollback", made["job"]["id"]]
+    assert commands[1] == ["virsh", "destroy", "--", NAME]
     assert ["virsh", "start", "--", NAME] in commands
     assert commands[-1] == ["rm", "--", f"/srv/{NAME}"]
 

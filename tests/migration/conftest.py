@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One sandbox for all migrations, and the guests."""
 
+import hashlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.migration.sandbox import CHECKOUT, Sandbox
+from tests.migration.xenhost import HOST_DOWN, HOST_UP, shell
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +58,18 @@ def tiny_xentools() -> Path:
 def debian() -> Path:
     """The folder of a paravirtualised Debian 12 with pygrub."""
     return build("debian12-pygrub")
+
+
+@pytest.fixture
+def source_host(sandbox: Sandbox, tiny: Path) -> Iterator[None]:
+    """A guest that runs on the Xen host; nobody writes its disk."""
+
+    def digest() -> str:
+        with (tiny / "disk.raw").open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    before = digest()
+    shell(sandbox, HOST_UP, str(tiny / "guest.xml"))
+    yield
+    shell(sandbox, HOST_DOWN)
+    assert digest() == before

@@ -1,11 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Guests of a libvirt: shut down for the migration, started again if it fails; and by ssh.
+"""Guests of a libvirt: shut down for the migration, started again if it fails; and by ssh."""
 
-The sandbox's libvirtd plays the Xen host by its test driver, which takes Xen's documents and knows
-of each guest whether it runs. It forgets them when nobody is connected: a virsh stays.
-"""
-
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,23 +8,9 @@ import pytest
 
 from tests.migration.sandbox import Sandbox
 from tests.migration.test_undo import wait_for_step
+from tests.migration.xenhost import URI, shell, state
 
-URI = "test+unix:///default"
 SSH_URI = "test+ssh://root@localhost:2222/default"
-
-HOST_UP = f"""
-mkdir /run/xenhost
-mkfifo /run/xenhost/orders
-virsh -c {URI} <>/run/xenhost/orders >/dev/null 2>&1 &
-echo $! >/run/xenhost/pid
-printf 'define %s\\nstart tiny1\\n' "$1" >/run/xenhost/orders
-for _ in $(seq 300); do
-  virsh -c {URI} domstate tiny1 2>/dev/null | grep -q running && exit
-  sleep 0.1
-done
-exit 1
-"""
-HOST_DOWN = "kill $(cat /run/xenhost/pid); rm -r /run/xenhost"
 
 SSHD_UP = """
 mkdir -p /run/sshd /run/far
@@ -60,15 +41,6 @@ KNOW_HOST = "echo \"[localhost]:2222 $(cut -d' ' -f1,2 /run/far/host.pub)\" >/ru
 KNOW_KEY = "cp /run/far/key.pub /run/far/authorized"
 
 
-def shell(sandbox: Sandbox, script: str, *arguments: str) -> None:
-    ended = sandbox.run("bash", "-c", script, "bash", *arguments)
-    assert ended.code == 0, ended.err
-
-
-def state(sandbox: Sandbox) -> str:
-    return sandbox.run("virsh", "-c", URI, "domstate", "tiny1").out.strip()
-
-
 def migrate(sandbox: Sandbox, *options: str) -> tuple[int, str]:
     argv = ("xen2kvm", "migrate", "-c", URI, "--network", "default", *options, "tiny1")
     ended = sandbox.run(*argv)
@@ -81,21 +53,6 @@ def plan_by_ssh(sandbox: Sandbox) -> tuple[int, str]:
 
 
 @pytest.fixture
-def source(sandbox: Sandbox, tiny: Path) -> Iterator[None]:
-    """A guest that runs on the Xen host; nobody writes its disk."""
-
-    def digest() -> str:
-        with (tiny / "disk.raw").open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-
-    before = digest()
-    shell(sandbox, HOST_UP, str(tiny / "guest.xml"))
-    yield
-    shell(sandbox, HOST_DOWN)
-    assert digest() == before
-
-
-@pytest.fixture
 def sshd(sandbox: Sandbox) -> Iterator[None]:
     """An ssh server, whose host's key is not known yet and that knows no user's."""
     shell(sandbox, SSHD_UP)
@@ -104,7 +61,7 @@ def sshd(sandbox: Sandbox) -> Iterator[None]:
 
 
 @pytest.mark.guest
-def test_running_guest_is_shut_down_and_migrated(sandbox: Sandbox, source: None) -> None:
+def test_running_guest_is_shut_down_and_migrated(sandbox: Sandbox, source_host: None) -> None:
     code, output = migrate(sandbox)
     assert code == 0, output
     assert "login prompt" in output
@@ -114,7 +71,7 @@ def test_running_guest_is_shut_down_and_migrated(sandbox: Sandbox, source: None)
 
 
 @pytest.mark.guest
-def test_guest_is_started_again_after_a_failure(sandbox: Sandbox, source: None) -> None:
+def test_guest_is_started_again_after_a_failure(sandbox: Sandbox, source_host: None) -> None:
     code, output = migrate(sandbox, "--boot-timeout", "1")
     assert code == 1
     assert "did not boot" in output
@@ -125,7 +82,9 @@ def test_guest_is_started_again_after_a_failure(sandbox: Sandbox, source: None) 
 
 
 @pytest.mark.guest
-def test_running_guest_is_left_alone_where_that_is_said(sandbox: Sandbox, source: None) -> None:
+def test_running_guest_is_left_alone_where_that_is_said(
+    sandbox: Sandbox, source_host: None
+) -> None:
     code, output = migrate(sandbox, "--shutdown-mode", "never")
     assert code == 1
     assert "The guest 'tiny1' runs." in output
@@ -133,7 +92,9 @@ def test_running_guest_is_left_alone_where_that_is_said(sandbox: Sandbox, source
 
 
 @pytest.mark.slow
-def test_ssh_never_asks_and_says_what_to_do(sandbox: Sandbox, source: None, sshd: None) -> None:
+def test_ssh_never_asks_and_says_what_to_do(
+    sandbox: Sandbox, source_host: None, sshd: None
+) -> None:
     code, output = plan_by_ssh(sandbox)
     assert code == 1
     assert "is not known to root's ssh" in output
@@ -153,7 +114,7 @@ def test_ssh_never_asks_and_says_what_to_do(sandbox: Sandbox, source: None, sshd
 
 @pytest.mark.guest
 def test_guest_is_migrated_with_its_disk_read_over_ssh(
-    sandbox: Sandbox, source: None, sshd: None, tiny: Path
+    sandbox: Sandbox, source_host: None, sshd: None, tiny: Path
 ) -> None:
     shell(sandbox, KNOW_HOST)
     shell(sandbox, KNOW_KEY)
@@ -178,7 +139,7 @@ def test_guest_is_migrated_with_its_disk_read_over_ssh(
 
 @pytest.mark.guest
 def test_connection_lost_in_the_middle_undoes_all(
-    sandbox: Sandbox, source: None, sshd: None
+    sandbox: Sandbox, source_host: None, sshd: None
 ) -> None:
     shell(sandbox, KNOW_HOST)
     shell(sandbox, KNOW_KEY)
@@ -197,7 +158,7 @@ def test_connection_lost_in_the_middle_undoes_all(
 
 
 @pytest.mark.slow
-def test_guests_of_a_host_are_listed(sandbox: Sandbox, source: None) -> None:
+def test_guests_of_a_host_are_listed(sandbox: Sandbox, source_host: None) -> None:
     listed = {
         guest["name"]: guest for guest in sandbox.json("xen2kvm", "guests", "--json", "-c", URI)
     }

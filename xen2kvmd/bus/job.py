@@ -3,7 +3,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
+
+import cattrs
 
 from xen2kvmd.bus import options, variants
 from xen2kvmd.bus.callers import Callers
@@ -12,8 +15,9 @@ from xen2kvmd.bus.library import Variant
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Call, Guarded
-from xen2kvmd.jobs.status import JobStatus
-from xen2kvmd.model import ReportFormat
+from xen2kvmd.errors import AlreadySettled, NotFinished
+from xen2kvmd.jobs.status import JobState, JobStatus
+from xen2kvmd.model import Operation, ReportFormat, Settlement
 
 MAX_LINES = 1000  # of a log, in one reply
 _INFO = 6  # syslog's priority of a line that names none
@@ -40,6 +44,8 @@ class JobObject:
         self.handlers: Mapping[str, Callable[..., Guarded]] = {
             "Cancel": self.cancel,
             "Remove": self.remove,
+            "Rollback": partial(self._settle, operation=Operation.ROLLBACK),
+            "Finalize": partial(self._settle, operation=Operation.FINALIZE),
             "Wait": self._wait,
             "GetLog": self._get_log,
             "GetPlan": self._get_plan,
@@ -62,6 +68,37 @@ class JobObject:
             return []
 
         return self._guarded(call, given, own=Action.CANCEL, others=Action.MANAGE_JOBS, do=do)
+
+    def _settle(self, call: Call, given: Options, *, operation: Operation) -> Guarded:
+        """Begin a job that goes back on this migration, or accepts it."""
+        values = dict(options.read(call.member, given))
+        quiet = values.pop("auth.no_user_interaction", False)
+        token = values.pop("job-token", "")
+        asked = Settlement(operation, self.status.id, **values)
+        about = self._about() | {"operation": str(operation)}
+
+        async def do() -> list[Any]:
+            self._check_succeeded()
+            status = await self._jobs.submit(
+                cattrs.unstructure(asked),
+                owner_uid=call.uid,
+                job_id=f"u{call.uid}_{token}" if token else "",
+                **{key: about[key] for key in ("operation", "vm", "source", "target")},
+            )
+            return [path_of(status.id)]
+
+        action = Action.ROLLBACK if operation is Operation.ROLLBACK else Action.FINALIZE
+        return Guarded(action, do, about, quiet=quiet)
+
+    def _check_succeeded(self) -> None:
+        status = self.status
+        if status.operation != Operation.MIGRATE or status.state is not JobState.SUCCEEDED:
+            raise NotFinished(
+                f"The job {status.id} is no migration that has succeeded.",
+                hint="One that failed has undone what it did; one that runs can be cancelled.",
+            )
+        if settled := status.result.get("settled"):
+            raise AlreadySettled(f"The migration {status.id} is settled: {settled}.")
 
     def _wait(self, call: Call, given: Options) -> Guarded:
         options.read(call.member, given)
@@ -105,17 +142,20 @@ class JobObject:
         do: Callable[[], Awaitable[list[Any]]],
     ) -> Guarded:
         values = options.read(call.member, given)
-        status = self.status
-        details = {
-            "vm": status.vm,
-            "source": status.source,
-            "target": status.target,
-            "operation": status.operation,
-            "job": status.id,
-            "job.owner": str(status.owner_uid),
+        action = own if call.uid == self.status.owner_uid else others
+        quiet = values.get("auth.no_user_interaction", False)
+        return Guarded(action, do, self._about(), quiet=quiet)
+
+    def _about(self) -> dict[str, str]:
+        """Return what polkit's rules and dialogs know of the job."""
+        return {
+            "vm": self.status.vm,
+            "source": self.status.source,
+            "target": self.status.target,
+            "operation": self.status.operation,
+            "job": self.status.id,
+            "job.owner": str(self.status.owner_uid),
         }
-        action = own if call.uid == status.owner_uid else others
-        return Guarded(action, do, details, quiet=values.get("auth.no_user_interaction", False))
 
 
 def properties(status: JobStatus) -> dict[str, object]:

@@ -38,6 +38,8 @@ FEATURES = (
     "inspect",
     "plan",
     "migrate",
+    "rollback",
+    "finalize",
     "job-token",
     *(f"convert:{name}" for name in FORMATS),
 )

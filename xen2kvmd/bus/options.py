@@ -173,7 +173,7 @@ OPTIONS = (
         "root",
     ),
     Option(
-        "job-token", "s", _STARTING,
+        "job-token", "s", f"{_STARTING} Rollback Finalize",
         "Makes the call safe to repeat: the job's id is u<uid>_<token>, and the same call by the "
         "same user again returns the same job. 1 to 64 letters, digits and _.",
         _TOKEN,
@@ -200,8 +200,29 @@ OPTIONS = (
         partial(values.one_of, choices=ReportFormat),
     ),
     Option(
+        "shutdown-timeout", "u", "Rollback",
+        "Seconds that the new guest has to shut down before it is destroyed, 1 to 86400; 60 by "
+        "default.",
+        partial(values.between, least=1, most=86400), "shutdown_timeout",
+    ),
+    Option(
+        "remove-target", "b", "Rollback",
+        "Remove the new domain with its disks; without it they stay, stopped.",
+        values.as_is, "remove_target",
+    ),
+    Option(
+        "undefine-source", "s", "Finalize",
+        "Name of the source, whose definition is to go; its disks stay. Nothing goes by default.",
+        values.name, "undefine_source",
+    ),
+    Option(
+        "remove-backup", "b", "Finalize",
+        "Remove the domain XML that was kept of the source.", values.as_is, "remove_backup",
+    ),
+    Option(
         "auth.no_user_interaction", "b",
-        f"{_STARTING} ConvertXml CancelJob PruneJobs Cancel Remove GetLog GetPlan GetReport",
+        f"{_STARTING} ConvertXml CancelJob PruneJobs Cancel Remove GetLog GetPlan GetReport "
+        "Rollback Finalize",
         "Never show an authentication dialog, whatever the message's flag says.",
     ),
 )  # fmt: skip

@@ -40,6 +40,8 @@ class Action(StrEnum):
     MIGRATE = "org.xen2kvm.migrate"
     INSPECT_PATHS = "org.xen2kvm.inspect-paths"
     MIGRATE_PATHS = "org.xen2kvm.migrate-paths"
+    ROLLBACK = "org.xen2kvm.rollback"
+    FINALIZE = "org.xen2kvm.finalize"
     CANCEL = "org.xen2kvm.cancel"
     CANCEL_OTHERS = "org.xen2kvm.cancel-others"
     READ_LOG_OTHERS = "org.xen2kvm.read-log-others"

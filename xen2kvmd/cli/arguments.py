@@ -60,6 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("remove", "forget a job that is over"),
     ):
         _command(commands, name, text).add_argument("job", metavar="JOB", help="id of the job")
+    _add_settling(commands)
     _add_report(_command(commands, "report", "show what a job did, found and made"))
     convert = _command(commands, "convert-xml", "print a Xen guest's domain XML as one for KVM")
     convert.add_argument(
@@ -160,6 +161,27 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
     command.add_argument("--detach", action="store_true", help="print the job's id and return")
 
 
+def _add_settling(commands: Any) -> None:
+    rollback = _command(commands, "rollback", "stop the new guest, and start the source again")
+    rollback.add_argument(
+        "--remove-target", action="store_true", help="remove the new guest, with its disks"
+    )
+    rollback.add_argument(
+        "--shutdown-timeout", type=_seconds, metavar="SECONDS",
+        help="time for the new guest to shut down (default: 60)",
+    )  # fmt: skip
+    finalize = _command(commands, "finalize", "accept a migration: the source does not start again")
+    finalize.add_argument(
+        "--undefine-source", metavar="GUEST", help="forget the source's definition, not its disks"
+    )
+    finalize.add_argument(
+        "--remove-backup", action="store_true", help="remove the source's domain XML that was kept"
+    )
+    for command in (rollback, finalize):
+        command.add_argument("job", metavar="JOB", help="id of the job that migrated the guest")
+        command.add_argument("--detach", action="store_true", help="print the job's id and return")
+
+
 def _add_report(command: argparse.ArgumentParser) -> None:
     command.add_argument("job", metavar="JOB", help="id of the job")
     command.add_argument(
@@ -222,5 +244,10 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
             found.append((key, "u", seconds))
     if given.get("shutdown_mode"):
         found.append(("shutdown-mode", "s", given["shutdown_mode"]))
+    if given.get("undefine_source"):
+        found.append(("undefine-source", "s", given["undefine_source"]))
+    for key in ("remove-target", "remove-backup"):
+        if given.get(key.replace("-", "_")):
+            found.append((key, "b", True))
     found += [(key, "b", False) for key in ("start", "verify") if given.get(f"no_{key}")]
     return found

@@ -30,13 +30,8 @@ async def _start(service: Service, arguments: Arguments, member: str) -> str:
 async def _migrate(arguments: Arguments) -> int:
     async with connected() as service:
         path = await _start(service, arguments, "Migrate")
-        job = await service.properties(path)
         if arguments.detach:
-            if arguments.json:
-                _print_json({"job": job["Id"]})
-            else:
-                print(job["Id"])
-            return 0
+            return await _print_id(service, path, arguments)
         # Who gives a digest has seen the plan.
         seen = arguments.json or arguments.digest
         on_plan = None if seen else partial(_show_plan, service, path)
@@ -44,6 +39,27 @@ async def _migrate(arguments: Arguments) -> int:
         if not arguments.json:
             show.end(end)
         return exit_code(end["ErrorName"])
+
+
+async def _settle(arguments: Arguments, *, member: str) -> int:
+    async with connected() as service:
+        options = variants(options_of(arguments))
+        (path,) = await service.job(job_path(arguments.job), member, "a{sv}", options)
+        if arguments.detach:
+            return await _print_id(service, path, arguments)
+        end = await follow(service, path, as_json=arguments.json)
+        if not arguments.json:
+            show.end(end)
+        return exit_code(end["ErrorName"])
+
+
+async def _print_id(service: Service, path: str, arguments: Arguments) -> int:
+    job_id = (await service.properties(path))["Id"]
+    if arguments.json:
+        _print_json({"job": job_id})
+    else:
+        print(job_id)
+    return 0
 
 
 async def _show_plan(service: Service, path: str) -> None:
@@ -215,6 +231,8 @@ COMMANDS: dict[str, Callable[[Arguments], Coroutine[Any, Any, int]]] = {
     "show": _show,
     "follow": _follow,
     "cancel": _cancel,
+    "rollback": partial(_settle, member="Rollback"),
+    "finalize": partial(_settle, member="Finalize"),
     "report": _report,
     "log": _log,
     "remove": _remove,

@@ -31,7 +31,9 @@ def going_back(report: Mapping[str, Any]) -> list[Way]:
 def _after_success(report: Mapping[str, Any]) -> Iterator[Way]:
     name = report["results"].get("name", report["guest"])
     source = report["job"]["source"]
-    yield _way("On this host: stop the new guest, and keep it from starting again.")
+    yield _way("All of it at once (--remove-target removes the new guest, too):")
+    yield _way("", "xen2kvm", "rollback", report["job"]["id"])
+    yield _way("Or by hand. On this host: stop the new guest, and keep it from starting again.")
     yield _way("", "virsh", "destroy", "--", name)
     yield _way("", "virsh", "autostart", "--disable", "--", name)
     kind, _, path = source.partition(":")

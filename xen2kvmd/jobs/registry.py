@@ -259,6 +259,9 @@ class Jobs:
             await self._read_journal(job_id)
             if not self._jobs[job_id].state.final and not self._closed:
                 await self._take_up(job_id)
+            record = await asyncio.to_thread(self._store.record, job_id)
+            if record.spec.get("migration", "") in self._jobs:  # it was settled, perhaps
+                await self._read_journal(record.spec["migration"])
         self._begin_queued()
 
     async def _take_up(self, job_id: str) -> None:

@@ -127,6 +127,11 @@ def _result(status: JobStatus, event: Event) -> JobStatus:
     return replace(status, result={**status.result, event["key"]: event["value"]})
 
 
+def _settled(status: JobStatus, event: Event) -> JobStatus:
+    """A migration that is over was finalized or rolled back by another job."""
+    return replace(status, result={**status.result, "settled": event["how"]})
+
+
 def _cancelling(status: JobStatus, _event: Event) -> JobStatus:
     return replace(status, state=JobState.CANCELLING, cancellable=False)
 
@@ -175,6 +180,7 @@ _FOLDS = {
     "progress": _progress,
     "finding": _finding,
     "result": _result,
+    "settled": _settled,
     "cancelling": _cancelling,
     "rollback": _rollback,
     "ended": _ended,

@@ -21,6 +21,7 @@ from xen2kvmd.model.request import (
     Request,
     ShutdownMode,
 )
+from xen2kvmd.model.settlement import Settlement
 from xen2kvmd.model.source import Joined, ListedDisk, ListedGuest, Nic, Part, SourceDisk
 from xen2kvmd.model.target import Case, LinkKind, MacPolicy, NicMap, Target, VirtType, Volume
 
@@ -50,6 +51,7 @@ __all__ = [
     "PlannedDisk",
     "ReportFormat",
     "Request",
+    "Settlement",
     "Severity",
     "ShutdownMode",
     "SourceDisk",

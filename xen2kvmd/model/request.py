@@ -14,6 +14,8 @@ class Operation(StrEnum):
     INSPECT = "inspect"
     PLAN = "plan"
     MIGRATE = "migrate"
+    ROLLBACK = "rollback"
+    FINALIZE = "finalize"
 
 
 class DiskFormat(StrEnum):

@@ -41,6 +41,18 @@ class Source(Protocol):
     def start_again(self, document: str) -> None:
         """Start the guest that was shut down; document is its domain XML."""
 
+    def autostarts(self) -> bool:
+        """Tell whether the guest starts with its host."""
+
+    def set_autostart(self, *, on: bool) -> None:
+        """Let the guest start with its host, or not."""
+
+    def mark(self, job_id: str) -> bool:
+        """Write down at the guest which job migrated it, "" for none; tell whether that works."""
+
+    def undefine(self) -> None:
+        """Forget the guest's definition; its disks stay."""
+
 
 def open_source(request: Request) -> Source:
     """Open the source that a request names. Raises InvalidSource for one that we do not know.

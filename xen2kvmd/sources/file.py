@@ -51,6 +51,20 @@ class ConfigFile:
     def start_again(self, document: str) -> None:
         """Do nothing: it was never shut down from here."""
 
+    def autostarts(self) -> bool:
+        """Nobody here can know."""
+        return False
+
+    def set_autostart(self, *, on: bool) -> None:
+        """Do nothing: what starts the guest is elsewhere."""
+
+    def mark(self, job_id: str) -> bool:
+        """The file is not ours to write."""
+        return False
+
+    def undefine(self) -> None:
+        """Do nothing: the file is the caller's."""
+
     def _text(self) -> str:
         path = Path(self.path)
         if not path.is_absolute():

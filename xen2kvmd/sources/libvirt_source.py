@@ -71,6 +71,26 @@ class LibvirtSource:
             elif domain.stops_within(SETTLE):
                 domain.start(paused=False)
 
+    def autostarts(self) -> bool:
+        """Tell whether the guest starts with its host."""
+        with self._domain() as domain:
+            return domain.autostarts()
+
+    def set_autostart(self, *, on: bool) -> None:
+        """Let the guest start with its host, or not."""
+        with self._domain() as domain:
+            domain.set_autostart(on=on)
+
+    def mark(self, job_id: str) -> bool:
+        """Write into the guest's metadata which job migrated it, "" for none; tell if it can be."""
+        with self._domain() as domain:
+            return domain.mark(job_id)
+
+    def undefine(self) -> None:
+        """Forget the guest's definition; its disks stay."""
+        with self._domain() as domain:
+            domain.undefine(nvram=False)
+
     @contextmanager
     def _domain(self) -> Iterator[Domain]:
         if not self.guest:

@@ -7,9 +7,7 @@ from xen2kvmd import xml
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.steps import context
 from xen2kvmd.system.libvirt import Host, connected
-from xen2kvmd.system.libvirt_domain import Domain
-
-NAMESPACE = "urn:xen2kvm:migration:1"
+from xen2kvmd.system.libvirt_domain import NAMESPACE, Domain
 
 
 def do(run: Run) -> None:
@@ -31,11 +29,16 @@ def undo(run: Run) -> None:
 
 def own_domain(run: Run, host: Host) -> Domain | None:
     """Return the domain that this job has defined; one of its name that is not ours is left out."""
-    domain = host.domain(run.notes["domain"]) if "domain" in run.notes else None
+    return marked_domain(host, run.notes["domain"], run.id) if "domain" in run.notes else None
+
+
+def marked_domain(host: Host, name: str, job_id: str) -> Domain | None:
+    """Return the domain of a name, if it bears the mark of a job."""
+    domain = host.domain(name)
     if domain is None:
         return None
     mark = xml.parse(domain.xml()).find(f"metadata/{{{NAMESPACE}}}migration")
-    return domain if mark is not None and mark.get("job") == run.id else None
+    return domain if mark is not None and mark.get("job") == job_id else None
 
 
 def _marked(document: str, job_id: str) -> str:

@@ -9,10 +9,12 @@ from xen2kvmd.steps.convert import CONVERT
 from xen2kvmd.steps.copy import COPY
 from xen2kvmd.steps.define import DEFINE
 from xen2kvmd.steps.disks import explained
+from xen2kvmd.steps.finalize import FINALIZE
 from xen2kvmd.steps.guests import GUESTS
 from xen2kvmd.steps.hooks import hooks_step
 from xen2kvmd.steps.inspect import INSPECT
 from xen2kvmd.steps.plan import PLAN
+from xen2kvmd.steps.rollback import ROLLBACK
 from xen2kvmd.steps.shutdown import SHUTDOWN
 from xen2kvmd.steps.start import START
 from xen2kvmd.steps.verify import VERIFY
@@ -40,4 +42,6 @@ STEPS: dict[Operation, tuple[Step, ...]] = {
     Operation.INSPECT: (explained(INSPECT),),
     Operation.PLAN: (explained(INSPECT), explained(PLAN)),
     Operation.MIGRATE: tuple(map(explained, NATIVE)),
+    Operation.ROLLBACK: ROLLBACK,
+    Operation.FINALIZE: FINALIZE,
 }

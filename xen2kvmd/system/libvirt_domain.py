@@ -10,6 +10,7 @@ import libvirt_qemu
 
 from xen2kvmd.system.libvirt_errors import absent, translated
 
+NAMESPACE = "urn:xen2kvm:migration:1"  # of what we write into the metadata of domains
 LOOK = 0.5  # seconds between two looks at a domain that is to stop
 _STATES = {
     libvirt.VIR_DOMAIN_RUNNING: "running",
@@ -64,6 +65,24 @@ class Domain:
         """Tell whether the domain starts with its host; a transient one never does."""
         return bool(self._domain.isPersistent() and self._domain.autostart())
 
+    def set_autostart(self, *, on: bool) -> None:
+        """Let the domain start with its host, or not; a transient one never does."""
+        with translated("libvirt does not change whether the domain starts with its host"):
+            if self._domain.isPersistent():
+                self._domain.setAutostart(int(on))
+
+    def mark(self, job_id: str) -> bool:
+        """Write into the metadata which job migrated the domain away; "" takes it out again.
+
+        Tells whether this driver of libvirt can.
+        """
+        text = f'<migrated job="{job_id}"/>' if job_id else None
+        with suppress(libvirt.libvirtError):
+            kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
+            self._domain.setMetadata(kind, text, "xen2kvm", NAMESPACE, 0)
+            return True
+        return False
+
     def shut_down(self, seconds: float, waiting: Callable[[float], None]) -> bool:
         """Ask the guest to shut down, and wait; tell whether it did.
 
@@ -107,12 +126,14 @@ class Domain:
             if self._domain.isActive():
                 self._domain.destroy()
 
-    def undefine(self) -> None:
-        """Forget the domain and its UEFI variables; its disks stay."""
+    def undefine(self, *, nvram: bool = True) -> None:
+        """Forget the domain and its UEFI variables; its disks stay.
+
+        Xen's driver of libvirt keeps no such variables, and refuses to be told about them.
+        """
+        flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
         with absent(libvirt.VIR_ERR_NO_DOMAIN):
-            self._domain.undefineFlags(
-                libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-            )
+            self._domain.undefineFlags(flags | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM * nvram)
 
     def agent_answers(self) -> bool:
         """Tell whether the guest's agent answers within a second."""

@@ -10,6 +10,8 @@ from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets.directory import Directory
 from xen2kvmd.targets.pool import StoragePool
 
+__all__ = ["Directory", "Place", "StoragePool", "open_places"]
+
 
 class Place(Protocol):
     """A place for the disks of a guest."""

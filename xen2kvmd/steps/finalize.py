@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Accept a migration: the source is kept from starting by accident, and is told apart.
+
+Its disks are never touched. Its definition goes only where the caller names it once more.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+
+import cattrs
+
+from xen2kvmd.errors import Failed, InvalidOption, VmNotFound, VmRunning
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.model import Finding, Severity
+from xen2kvmd.steps.migrated import SETTLE, hold, migrated, settlement
+from xen2kvmd.system.libvirt import connected
+
+RETIRE_BY_HAND = Finding(
+    "source-not-retired",
+    "The source is a file: what starts its guest on the Xen host is not known here.",
+    Severity.WARNING,
+    hint="There, forbid it: virsh autostart --disable GUEST, or take it out of /etc/xen/auto.",
+)
+SOURCE_GONE = Finding(
+    "source-gone", "The source's libvirt does not know the guest any more.", Severity.INFO
+)
+NOT_MARKED = Finding(
+    "source-not-marked",
+    "The source's libvirt keeps no metadata: that the guest was migrated is not written there.",
+    Severity.INFO,
+)
+
+
+def _retire(run: Run) -> None:
+    """Keep the source from starting with its host, and mark it as migrated.
+
+    Raises VmRunning if it runs, Failed if the target is gone, InvalidOption for the name of
+    another guest.
+    """
+    migration, asked = migrated(run), settlement(run)
+    hold(run, migration)
+    if asked.undefine_source not in ("", migration.plan.source_name):
+        raise InvalidOption(
+            f"The source is '{migration.plan.source_name}', not '{asked.undefine_source}'.",
+            hint="Name the guest whose definition is to go; its disks stay.",
+        )
+    with connected() as host:
+        if migration.target(host) is None:
+            raise Failed(
+                f"The new guest '{migration.plan.name}' is gone: there is nothing to accept.",
+                hint="Roll back instead, to have the source again.",
+            )
+    source = migration.source
+    try:
+        running = source.is_running()
+    except VmNotFound:
+        run.finding(cattrs.unstructure(SOURCE_GONE))
+        return
+    if running is None:
+        run.finding(cattrs.unstructure(RETIRE_BY_HAND))
+        return
+    if running:
+        raise VmRunning(
+            f"The source '{migration.plan.source_name}' runs.",
+            hint="Two of the same guest run, or the source alone is used: find out which.",
+        )
+    run.note("retired", source.autostarts())
+    source.set_autostart(on=False)
+    if not source.mark(migration.id):
+        run.finding(cattrs.unstructure(NOT_MARKED))
+    run.result("source", "does not start with its host; marked as migrated")
+
+
+def _unretire(run: Run) -> None:
+    if "retired" not in run.notes:
+        return
+    source = migrated(run).source
+    with suppress(VmNotFound):  # it was undefined already
+        source.set_autostart(on=run.notes["retired"])
+        source.mark("")
+
+
+def _clear(run: Run) -> None:
+    """Remove what the caller does not want any more."""
+    migration, asked = migrated(run), settlement(run)
+    if asked.undefine_source and "retired" in run.notes:
+        migration.source.undefine()
+        run.result("source", "undefined; its disks are left")
+    backup = migration.results.get("backup", "")
+    if asked.remove_backup and backup:
+        Path(backup).unlink(missing_ok=True)
+        run.result("backup", "removed")
+
+
+FINALIZE = (
+    Step("retire-source", _retire, _unretire),
+    Step("clear", _clear, cancellable=False),
+    SETTLE,
+)

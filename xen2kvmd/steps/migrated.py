@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A migration that is over, as its folder tells of it; and how it is settled, once.
+
+It is settled by an event in its own journal, which the daemon reads again when the job that settles
+it ends. Whoever writes it holds the lock that the migration's own worker had.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import cattrs
+
+from xen2kvmd.errors import AlreadySettled, Busy, NotFinished, VmNotFound
+from xen2kvmd.jobs import journal
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.jobs.store import Store
+from xen2kvmd.model import Plan, Request, Settlement
+from xen2kvmd.sources import Source, open_source
+from xen2kvmd.steps.define import marked_domain
+from xen2kvmd.system import files
+from xen2kvmd.system.libvirt import Host
+from xen2kvmd.system.libvirt_domain import Domain
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """A migration that has succeeded."""
+
+    id: str
+    folder: Path
+    request: Request
+    plan: Plan
+    notes: Mapping[str, Any]
+    results: Mapping[str, str]
+
+    @property
+    def source(self) -> Source:
+        return open_source(self.request)
+
+    def source_runs(self) -> bool | None:
+        """Tell whether the source runs; a transient one that is gone does not. None: not known."""
+        try:
+            return self.source.is_running()
+        except VmNotFound:
+            return False
+
+    @property
+    def document(self) -> str:
+        """The source's domain XML."""
+        return (self.folder / "source.xml").read_text("utf-8", "surrogateescape")
+
+    def target(self, host: Host) -> Domain | None:
+        """Return the domain that the migration made; None if it is gone, or another's now."""
+        return marked_domain(host, self.plan.name, self.id)
+
+
+def settlement(run: Run) -> Settlement:
+    """Return what the caller asked for."""
+    return cattrs.structure(run.spec, Settlement)
+
+
+def migrated(run: Run) -> Migrated:
+    """Return the migration that the job settles. Raises JobNotFound, NotFinished."""
+    store = Store(run.folder.parent)
+    record = store.record(settlement(run).migration)
+    folder = store.path(record.id)
+    events = journal.read(folder / "journal")
+    ended = [event for event in events if event["type"] == "ended"]
+    if record.operation != "migrate" or not ended or ended[-1]["state"] != "succeeded":
+        raise NotFinished(
+            f"The job {record.id} is no migration that has succeeded.",
+            hint="One that failed has undone what it did; one that runs can be cancelled.",
+        )
+    return Migrated(
+        id=record.id,
+        folder=folder,
+        request=cattrs.structure(record.spec, Request),
+        plan=cattrs.structure(json.loads((folder / "plan.json").read_text()), Plan),
+        notes={event["key"]: event["value"] for event in events if event["type"] == "note"},
+        results={event["key"]: event["value"] for event in events if event["type"] == "result"},
+    )
+
+
+def hold(run: Run, migration: Migrated) -> None:
+    """Hold the migration for this job alone. Raises AlreadySettled, Busy."""
+    if run.take(_Lock) is None:
+        opened = files.try_lock(migration.folder / "lock")
+        if opened is None:
+            raise Busy(f"Another job settles the migration {migration.id}.", hint="Follow that.")
+        run.keep(_Lock(opened), partial(opened.close))
+    if done := _settled(migration):
+        raise AlreadySettled(
+            f"The migration {migration.id} is settled: {done}.",
+            hint="What its report says under 'how to go back' can still be done by hand.",
+        )
+
+
+@dataclass(frozen=True)
+class _Lock:
+    file: IO[str]
+
+
+def _settled(migration: Migrated) -> str:
+    events = journal.read(migration.folder / "journal")
+    return next((event["how"] for event in reversed(events) if event["type"] == "settled"), "")
+
+
+def _settle(run: Run) -> None:
+    """Write down that the migration is settled, and by which job."""
+    asked, migration = settlement(run), migrated(run)
+    hold(run, migration)
+    _write(migration, f"{asked.operation} by job {run.id}")
+
+
+def _unsettle(run: Run) -> None:
+    migration = migrated(run)
+    if _settled(migration).endswith(run.id):
+        _write(migration, "")
+
+
+def _write(migration: Migrated, how: str) -> None:
+    opened = journal.Journal(migration.folder / "journal")
+    try:
+        opened.append("settled", how=how)
+    finally:
+        opened.close()
+
+
+SETTLE = Step("settle", _settle, _unsettle, cancellable=False)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Go back after a migration: the new guest is stopped for good before the source starts again.
+
+They have the same addresses, and would do the same work twice. So whatever goes wrong, one of them
+at most runs: until the source has started, the job is undone by starting the target again; after
+that, nothing is undone any more.
+"""
+
+from pathlib import Path
+
+import cattrs
+
+from xen2kvmd.errors import Failed
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.model import Finding, Severity
+from xen2kvmd.steps.migrated import SETTLE, Migrated, hold, migrated, settlement
+from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.targets import Directory, StoragePool
+
+TARGET_GONE = Finding(
+    "target-gone",
+    "The domain that the migration made is gone, or was replaced by another.",
+    Severity.WARNING,
+    hint="If it was renamed, stop it by hand before the source is used; its disks were left alone.",
+)
+START_BY_HAND = Finding(
+    "source-not-started",
+    "The source is a file: its guest has to be started on the Xen host by hand.",
+    Severity.WARNING,
+    hint="There: virsh start GUEST, or xl create GUEST.cfg.",
+)
+
+
+def _fence(run: Run) -> None:
+    """Stop the target, and keep it from starting with its host."""
+    migration = migrated(run)
+    hold(run, migration)
+    migration.source_runs()  # if its host cannot be asked, the target shall run on
+    with connected() as host:
+        domain = migration.target(host)
+        if domain is None:
+            run.finding(cattrs.unstructure(TARGET_GONE))
+            return
+        run.note("fenced", {"ran": domain.is_active(), "autostart": domain.autostarts()})
+        domain.set_autostart(on=False)
+        limit = settlement(run).shutdown_timeout
+        if not domain.shut_down(limit, lambda share: run.fraction(share, "shutting down")):
+            domain.destroy()
+    run.result("target", "stopped, and does not start with its host")
+
+
+def _unfence(run: Run) -> None:
+    """Let the target run on as it did, unless the source runs."""
+    before = run.notes.get("fenced")
+    migration = migrated(run)
+    if before is None or ("source-asked" in run.notes and migration.source_runs()):
+        return
+    with connected() as host:
+        domain = migration.target(host)
+        if domain is not None:
+            domain.set_autostart(on=before["autostart"])
+            if before["ran"] and not domain.is_active():
+                domain.start(paused=False)
+
+
+def _start_source(run: Run) -> None:
+    """Start the source, if the migration had shut it down."""
+    migration = migrated(run)
+    _check_stopped(migration)
+    running = migration.source_runs()
+    if running is None:
+        run.finding(cattrs.unstructure(START_BY_HAND))
+    elif running:
+        run.result("source", "runs already")
+    elif "shutdown-asked" not in migration.notes:
+        run.result("source", "did not run before the migration; left as it is")
+    else:
+        run.note("source-asked", migration.id)
+        migration.source.start_again(migration.document)
+        run.result("source", "started again")
+
+
+def _check_stopped(migration: Migrated) -> None:
+    """Raise Failed if the target runs: somebody started it meanwhile."""
+    with connected() as host:
+        domain = migration.target(host)
+        if domain is not None and domain.is_active():
+            raise Failed(
+                f"The new guest '{migration.plan.name}' runs again: somebody started it.",
+                hint="The source was not started. See who did it, and roll back once more.",
+            )
+
+
+def _remove_target(run: Run) -> None:
+    """Remove the target's disks and then its domain, if the caller wants it.
+
+    In this order, so that a job which died in between finds by the domain what is left.
+    """
+    if not settlement(run).remove_target:
+        return
+    migration = migrated(run)
+    with connected() as host:
+        domain = migration.target(host)
+        if domain is None:
+            return
+        for disk in migration.plan.disks:
+            _place(host, disk.volume.pool, disk.volume.path).discard(disk.volume)
+        domain.undefine()
+    run.result("target", "removed, with its disks")
+
+
+def _place(host: Host, pool: str, path: str) -> StoragePool | Directory:
+    return StoragePool(host, pool) if pool else Directory(str(Path(path).parent))
+
+
+ROLLBACK = (
+    Step("fence", _fence, _unfence, weight=5),
+    Step("start-source", _start_source, weight=2, cancellable=False),
+    Step("remove-target", _remove_target, cancellable=False),
+    SETTLE,
+)
