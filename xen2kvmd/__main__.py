@@ -8,11 +8,13 @@ import os
 import sys
 from pathlib import Path
 
-from xen2kvmd import __version__
+from xen2kvmd import __version__, config
 from xen2kvmd.bus.serve import BUS_GONE, serve
+from xen2kvmd.errors import InvalidConfig
 from xen2kvmd.jobs.registry import Jobs
 
 MAX_JOBS = 1000
+EX_CONFIG = 78  # sysexits.h
 
 log = logging.getLogger("xen2kvmd")
 
@@ -26,6 +28,9 @@ def main() -> int:
     except ConnectionError as error:
         log.error("%s", error)
         return BUS_GONE
+    except InvalidConfig as error:
+        log.error("%s", error)
+        return EX_CONFIG
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -48,6 +53,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
         default=Path("/run/xen2kvmd"),
         metavar="DIR",
         help="for the socket that workers report to (%(default)s)",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=config.FILE,
+        metavar="FILE",
+        help="the configuration; FILE.d/*.conf are read too (%(default)s)",
     )
     parser.add_argument(
         "--idle-timeout",
@@ -78,10 +90,16 @@ async def run(arguments: argparse.Namespace) -> int:
     jobs = Jobs(
         arguments.state_dir / "jobs",
         arguments.run_dir / "events",
-        limit=MAX_JOBS,
+        most=MAX_JOBS,
+        limits=config.load(arguments.config),
         in_units=arguments.job_units,
     )
-    return await serve(jobs, max_jobs=MAX_JOBS, idle_timeout=arguments.idle_timeout)
+    return await serve(
+        jobs,
+        max_jobs=MAX_JOBS,
+        reload=lambda: jobs.limit(config.load(arguments.config)),
+        idle_timeout=arguments.idle_timeout,
+    )
 
 
 if __name__ == "__main__":

@@ -36,6 +36,10 @@ class InvalidOption(MigrationError):
     """An option is unknown, or its value is not allowed."""
 
 
+class InvalidConfig(MigrationError):
+    """The configuration file has a mistake."""
+
+
 class InvalidSource(MigrationError):
     """The source URI or file is not one that can be read."""
 
@@ -118,6 +122,10 @@ class HookFailed(MigrationError):
 
 class NotCancellable(MigrationError):
     """The job is past its point of no return, or over."""
+
+
+class NotQueued(MigrationError):
+    """The job has begun, or is over."""
 
 
 class NotFinished(MigrationError):

@@ -12,15 +12,16 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from xen2kvmd.bus import library
 from xen2kvmd.bus.callers import Callers
 from xen2kvmd.bus.registry import Watcher
 from xen2kvmd.bus.serve import serve
-from xen2kvmd.errors import JobNotFound, NotCancellable, NotFinished
+from xen2kvmd.errors import InvalidConfig, JobNotFound, NotCancellable, NotFinished, NotQueued
 from xen2kvmd.jobs.admission import check_same, check_user
-from xen2kvmd.jobs.status import JobStatus, fold
+from xen2kvmd.jobs.status import JobState, JobStatus, fold
 from xen2kvmd.jobs.store import JobRecord
 
 SECRET = "secret=/root/key"
@@ -81,6 +82,12 @@ class ToldJobs:
         self._change(None, _status(job_id, operation, vm, source, target, owner_uid))
         return self.jobs[job_id]
 
+    async def arrange(self, job_id: str, **change: Any) -> None:
+        status = self.get(job_id)
+        if status.state is not JobState.QUEUED:
+            raise NotQueued("It has begun.")
+        self._change(status, fold(status, {"type": "arranged", **change}))
+
     async def cancel(self, job_id: str) -> None:
         status = self.get(job_id)
         if status.state.final:
@@ -135,6 +142,10 @@ class ToldJobs:
     def do_write(self, job: str, name: str, text: str) -> None:
         self.files[job, name] = text
 
+    def do_own(self, job: str, uid: int) -> None:
+        """Let a job be another user's."""
+        self._change(self.jobs[job], replace(self.jobs[job], owner_uid=uid))
+
     def do_spec(self, job: str) -> object:
         return self.specs[job]
 
@@ -154,6 +165,11 @@ class ToldJobs:
         return library.MessageBus.__module__.partition(".")[0]
 
 
+def reload() -> None:
+    """Find a mistake in the configuration."""
+    raise InvalidConfig("/etc/xen2kvm/xen2kvmd.conf:7: MaxJobs=many is no number.")
+
+
 def _status(
     job_id: str, operation: str, vm: str, source: str, target: str, owner: int
 ) -> JobStatus:
@@ -164,4 +180,5 @@ if __name__ == "__main__":
     idle = float(os.environ.get("TEST_IDLE", "0"))
     connect = int(os.environ.get("TEST_CONNECT_TIMEOUT", "30"))
     jobs = ToldJobs()
-    sys.exit(asyncio.run(serve(jobs, max_jobs=64, idle_timeout=idle, connect_timeout=connect)))
+    serving = serve(jobs, max_jobs=64, reload=reload, idle_timeout=idle, connect_timeout=connect)
+    sys.exit(asyncio.run(serving))

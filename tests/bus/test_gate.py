@@ -50,6 +50,10 @@ ARGUMENTS: dict[tuple[str, str], tuple[Any, ...]] = {
     (MANAGER, "PruneJobs"): ("a{sv}", {}),
     (JOB, "Cancel"): ("a{sv}", {}),
     (JOB, "Remove"): ("a{sv}", {}),
+    (MANAGER, "Reload"): ("a{sv}", {}),
+    (JOB, "Hold"): ("a{sv}", {}),
+    (JOB, "Release"): ("a{sv}", {}),
+    (JOB, "SetPriority"): ("ia{sv}", 1, {}),
     (JOB, "Rollback"): ("a{sv}", {}),
     (JOB, "Finalize"): ("a{sv}", {}),
     (JOB, "Wait"): ("a{sv}", {}),
@@ -124,51 +128,6 @@ async def test_rules_decide_by_user_and_details(
             await calling
     else:
         daemon.end(await calling)
-
-
-PATHLESS = "<domain type='xen'><name>web1</name><memory>1</memory>%s</domain>"
-DISK = (
-    "<devices><disk type='file'><source file='/etc/shadow'/><target dev='xvda'/></disk></devices>"
-)
-
-
-@pytest.mark.parametrize(
-    ("source", "option", "value", "error"),
-    [
-        ("xen:///system", "pool", "default", ""),
-        ("xen+ssh://root@xen1/system", "name", "web2", ""),
-        ("libvirtxml:web1.xml", "document", PATHLESS % "", ""),
-        ("libvirtxml:web1.xml", "document", PATHLESS % DISK, CHALLENGE),
-        ("libvirtxml:web1.xml", "document", PATHLESS % "<os><kernel>/k</kernel></os>", CHALLENGE),
-        (
-            "xl:web1.cfg",
-            "document",
-            "name='web1'\nmemory=64\ndisk=['/dev/sda,raw,xvda,rw']",
-            CHALLENGE,
-        ),
-        ("libvirtxml:/srv/xen/web1.xml", "pool", "default", CHALLENGE),
-        ("xl:/srv/xen/web1.cfg", "pool", "default", CHALLENGE),
-        ("xen+ssh://root@xen1/system?keyfile=/root/.ssh/k", "pool", "default", CHALLENGE),
-        ("test:///srv/hosts.xml", "pool", "default", CHALLENGE),
-        ("xen:///system", "directory", "/srv/kvm", CHALLENGE),
-        ("xen:///system", "path-map", ["/srv=/etc"], CHALLENGE),
-        ("xen:///system", "virtio-win", "/root/win.iso", CHALLENGE),
-        ("xen:///system", "vmdp", "/root/vmdp.exe", CHALLENGE),
-    ],
-)
-async def test_who_may_migrate_may_not_name_paths(
-    daemon: Daemon, connect: Connect, source: str, option: str, value: object, error: str
-) -> None:
-    """The service would read or write them as root; lp has the action migrate, and no other."""
-    client = await connect("lp")
-    options = {option: Variant("as" if isinstance(value, list) else "s", value)}
-    calling = client.call("Migrate", "ssa{sv}", source, "web1", options)
-    if error:
-        with pytest.raises(CallError, match=error) as caught:
-            await calling
-        assert "org.xen2kvm.migrate-paths" in str(caught.value)
-    else:
-        daemon.end((await calling)[0])
 
 
 async def test_anybody_converts_xml(daemon: Daemon, connect: Connect) -> None:

@@ -13,13 +13,16 @@ from xen2kvmd.errors import Busy, InvalidOption, JobNotFound, LimitExceeded
 from xen2kvmd.jobs.admission import JOBS_PER_USER
 from xen2kvmd.jobs.registry import Jobs
 from xen2kvmd.jobs.status import JobState, JobStatus
+from xen2kvmd.model import Limits
 
 
 class Queue:
     """Jobs that wait: no worker ever begins."""
 
     def __init__(self, folder: Path, **limits: Any) -> None:
-        self.jobs = Jobs(folder / "jobs", folder / "events", at_once=0, **limits)
+        self.begun: list[str] = []
+        self.jobs = Jobs(folder / "jobs", folder / "events", limits=Limits(at_once=1), **limits)
+        self.jobs._spawn = self.begun.append  # type: ignore[method-assign,assignment]
 
     async def submit(self, number: int = 0, **other: Any) -> JobStatus:
         asked = {
@@ -74,9 +77,10 @@ async def test_a_job_that_is_being_cancelled_is_not_begun(tmp_path: Path) -> Non
     job = (await jobs.submit()).id
     cancelling = asyncio.ensure_future(jobs.jobs.cancel(job))
     await asyncio.sleep(0)  # it has begun to
-    jobs.jobs._at_once = 2
+    jobs.begun.clear()
     jobs.jobs._begin_queued()
     await cancelling
+    assert jobs.begun == []
     assert jobs.jobs.get(job).state is JobState.CANCELLED
     assert not (tmp_path / "jobs" / job / "lock").exists()
     await jobs.jobs.close()

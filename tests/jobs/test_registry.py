@@ -6,84 +6,15 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from xen2kvmd.errors import Busy, JobNotFound, LimitExceeded, NotCancellable, NotFinished
-from xen2kvmd.jobs.registry import ATTEMPTS, Jobs
-from xen2kvmd.jobs.status import JobState, JobStatus
-
-SECONDS = 20.0
-
-
-class Lab:
-    """A folder of jobs, and daemons over it that come and go."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.place = folder / "made"
-        self.place.mkdir()
-        self.seen: list[tuple[JobStatus | None, JobStatus | None]] = []
-        self.jobs = self._new()
-
-    def _new(self, **limits: Any) -> Jobs:
-        jobs = Jobs(self.folder / "jobs", self.folder / "events", worker="tests.jobs.toy", **limits)
-        jobs.watch(lambda old, new: self.seen.append((old, new)))
-        return jobs
-
-    async def restart(self, *, closed: bool = False, **limits: Any) -> None:
-        if not closed:
-            await self.jobs.close()
-        self.jobs = self._new(**limits)
-        await self.jobs.start()
-
-    async def submit(self, vm: str = "web1", **spec: Any) -> str:
-        status = await self.jobs.submit(
-            {"place": str(self.place), **spec},
-            operation="migrate", vm=vm, source="libvirtxml:/x", target="default", owner_uid=0,
-        )  # fmt: skip
-        return status.id
-
-    async def wait(self, job: str, until: Callable[[JobStatus], bool]) -> JobStatus:
-        async with asyncio.timeout(SECONDS):
-            while not until(self.jobs.get(job)):
-                await asyncio.sleep(0.01)
-        return self.jobs.get(job)
-
-    async def end(self, job: str) -> JobStatus:
-        return await self.wait(job, lambda status: status.state.final)
-
-    async def step(self, job: str, step: str) -> JobStatus:
-        """Wait until a step is really under way."""
-        await self.wait(job, lambda status: status.step == step)
-        async with asyncio.timeout(SECONDS):
-            while not (self.place / f"{job}-{step}").exists():
-                await asyncio.sleep(0.01)
-        return self.jobs.get(job)
-
-    def pid(self, job: str) -> int:
-        return int((self.folder / "jobs" / job / "lock").read_text())
-
-    def left(self) -> list[str]:
-        return sorted(path.name for path in self.place.iterdir() if path.name != "go")
-
-
-@pytest_asyncio.fixture
-async def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lab]:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    lab = Lab(tmp_path)
-    await lab.jobs.start()
-    yield lab
-    await lab.jobs.close()
-    for lock in (tmp_path / "jobs").glob("*/lock"):
-        with suppress(ProcessLookupError, ChildProcessError):
-            os.kill(int(lock.read_text()), signal.SIGKILL)
-            os.waitpid(int(lock.read_text()), 0)
+from tests.jobs.lab import SECONDS, Lab
+from xen2kvmd.errors import JobNotFound, NotCancellable, NotFinished
+from xen2kvmd.jobs.registry import ATTEMPTS
+from xen2kvmd.jobs.status import JobState
 
 
 async def test_job_runs_to_its_end(lab: Lab) -> None:
@@ -217,36 +148,6 @@ async def test_undo_that_fails_is_told(lab: Lab) -> None:
     assert finding["id"] == "left-behind"
     assert "the disk is on fire" in finding["message"]
     assert lab.left() == [f"{job}-two"]
-
-
-async def test_queue_runs_two_at_once_in_order(lab: Lab) -> None:
-    jobs = [await lab.submit(vm=f"vm{number}", one="wait") for number in range(4)]
-    await lab.step(jobs[0], "one")
-    await lab.step(jobs[1], "one")
-    assert [lab.jobs.get(job).state for job in jobs[2:]] == [JobState.QUEUED] * 2
-    await lab.jobs.cancel(jobs[3])
-    assert lab.jobs.get(jobs[3]).state is JobState.CANCELLED
-    (lab.place / "go").touch()
-    assert [(await lab.end(job)).state for job in jobs[:3]] == [JobState.SUCCEEDED] * 3
-
-
-async def test_same_guest_is_not_migrated_twice_at_once(lab: Lab) -> None:
-    job = await lab.submit(one="wait")
-    with pytest.raises(Busy, match=job):
-        await lab.submit()
-    (lab.place / "go").touch()
-    await lab.end(job)
-    await lab.end(await lab.submit())
-
-
-async def test_limit_of_jobs(lab: Lab) -> None:
-    await lab.restart(limit=2)
-    jobs = [await lab.submit(vm=f"vm{number}", one="wait") for number in range(2)]
-    with pytest.raises(LimitExceeded):
-        await lab.submit(vm="vm3")
-    (lab.place / "go").touch()
-    for job in jobs:
-        await lab.end(job)
 
 
 async def test_same_id_is_the_same_job(lab: Lab) -> None:

@@ -15,10 +15,11 @@ from xen2kvmd.bus.library import Variant
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Call, Guarded
-from xen2kvmd.errors import AlreadySettled, NotFinished
+from xen2kvmd.errors import AlreadySettled, InvalidOption, NotFinished
 from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.model import Operation, ReportFormat, Settlement
 
+MAX_PRIORITY = 1000
 MAX_LINES = 1000  # of a log, in one reply
 _INFO = 6  # syslog's priority of a line that names none
 
@@ -44,6 +45,9 @@ class JobObject:
         self.handlers: Mapping[str, Callable[..., Guarded]] = {
             "Cancel": self.cancel,
             "Remove": self.remove,
+            "Hold": partial(self._hold, held=True),
+            "Release": partial(self._hold, held=False),
+            "SetPriority": self._set_priority,
             "Rollback": partial(self._settle, operation=Operation.ROLLBACK),
             "Finalize": partial(self._settle, operation=Operation.FINALIZE),
             "Wait": self._wait,
@@ -68,6 +72,26 @@ class JobObject:
             return []
 
         return self._guarded(call, given, own=Action.CANCEL, others=Action.MANAGE_JOBS, do=do)
+
+    def _hold(self, call: Call, given: Options, *, held: bool) -> Guarded:
+        async def do() -> list[Any]:
+            await self._jobs.arrange(self.status.id, held=held)
+            return []
+
+        return self._guarded(call, given, own=Action.CANCEL, others=Action.MANAGE_JOBS, do=do)
+
+    def _set_priority(self, call: Call, priority: int, given: Options) -> Guarded:
+        """Everybody may let others pass; to pass others is not for everybody."""
+        if abs(priority) > MAX_PRIORITY:
+            raise InvalidOption(f"A priority goes from {-MAX_PRIORITY} to {MAX_PRIORITY}.")
+
+        async def do() -> list[Any]:
+            await self._jobs.arrange(self.status.id, priority=priority)
+            return []
+
+        lower = priority <= min(0, self.status.priority)
+        own = Action.CANCEL if lower else Action.MANAGE_JOBS
+        return self._guarded(call, given, own=own, others=Action.MANAGE_JOBS, do=do)
 
     def _settle(self, call: Call, given: Options, *, operation: Operation) -> Guarded:
         """Begin a job that goes back on this migration, or accepts it."""
@@ -168,6 +192,9 @@ def properties(status: JobStatus) -> dict[str, object]:
         "Target": status.target,
         "OwnerUid": status.owner_uid,
         "CreatedAt": variants.unsigned(status.created_at),
+        "Priority": status.priority,
+        "NotBefore": variants.unsigned(status.not_before),
+        "Held": status.held,
         "State": str(status.state),
         "Phase": status.step,
         "Activity": status.activity,

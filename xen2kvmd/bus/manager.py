@@ -3,7 +3,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import PurePath
 from typing import Any
@@ -40,6 +40,9 @@ FEATURES = (
     "migrate",
     "rollback",
     "finalize",
+    "hold",
+    "priority",
+    "reload",
     "job-token",
     *(f"convert:{name}" for name in FORMATS),
 )
@@ -59,10 +62,13 @@ class Manager:
     path = ROOT
     interface = MANAGER
 
-    def __init__(self, jobs: Registry, feed: Feed, *, max_jobs: int) -> None:
+    def __init__(
+        self, jobs: Registry, feed: Feed, *, max_jobs: int, reload: Callable[[], Awaitable[None]]
+    ) -> None:
         self._jobs = jobs
         self._feed = feed
         self._max_jobs = max_jobs
+        self._reload_config = reload
         self.handlers: Mapping[str, Callable[..., Guarded]] = {
             "ListGuests": self._list_guests,
             "Inspect": self._inspect,
@@ -73,6 +79,7 @@ class Manager:
             "GetJob": self._get_job,
             "CancelJob": self._cancel_job,
             "PruneJobs": self._prune_jobs,
+            "Reload": self._reload,
         }
 
     def properties(self) -> Mapping[str, object]:
@@ -176,6 +183,15 @@ class Manager:
 
         quiet = values.get("auth.no_user_interaction", False)
         return Guarded(Action.MANAGE_JOBS, do, {"operation": "prune"}, quiet=quiet)
+
+    def _reload(self, call: Call, given: Options) -> Guarded:
+        quiet = options.read(call.member, given).get("auth.no_user_interaction", False)
+
+        async def do() -> list[Any]:
+            await self._reload_config()
+            return []
+
+        return Guarded(Action.MANAGE_JOBS, do, {"operation": "reload"}, quiet=quiet)
 
     # --- without a job ----------------------------------------------------------------------------
 

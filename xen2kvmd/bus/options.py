@@ -134,6 +134,14 @@ OPTIONS = (
         partial(values.between, least=1, most=86400), "boot_timeout",
     ),
     Option(
+        "not-before", "t", "Migrate",
+        "When the job may begin, in microseconds since the epoch; until then it is queued.",
+        partial(values.between, least=0, most=1 << 60), "not_before",
+    ),
+    Option(
+        "hold", "b", "Migrate", "Queue the job until Release is called.", values.as_is, "hold",
+    ),
+    Option(
         "shutdown-mode", "s", "Migrate",
         "What is done about a source of libvirt that runs. graceful (the default): it is asked to "
         "shut down, and the job fails with VmRunning if it does not in time; destroy: then it is "
@@ -222,7 +230,7 @@ OPTIONS = (
     Option(
         "auth.no_user_interaction", "b",
         f"{_STARTING} ConvertXml CancelJob PruneJobs Cancel Remove GetLog GetPlan GetReport "
-        "Rollback Finalize",
+        "Rollback Finalize Hold Release SetPriority Reload",
         "Never show an authentication dialog, whatever the message's flag says.",
     ),
 )  # fmt: skip

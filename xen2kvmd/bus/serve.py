@@ -5,6 +5,8 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 from systemd.daemon import notify
@@ -17,6 +19,7 @@ from xen2kvmd.bus.manager import Manager
 from xen2kvmd.bus.polkit import Authority
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Service
+from xen2kvmd.errors import InvalidConfig
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +29,23 @@ GRACE = 2.0  # seconds for the calls under way when we are told to end
 
 
 async def serve(
-    jobs: Registry, *, max_jobs: int, idle_timeout: float = 0.0, connect_timeout: int = CONNECT
+    jobs: Registry,
+    *,
+    max_jobs: int,
+    reload: Callable[[], None],
+    idle_timeout: float = 0.0,
+    connect_timeout: int = CONNECT,
 ) -> int:
     """Serve until a signal, idleness or the loss of the bus ends it; return the exit code.
 
-    Times are in seconds; an idle_timeout of 0 means for ever. Raises ConnectionError.
+    reload reads the configuration anew, or raises InvalidConfig; SIGHUP asks for it, too. Times are
+    in seconds; an idle_timeout of 0 means for ever. Raises ConnectionError.
     """
     told = asyncio.Event()
+
+    async def heed() -> None:
+        _reload(reload)
+
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     document = await asyncio.to_thread(contract.find().read_bytes)
@@ -46,7 +59,7 @@ async def serve(
         callers=callers,
     )
     feed = Feed(service, jobs, callers)
-    manager = Manager(jobs, feed, max_jobs=max_jobs)
+    manager = Manager(jobs, feed, max_jobs=max_jobs, reload=heed)
     service.export(manager)
     connection.serve(service.take)  # calls wait until the jobs are there
     await callers.start()
@@ -57,6 +70,7 @@ async def serve(
         return NAME_TAKEN
     await jobs.start()
     feed.start(manager)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload_quietly, reload)
     service.open.set()
     notify("READY=1\nSTATUS=Ready")
     code = await _until(told, service, feed, idle_timeout=idle_timeout)
@@ -64,6 +78,23 @@ async def serve(
     feed.close()
     await jobs.close()
     return code
+
+
+def _reload(reload: Callable[[], None]) -> None:
+    """Read the configuration anew, and say to systemd and the journal if it has a mistake."""
+    try:
+        reload()
+    except InvalidConfig as error:
+        log.error("The configuration is as it was: %s", error)
+        notify(f"STATUS=Ready; the configuration has a mistake: {error.message}")
+        raise
+    log.info("The configuration was read anew")
+    notify("STATUS=Ready")
+
+
+def _reload_quietly(reload: Callable[[], None]) -> None:
+    with suppress(InvalidConfig):
+        _reload(reload)
 
 
 async def _connect(seconds: int) -> Connection:

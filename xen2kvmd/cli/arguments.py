@@ -9,6 +9,7 @@ from typing import Any
 from xen2kvmd import __version__
 from xen2kvmd.cli.documents import format_of, read_document
 from xen2kvmd.cli.nics import nic_maps
+from xen2kvmd.cli.times import moment, seconds
 from xen2kvmd.errors import InvalidOption
 from xen2kvmd.model import Allocation, DiskFormat, Engine, MacPolicy, ShutdownMode
 
@@ -56,10 +57,15 @@ def make_parser() -> argparse.ArgumentParser:
         ("show", "show a job"),
         ("follow", "show a job's progress until it ends"),
         ("cancel", "cancel a job: what it made is removed"),
+        ("hold", "keep a queued job from beginning"),
+        ("release", "let a job that is held begin"),
         ("log", "show a job's log"),
         ("remove", "forget a job that is over"),
     ):
         _command(commands, name, text).add_argument("job", metavar="JOB", help="id of the job")
+    move = _command(commands, "priority", "move a queued job: the highest priority begins first")
+    move.add_argument("job", metavar="JOB", help="id of the job")
+    move.add_argument("priority", type=int, metavar="NUMBER", help="-1000 to 1000; 0 at first")
     _add_settling(commands)
     _add_report(_command(commands, "report", "show what a job did, found and made"))
     convert = _command(commands, "convert-xml", "print a Xen guest's domain XML as one for KVM")
@@ -148,16 +154,21 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
     command.add_argument("--no-start", action="store_true", help="do not start the target")
     command.add_argument("--no-verify", action="store_true", help="do not watch it boot")
     command.add_argument(
-        "--boot-timeout", type=_seconds, metavar="SECONDS", help="time to boot (default: 300)"
+        "--boot-timeout", type=seconds, metavar="SECONDS", help="time to boot (default: 300)"
     )
     command.add_argument(
         "--shutdown-mode", choices=list(ShutdownMode),
         help="what to do about a source that runs (default: graceful)",
     )  # fmt: skip
     command.add_argument(
-        "--shutdown-timeout", type=_seconds, metavar="SECONDS",
+        "--shutdown-timeout", type=seconds, metavar="SECONDS",
         help="time for the source to shut down (default: 300)",
     )  # fmt: skip
+    command.add_argument(
+        "--not-before", type=moment, metavar="TIME",
+        help="begin at this time or later: 22:00, or 2026-12-01T22:00 (local time)",
+    )  # fmt: skip
+    command.add_argument("--hold", action="store_true", help="begin when the job is released")
     command.add_argument("--detach", action="store_true", help="print the job's id and return")
 
 
@@ -167,7 +178,7 @@ def _add_settling(commands: Any) -> None:
         "--remove-target", action="store_true", help="remove the new guest, with its disks"
     )
     rollback.add_argument(
-        "--shutdown-timeout", type=_seconds, metavar="SECONDS",
+        "--shutdown-timeout", type=seconds, metavar="SECONDS",
         help="time for the new guest to shut down (default: 60)",
     )  # fmt: skip
     finalize = _command(commands, "finalize", "accept a migration: the source does not start again")
@@ -194,12 +205,6 @@ def _add_report(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-o", dest="output", metavar="FILE", default="", help="write it to a file (html, json)"
     )
-
-
-def _seconds(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 86400:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds from 1 to 86400")
-    return int(text)
 
 
 def source_of(arguments: argparse.Namespace) -> tuple[str, str, list[Option]]:
@@ -240,13 +245,15 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
     if given.get("digest"):
         found.append(("plan-digest", "s", given["digest"]))
     for key in ("boot-timeout", "shutdown-timeout"):
-        if seconds := given.get(key.replace("-", "_")):
-            found.append((key, "u", seconds))
+        if limit := given.get(key.replace("-", "_")):
+            found.append((key, "u", limit))
     if given.get("shutdown_mode"):
         found.append(("shutdown-mode", "s", given["shutdown_mode"]))
+    if given.get("not_before"):
+        found.append(("not-before", "t", given["not_before"]))
     if given.get("undefine_source"):
         found.append(("undefine-source", "s", given["undefine_source"]))
-    for key in ("remove-target", "remove-backup"):
+    for key in ("hold", "remove-target", "remove-backup"):
         if given.get(key.replace("-", "_")):
             found.append((key, "b", True))
     found += [(key, "b", False) for key in ("start", "verify") if given.get(f"no_{key}")]

@@ -197,6 +197,19 @@ async def _remove(arguments: Arguments) -> int:
         return 0
 
 
+async def _arrange(arguments: Arguments, *, member: str) -> int:
+    async with connected() as service:
+        await service.job(job_path(arguments.job), member, "a{sv}", {})
+        return 0
+
+
+async def _priority(arguments: Arguments) -> int:
+    async with connected() as service:
+        path = job_path(arguments.job)
+        await service.job(path, "SetPriority", "ia{sv}", arguments.priority, {})
+        return 0
+
+
 async def _convert_xml(arguments: Arguments) -> int:
     if arguments.guest == "-":
         document = decode(sys.stdin.buffer.read(), "standard input")
@@ -231,6 +244,9 @@ COMMANDS: dict[str, Callable[[Arguments], Coroutine[Any, Any, int]]] = {
     "show": _show,
     "follow": _follow,
     "cancel": _cancel,
+    "hold": partial(_arrange, member="Hold"),
+    "release": partial(_arrange, member="Release"),
+    "priority": _priority,
     "rollback": partial(_settle, member="Rollback"),
     "finalize": partial(_settle, member="Finalize"),
     "report": _report,

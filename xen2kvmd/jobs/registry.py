@@ -3,27 +3,35 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from xen2kvmd.errors import JobNotFound, MigrationError, NotCancellable, NotFinished
-from xen2kvmd.jobs import report
+from xen2kvmd.errors import (
+    JobNotFound,
+    MigrationError,
+    NotCancellable,
+    NotFinished,
+    NotQueued,
+)
+from xen2kvmd.jobs import queue, report
 from xen2kvmd.jobs.admission import check_room, check_same
+from xen2kvmd.jobs.board import Board, Watcher
 from xen2kvmd.jobs.events import Receiver
 from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.status import Event, JobState, JobStatus, fold
 from xen2kvmd.jobs.store import JobRecord, Store, new_id
 from xen2kvmd.jobs.workers import Workers
+from xen2kvmd.model import Limits
 from xen2kvmd.system import files
 
 log = logging.getLogger(__name__)
 
-Watcher = Callable[[JobStatus | None, JobStatus | None], None]
-
 ATTEMPTS = 3  # workers of one job that may die before we give up
+LONGEST_SLEEP = 3600.0  # seconds: the host's clock may be set meanwhile
+DEFAULTS = Limits()
 
 
 class Jobs:
@@ -34,62 +42,60 @@ class Jobs:
         folder: Path,
         events: Path,
         *,
-        limit: int = 1000,
-        at_once: int = 2,
+        most: int = 1000,
+        limits: Limits = DEFAULTS,
         worker: str = "xen2kvmd.job",
         in_units: bool = False,
     ) -> None:
         """Keep jobs in `folder`, hear of them at the socket `events`, run the module `worker`.
 
-        limit is how many jobs may be queued or running, at_once how many workers there may be.
+        most is how many jobs may be queued or running, limits what else the queue heeds.
         """
         self._store = Store(folder)
         self._events = events
         self._receiver = Receiver(events, self._hear)
-        self._limit = limit
-        self._at_once = at_once
-        self._jobs: dict[str, JobStatus] = {}
+        self._most = most
+        self._limits = limits
+        self._board = Board(self._store)
         self._workers = Workers(
             worker, ended=self._worker_ended, refused=self._worker_refused, in_units=in_units
         )
-        self._watchers: list[Watcher] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()  # held while a job is made or forgotten
-        self._ending: set[str] = set()  # queued jobs that are being cancelled: not to be begun
+        self._touched: set[str] = set()  # queued jobs that we write to: not to be begun
+        self._due: asyncio.TimerHandle | None = None
         self._closed = False
 
     def watch(self, watcher: Watcher) -> None:
         """Call watcher(old, new) at each change; old is None for a new job, new for a removed."""
-        self._watchers.append(watcher)
+        self._board.watch(watcher)
 
     async def start(self) -> None:
         """Read all jobs from disk, follow those that live, take up those whose worker died."""
         self._store.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._receiver.open()
-        for status in await asyncio.to_thread(self._store.load):
-            self._jobs[status.id] = status
-        for status in list(self._jobs.values()):
+        await self._board.load()
+        for status in self._board.all():
             if not status.state.final:
                 await self._adopt(status)
-        self._begin_queued()
+        self.limit(self._limits)
 
     async def close(self) -> None:
         """Stop following; workers go on."""
         self._closed = True
+        if self._due:
+            self._due.cancel()
         if self._tasks:
             await asyncio.wait(set(self._tasks))
         self._receiver.close()
         self._workers.close()
 
     def all(self) -> tuple[JobStatus, ...]:
-        return tuple(self._jobs.values())
+        return self._board.all()
 
     def get(self, job_id: str) -> JobStatus:
         """Return a job. Raises JobNotFound."""
-        try:
-            return self._jobs[job_id]
-        except KeyError:
-            raise JobNotFound(f"There is no job {job_id}.", hint="See 'xen2kvm jobs'.") from None
+        return self._board.get(job_id)
 
     async def submit(
         self,
@@ -118,15 +124,15 @@ class Jobs:
                 created_at=now(),
                 spec=spec,
             )
-            if job_id in self._jobs:
+            if job_id in self._board:
                 check_same(await asyncio.to_thread(self._store.record, job_id), record)
-                return self._jobs[job_id]
-            check_room(self._jobs.values(), record, limit=self._limit)
+                return self.get(job_id)
+            check_room(self.all(), record, limit=self._most)
             await asyncio.to_thread(self._store.create, record)
             status = record.status()
-            self._change(status.id, status)
+            self._board.change(status)
         self._begin_queued()
-        return self._jobs[status.id]
+        return self.get(status.id)
 
     async def cancel(self, job_id: str) -> None:
         """Ask a job to end and undo what it did. Raises NotCancellable once it is too late."""
@@ -143,18 +149,43 @@ class Jobs:
         await asyncio.to_thread((self._store.path(job_id) / "cancel").touch)
         status = self.get(job_id)
         if not status.state.final:  # it may have ended meanwhile
-            self._change(job_id, fold(status, {"type": "cancelling"}))
+            self._board.change(fold(status, {"type": "cancelling"}))
             self._workers.terminate(job_id)
 
     async def _cancel_queued(self, job_id: str) -> None:
-        if job_id in self._ending:
+        if job_id in self._touched:
             return
-        self._ending.add(job_id)
+        self._touched.add(job_id)
         try:
             await asyncio.to_thread((self._store.path(job_id) / "cancel").touch)
             await self._end(job_id, JobState.CANCELLED, "Cancelled", "The job was cancelled.")
         finally:
-            self._ending.discard(job_id)
+            self._touched.discard(job_id)
+
+    async def arrange(self, job_id: str, **change: Any) -> None:
+        """Change held or priority of a job that has not begun. Raises NotQueued."""
+        async with self._changing:
+            begun = job_id in self._workers or job_id in self._touched
+            if begun or self.get(job_id).state is not JobState.QUEUED:
+                raise NotQueued(f"The job {job_id} has begun already, or is over.")
+            self._touched.add(job_id)
+            try:
+                await asyncio.to_thread(partial(self._store.arrange, job_id, **change))
+                await self._board.read_journal(job_id)
+            finally:
+                self._touched.discard(job_id)
+        self._begin_queued()
+
+    def limit(self, limits: Limits) -> None:
+        """Heed other limits from now on; jobs that run are not touched."""
+        self._limits = limits
+        self._begin_queued()
+        self._task(self._forget_old())
+
+    async def _forget_old(self) -> None:
+        for status in tuple(queue.outdated(self.all(), self._limits, now=now())):
+            with suppress(JobNotFound):  # somebody removed it
+                await self.remove(status.id)
 
     async def remove(self, job_id: str) -> None:
         """Forget a job that is over. Raises NotFinished."""
@@ -162,65 +193,34 @@ class Jobs:
             if not self.get(job_id).state.final:
                 raise NotFinished(f"The job {job_id} is not over.", hint="Cancel it first.")
             await asyncio.to_thread(self._store.remove, job_id)
-            old = self._jobs.pop(job_id)
-        for watcher in self._watchers:
-            watcher(old, None)
+            self._board.forget(job_id)
 
     async def file(self, job_id: str, name: str) -> str:
         """Return the text of a file of the job. Raises NotFinished if it is not written yet."""
         self.get(job_id)
-        path = self._store.path(job_id) / name
-        try:
-            return await asyncio.to_thread(path.read_text, errors="replace")
-        except FileNotFoundError:
-            raise NotFinished(
-                f"The job {job_id} has no {name}.",
-                hint="It is written later, or the job ended before it could be.",
-            ) from None
+        return await asyncio.to_thread(self._store.text, job_id, name)
 
-    # --- changes ----------------------------------------------------------------------------------
-
-    def _change(self, job_id: str, new: JobStatus) -> None:
-        old = self._jobs.get(job_id)
-        if new == old:
-            return
-        self._jobs[job_id] = new
-        for watcher in self._watchers:
-            watcher(old, new)
+    # --- workers and the queue --------------------------------------------------------------------
 
     def _hear(self, job_id: str, event: Event) -> None:
         """Take in a worker's datagram; an event that comes after a lost one waits for the file."""
-        status = self._jobs.get(job_id)
-        if status is None or status.state.final:
-            return
-        if event.get("type") == "ended" or event.get("seq", 0) > status.seq + 1:
-            self._task(self._read_journal(job_id))
-            return
-        new = fold(status, event)
-        if status.state is JobState.CANCELLING and new.state is JobState.RUNNING:
-            new = fold(new, {"type": "cancelling"})
-        self._change(job_id, new)
-
-    async def _read_journal(self, job_id: str) -> None:
-        status = await asyncio.to_thread(self._store.status, job_id)
-        known = self._jobs[job_id]
-        if status.seq <= known.seq:
-            return
-        # Progress within a step is not in the journal, nor that we asked for a cancel.
-        status = replace(status, progress=max(status.progress, known.progress))
-        if known.state is JobState.CANCELLING and not status.state.final:
-            status = fold(status, {"type": "cancelling"})
-        self._change(job_id, status)
-
-    # --- workers ----------------------------------------------------------------------------------
+        if self._board.hear(job_id, event):
+            self._task(self._board.read_journal(job_id))
 
     def _begin_queued(self) -> None:
-        for status in list(self._jobs.values()):
-            if self._closed or len(self._workers) >= self._at_once:
-                return
-            waits = status.state is JobState.QUEUED and status.id not in self._ending
-            if waits and status.id not in self._workers:
-                self._spawn(status.id)
+        """Begin what can begin; look again when a job that waits for its time comes due."""
+        if self._closed:
+            return
+        jobs = [status for status in self.all() if status.id not in self._touched]
+        taken = {status.id for status in jobs if status.id in self._workers}
+        for status in tuple(queue.ready(jobs, taken, self._limits, now=now())):
+            self._spawn(status.id)
+        if self._due:
+            self._due.cancel()
+            self._due = None
+        if due := queue.next_due(jobs, now=now()):
+            seconds = min((due - now()) / 1e6, LONGEST_SLEEP)
+            self._due = asyncio.get_running_loop().call_later(seconds, self._begin_queued)
 
     def _spawn(self, job_id: str) -> None:
         arguments = ["--jobs", str(self._store.folder), "--events", str(self._events)]
@@ -255,14 +255,15 @@ class Jobs:
             self._task(self._end(job_id, JobState.FAILED, error.name, str(error)))
 
     async def _after_worker(self, job_id: str) -> None:
-        if job_id in self._jobs:  # it may be forgotten already
-            await self._read_journal(job_id)
-            if not self._jobs[job_id].state.final and not self._closed:
+        if job_id in self._board:  # it may be forgotten already
+            await self._board.read_journal(job_id)
+            if not self.get(job_id).state.final and not self._closed:
                 await self._take_up(job_id)
             record = await asyncio.to_thread(self._store.record, job_id)
-            if record.spec.get("migration", "") in self._jobs:  # it was settled, perhaps
-                await self._read_journal(record.spec["migration"])
+            if record.spec.get("migration", "") in self._board:  # it was settled, perhaps
+                await self._board.read_journal(record.spec["migration"])
         self._begin_queued()
+        await self._forget_old()
 
     async def _take_up(self, job_id: str) -> None:
         """Begin another worker for a job whose worker died: it undoes, or goes on."""
@@ -282,7 +283,7 @@ class Jobs:
         """End a job that has no worker."""
         ended = {"state": state, "error_name": name, "error_message": message}
         await asyncio.to_thread(report.end, self._store, job_id, ended)
-        await self._read_journal(job_id)
+        await self._board.read_journal(job_id)
 
     def _task(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -45,6 +45,9 @@ class JobStatus:
     target: str
     owner_uid: int
     created_at: int
+    priority: int = 0  # of those queued, the highest begins first
+    not_before: int = 0
+    held: bool = False  # it stays queued until it is released
     state: JobState = JobState.QUEUED
     step: str = ""
     activity: str = ""
@@ -74,6 +77,15 @@ def fold(status: JobStatus, event: Event) -> JobStatus:
         status = replace(status, seq=event["seq"])
     change = _FOLDS.get(str(event.get("type")))
     return change(status, event) if change else status
+
+
+def _arranged(status: JobStatus, event: Event) -> JobStatus:
+    """Somebody held, released or moved a queued job."""
+    return replace(
+        status,
+        priority=event.get("priority", status.priority),
+        held=event.get("held", status.held),
+    )
 
 
 def _started(status: JobStatus, event: Event) -> JobStatus:
@@ -174,6 +186,7 @@ def _at(status: JobStatus, *, fraction: float) -> JobStatus:
 
 
 _FOLDS = {
+    "arranged": _arranged,
     "started": _started,
     "step-begun": _step_begun,
     "step-done": _step_done,

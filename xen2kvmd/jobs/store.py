@@ -21,7 +21,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from xen2kvmd.errors import JobNotFound
+from xen2kvmd.errors import JobNotFound, NotFinished
 from xen2kvmd.jobs import journal
 from xen2kvmd.jobs.status import JobStatus, fold
 from xen2kvmd.system import files
@@ -57,6 +57,8 @@ class JobRecord:
             target=self.target,
             owner_uid=self.owner_uid,
             created_at=self.created_at,
+            not_before=self.spec.get("not_before", 0),
+            held=self.spec.get("hold", False),
         )
 
 
@@ -103,6 +105,24 @@ class Store:
         """Return a job's status from its journal."""
         events = journal.read(self.path(job_id) / "journal")
         return reduce(fold, events, self.record(job_id).status())
+
+    def arrange(self, job_id: str, **change: Any) -> None:
+        """Write into the journal of a job without a worker how it is to be queued."""
+        opened = journal.Journal(self.path(job_id) / "journal")
+        try:
+            opened.append("arranged", **change)
+        finally:
+            opened.close()
+
+    def text(self, job_id: str, name: str) -> str:
+        """Return the text of a file of a job. Raises NotFinished if it is not written yet."""
+        try:
+            return (self.path(job_id) / name).read_text(errors="replace")
+        except FileNotFoundError:
+            raise NotFinished(
+                f"The job {job_id} has no {name}.",
+                hint="It is written later, or the job ended before it could be.",
+            ) from None
 
     def count_death(self, job_id: str) -> int:
         """Count one more worker that died; return how many there were before."""

@@ -10,6 +10,7 @@ Sizes are bytes, times are microseconds since the epoch, unless a name says othe
 
 from xen2kvmd.model.findings import Change, Finding, Severity
 from xen2kvmd.model.guest import BootArea, Facts, Family, Firmware, Kernel
+from xen2kvmd.model.limits import Limits
 from xen2kvmd.model.plan import Plan, PlannedDisk
 from xen2kvmd.model.request import (
     Allocation,
@@ -38,6 +39,7 @@ __all__ = [
     "Firmware",
     "Joined",
     "Kernel",
+    "Limits",
     "LinkKind",
     "ListedDisk",
     "ListedGuest",

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Calls that arrange the queue, and that read its configuration anew."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.bus.client import ERROR, FDO_ERROR, CallError, Client
+from tests.bus.running import Daemon, id_of
+
+pytestmark = pytest.mark.slow
+
+Connect = Callable[[str], Awaitable[Client]]
+
+CHALLENGE = FDO_ERROR + "InteractiveAuthorizationRequired"
+
+
+async def test_who_passes_others_needs_more_than_who_lets_them_pass(
+    root: Client, daemon: Daemon, connect: Connect
+) -> None:
+    """Mail may cancel its own jobs, as everybody, and no more."""
+    job = await root.start()
+    mail = await connect("mail")
+    for priority in (-1, 1):
+        with pytest.raises(CallError, match=CHALLENGE):
+            await mail.job(job, "SetPriority", "ia{sv}", priority, {})
+    daemon.tell("own", job=id_of(job), uid=8)
+    await mail.job(job, "SetPriority", "ia{sv}", -5, {})
+    assert await root.get(job, "Priority") == -5
+    with pytest.raises(CallError, match=CHALLENGE):
+        await mail.job(job, "SetPriority", "ia{sv}", -4, {})
+    await mail.job(job, "Hold")
+    assert await root.get(job, "Held") is True
+    await mail.job(job, "Release")
+    await root.job(job, "SetPriority", "ia{sv}", 9, {})
+    with pytest.raises(CallError, match="InvalidOption"):
+        await root.job(job, "SetPriority", "ia{sv}", 1001, {})
+
+
+async def test_a_mistake_in_the_configuration_is_told(root: Client) -> None:
+    with pytest.raises(CallError, match=r"xen2kvmd\.conf:7") as caught:
+        await root.call("Reload", "a{sv}", {})
+    assert caught.value.name == ERROR + "InvalidConfig"

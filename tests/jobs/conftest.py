@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The lab, with nothing running in it afterwards."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.jobs.lab import Lab
+
+
+@pytest_asyncio.fixture
+async def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lab]:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    lab = Lab(tmp_path)
+    await lab.jobs.start()
+    yield lab
+    await lab.jobs.close()
+    for lock in (tmp_path / "jobs").glob("*/lock"):
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(int(lock.read_text()), signal.SIGKILL)
+            os.waitpid(int(lock.read_text()), 0)

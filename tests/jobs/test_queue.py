@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The queue decides from the jobs there are, and from nothing else."""
+
+from typing import Any
+
+import pytest
+
+from xen2kvmd.jobs.queue import DAY, next_due, outdated, ready
+from xen2kvmd.jobs.status import JobState, JobStatus
+from xen2kvmd.model import Limits
+
+NOW = 1_000 * DAY
+
+
+def job(name: str, **more: Any) -> JobStatus:
+    given: dict[str, Any] = {
+        "operation": "migrate", "vm": name, "source": "libvirtxml:/x.xml", "target": "",
+        "owner_uid": 0, "created_at": int(name.strip("abcdef") or "0"), **more,
+    }  # fmt: skip
+    return JobStatus(id=name, **given)
+
+
+def begun(*jobs: JobStatus, running: tuple[str, ...] = (), **limits: int) -> list[str]:
+    found = ready(jobs, running, Limits(**{"at_once": 9, **limits}), now=NOW)
+    return [status.id for status in found]
+
+
+def test_the_oldest_begin_first_and_the_rest_waits() -> None:
+    assert begun(job("3"), job("1"), job("2"), at_once=2) == ["1", "2"]
+    assert begun(job("3"), job("1"), job("2"), at_once=2, running=("1",)) == ["2"]
+
+
+def test_a_higher_priority_passes() -> None:
+    assert begun(job("1"), job("2", priority=5), job("3", priority=-1), at_once=2) == ["2", "1"]
+
+
+def test_held_and_early_jobs_wait_and_let_others_pass() -> None:
+    early = job("1", not_before=NOW + 1)
+    due = job("3", not_before=NOW)
+    assert begun(early, job("2", held=True), due, job("4")) == ["3", "4"]
+    assert next_due([early, due, job("5", not_before=NOW + 9)], now=NOW) == NOW + 1
+    assert next_due([job("1", not_before=NOW + 1, held=True)], now=NOW) == 0
+
+
+def test_a_host_is_not_asked_for_more_than_it_shall_give() -> None:
+    jobs = [
+        job("1", source="xen+ssh://xen1/system"),
+        job("2", source="xen+ssh://xen1/system", operation="plan"),
+        job("3", source="xen+ssh://xen2/system"),
+        job("4"),
+        job("5"),
+    ]
+    assert begun(*jobs, source=1) == ["1", "3", "4", "5"]
+    assert begun(*jobs, source=1, running=("2",)) == ["3", "4", "5"]
+
+
+def test_a_target_is_not_written_to_by_more_than_it_shall_take() -> None:
+    jobs = [job("1"), job("2", target="default"), job("3", target="fast"), job("4")]
+    assert begun(*jobs, target=1) == ["1", "3"]
+    assert begun(job("1", operation="plan"), job("2"), target=1) == ["1", "2"]
+
+
+@pytest.mark.parametrize("operation", ["rollback", "finalize", "list-guests"])
+def test_what_is_done_at_once_does_not_wait(operation: str) -> None:
+    assert begun(job("1"), job("2", operation=operation), at_once=1, running=("1",)) == ["2"]
+
+
+def over(name: str, age: int, **more: Any) -> JobStatus:
+    given = {"state": JobState.FAILED, "finished_at": NOW - age * DAY, **more}
+    return job(name, **given)
+
+
+def forgotten(*jobs: JobStatus, **limits: int) -> list[str]:
+    return [old.id for old in outdated(jobs, Limits(**limits), now=NOW)]
+
+
+def test_the_oldest_that_are_over_are_forgotten() -> None:
+    jobs = [over("1", 9), over("2", 2), over("3", 5), job("4")]
+    assert forgotten(*jobs, kept=2) == ["1"]
+    assert forgotten(*jobs, days=4) == ["3", "1"]
+    assert forgotten(*jobs, kept=0, days=0) == []
+
+
+def test_a_migration_is_kept_until_it_is_settled() -> None:
+    open_one = over("1", 99, state=JobState.SUCCEEDED)
+    settled = over("2", 99, state=JobState.SUCCEEDED, result={"settled": "finalize by job x"})
+    assert forgotten(open_one, settled, days=1) == ["2"]

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Jobs that wait for each other, for their time or for a person, with real worker processes."""
+
+import asyncio
+
+import pytest
+
+from tests.jobs.lab import SECONDS, Lab
+from xen2kvmd.errors import Busy, LimitExceeded, NotQueued
+from xen2kvmd.jobs.journal import now
+from xen2kvmd.jobs.status import JobState
+from xen2kvmd.model import Limits
+
+
+async def test_queue_runs_two_at_once_in_order(lab: Lab) -> None:
+    jobs = [await lab.submit(vm=f"vm{number}", one="wait") for number in range(4)]
+    await lab.step(jobs[0], "one")
+    await lab.step(jobs[1], "one")
+    assert [lab.jobs.get(job).state for job in jobs[2:]] == [JobState.QUEUED] * 2
+    await lab.jobs.cancel(jobs[3])
+    assert lab.jobs.get(jobs[3]).state is JobState.CANCELLED
+    (lab.place / "go").touch()
+    assert [(await lab.end(job)).state for job in jobs[:3]] == [JobState.SUCCEEDED] * 3
+
+
+async def test_same_guest_is_not_migrated_twice_at_once(lab: Lab) -> None:
+    job = await lab.submit(one="wait")
+    with pytest.raises(Busy, match=job):
+        await lab.submit()
+    (lab.place / "go").touch()
+    await lab.end(job)
+    await lab.end(await lab.submit())
+
+
+async def test_limit_of_jobs(lab: Lab) -> None:
+    await lab.restart(most=2)
+    jobs = [await lab.submit(vm=f"vm{number}", one="wait") for number in range(2)]
+    with pytest.raises(LimitExceeded):
+        await lab.submit(vm="vm3")
+    (lab.place / "go").touch()
+    for job in jobs:
+        await lab.end(job)
+
+
+async def test_held_job_begins_when_it_is_released_and_a_restart_keeps_it(lab: Lab) -> None:
+    job = await lab.submit(hold=True)
+    other = await lab.submit(vm="web2")
+    await lab.end(other)
+    await lab.restart()
+    assert (lab.jobs.get(job).state, lab.jobs.get(job).held) == (JobState.QUEUED, True)
+    await lab.jobs.arrange(job, held=False)
+    assert (await lab.end(job)).state is JobState.SUCCEEDED
+    with pytest.raises(NotQueued):
+        await lab.jobs.arrange(job, held=True)
+
+
+async def test_job_waits_for_its_time(lab: Lab) -> None:
+    job = await lab.submit(not_before=now() + 700_000)
+    await asyncio.sleep(0.3)
+    assert lab.jobs.get(job).state is JobState.QUEUED
+    status = await lab.end(job)
+    assert status.started_at >= status.not_before
+
+
+async def test_priority_is_kept_and_heeded(lab: Lab) -> None:
+    await lab.restart(limits=Limits(at_once=1))
+    first = await lab.submit(one="slow")
+    await lab.step(first, "one")
+    second, third = await lab.submit(vm="web2"), await lab.submit(vm="web3")
+    await lab.jobs.arrange(third, priority=7)
+    await lab.restart(limits=Limits(at_once=1))
+    assert lab.jobs.get(third).priority == 7
+    await lab.jobs.cancel(first)
+    ended = await lab.end(second)
+    assert lab.jobs.get(third).finished_at <= ended.started_at
+
+
+async def test_other_limits_are_heeded_at_once(lab: Lab) -> None:
+    await lab.restart(limits=Limits(at_once=1))
+    first, second = await lab.submit(one="slow"), await lab.submit(vm="web2", one="slow")
+    await lab.step(first, "one")
+    assert lab.jobs.get(second).state is JobState.QUEUED
+    lab.jobs.limit(Limits(at_once=2))
+    await lab.step(second, "one")
+    for job in (first, second):
+        await lab.jobs.cancel(job)
+        await lab.end(job)
+    lab.jobs.limit(Limits(kept=1))
+    async with asyncio.timeout(SECONDS):
+        while len(lab.jobs.all()) > 1:
+            await asyncio.sleep(0.01)
+    assert [status.id for status in lab.jobs.all()] == [second]
+    assert [path.name for path in (lab.folder / "jobs").iterdir()] == [second]

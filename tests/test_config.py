@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A mistake in the configuration is refused with file and line; the example is all comments."""
+
+from pathlib import Path
+
+import pytest
+
+from xen2kvmd import config
+from xen2kvmd.errors import InvalidConfig
+from xen2kvmd.model import Limits
+
+EXAMPLE = Path(__file__).parents[1] / "systemd/xen2kvmd.conf.example"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "xen2kvmd.conf"
+
+
+def test_without_a_file_all_is_as_by_default(file: Path) -> None:
+    assert config.load(file) == Limits()
+
+
+def test_later_files_win_and_no_value_is_the_default(file: Path) -> None:
+    file.write_text("# ours\n[Queue]\nMaxJobs = 4\nMaxJobsPerSource=1\n; more\n[Jobs]\nKeepDays=7")
+    folder = file.with_name("xen2kvmd.conf.d")
+    folder.mkdir()
+    (folder / "10-a.conf").write_text("[Queue]\nMaxJobs=8\n")
+    (folder / "20-b.conf").write_text("[Queue]\nMaxJobs=6\nMaxJobsPerSource=\n")
+    (folder / "30-c").write_text("nonsense")
+    assert config.load(file) == Limits(at_once=6, source=0, days=7)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[Queue]\nMaxJobs=many\n", ":2: MaxJobs=many is no number from 1 to 64"),
+        ("[Queue]\nMaxJobs=0\n", ":2: MaxJobs=0 is no number from 1 to 64"),
+        ("[Queue]\nMaxJobs=99999999999\n", ":2: MaxJobs=99999999999 is no number"),
+        ("[Queue]\n\nMaxJob=2\n", ":3: the section [Queue] has no key MaxJob"),
+        ("[Jobs]\nMaxJobs=2\n", ":2: the section [Jobs] has no key MaxJobs"),
+        ("MaxJobs=2\n", ":1: a line before any section has no key MaxJobs"),
+        ("[Queues]\n", ":1: there is no section [Queues]"),
+        ("[Queue]\nMaxJobs\n", ":2: 'MaxJobs' is not KEY=VALUE"),
+        ("x" * (config.LARGEST + 1), " is longer than 65536 bytes"),
+        ("\udcff", " cannot be read"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(file: Path, text: str, says: str) -> None:
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InvalidConfig) as caught:
+        config.load(file)
+    assert f"{file}{says}" in caught.value.message
+
+
+def test_a_folder_in_its_place_is_told(file: Path) -> None:
+    file.mkdir()
+    with pytest.raises(InvalidConfig, match="cannot be read"):
+        config.load(file)
+
+
+def test_the_example_shows_each_key_with_its_default(file: Path) -> None:
+    assert config.load(EXAMPLE) == Limits()
+    lines = EXAMPLE.read_text().splitlines()
+    shown = [line.lstrip("#") if line.startswith("#") and "=" in line else line for line in lines]
+    file.write_text("\n".join(shown))
+    assert config.load(file) == Limits()
+    for _, key in config.KEYS:
+        assert any(line.startswith(f"#{key}=") for line in lines), key

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which jobs begin, which wait, and which are forgotten: decided from the jobs there are."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from urllib.parse import urlsplit
+
+from xen2kvmd.jobs.status import JobState, JobStatus
+from xen2kvmd.model import Limits
+
+# They read and convert disks. All others take seconds, and wait for nothing: who goes back after a
+# migration does not want to wait for the next one.
+HEAVY = ("inspect", "plan", "migrate")
+DAY = 86_400_000_000  # microseconds
+
+
+def ready(
+    jobs: Iterable[JobStatus], running: Collection[str], limits: Limits, *, now: int
+) -> Iterator[JobStatus]:
+    """Yield the queued jobs that can begin, those of the highest priority first, then the oldest.
+
+    running are the ids of jobs that have a worker, whatever their state. A job that has to wait for
+    its source's host or its target lets others pass.
+    """
+    known = tuple(jobs)
+    busy = Counter[tuple[str, str]]()
+    for status in known:
+        if status.id in running and status.operation in HEAVY:
+            busy.update(_takes(status))
+    most = {"all": limits.at_once, "source": limits.source, "target": limits.target}
+    for status in sorted(known, key=lambda job: (-job.priority, job.created_at)):
+        if status.state is not JobState.QUEUED or status.id in running:
+            continue
+        if status.held or status.not_before > now:
+            continue
+        if status.operation in HEAVY:
+            takes = _takes(status)
+            if any(busy[place] >= (most[place[0]] or len(known)) for place in takes):
+                continue
+            busy.update(takes)
+        yield status
+
+
+def next_due(jobs: Iterable[JobStatus], *, now: int) -> int:
+    """Return when the next job may begin that is not to begin earlier; 0 if there is none."""
+    waiting = (job.not_before for job in jobs if job.state is JobState.QUEUED and not job.held)
+    return min((time for time in waiting if time > now), default=0)
+
+
+def outdated(jobs: Iterable[JobStatus], limits: Limits, *, now: int) -> Iterator[JobStatus]:
+    """Yield the jobs that are over and not to be kept any longer.
+
+    A migration that has succeeded is kept until it is settled: the way back needs it.
+    """
+    over = [job for job in jobs if job.state.final and not _is_open(job)]
+    over.sort(key=lambda job: job.finished_at, reverse=True)
+    for place, job in enumerate(over):
+        too_many = limits.kept and place >= limits.kept
+        too_old = limits.days and now - job.finished_at > limits.days * DAY
+        if too_many or too_old:
+            yield job
+
+
+def _is_open(job: JobStatus) -> bool:
+    succeeded = job.operation == "migrate" and job.state is JobState.SUCCEEDED
+    return succeeded and not job.result.get("settled")
+
+
+def _takes(job: JobStatus) -> tuple[tuple[str, str], ...]:
+    """Return what a job takes a place of: of all, of its source's host, of its target."""
+    host = urlsplit(job.source).hostname or ""
+    takes = [("all", "")]
+    if host:
+        takes.append(("source", host))
+    if job.operation == "migrate":
+        takes.append(("target", job.target or "default"))
+    return tuple(takes)
