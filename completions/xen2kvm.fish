@@ -77,6 +77,7 @@ complete -c xen2kvm -n '__fish_seen_subcommand_from check-host' -l quick -d 'sta
 complete -c xen2kvm -n __fish_use_subcommand -a jobs -d 'list the jobs'
 complete -c xen2kvm -n '__fish_seen_subcommand_from jobs' -s h -l help -d 'show this help message and exit'
 complete -c xen2kvm -n '__fish_seen_subcommand_from jobs' -l json -d 'print JSON'
+complete -c xen2kvm -n '__fish_seen_subcommand_from jobs' -s n -l number -r -f -d 'the newest NUMBER (default: 50), 0 for all'
 complete -c xen2kvm -n __fish_use_subcommand -a show -d 'show a job'
 complete -c xen2kvm -n '__fish_seen_subcommand_from show' -a '(__xen2kvm_jobs)'
 complete -c xen2kvm -n '__fish_seen_subcommand_from show' -s h -l help -d 'show this help message and exit'

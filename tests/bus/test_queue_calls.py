@@ -4,6 +4,7 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
+from dbus_next import Variant
 
 from tests.bus.client import ERROR, FDO_ERROR, CallError, Client
 from tests.bus.running import Daemon, id_of
@@ -41,3 +42,11 @@ async def test_a_mistake_in_the_configuration_is_told(root: Client) -> None:
     with pytest.raises(CallError, match=r"xen2kvmd\.conf:7") as caught:
         await root.call("Reload", "a{sv}", {})
     assert caught.value.name == ERROR + "InvalidConfig"
+
+
+async def test_the_newest_are_listed(root: Client) -> None:
+    made = [await root.start("Inspect", f"vm{number}") for number in range(4)]
+    (jobs,) = await root.call("ListJobs", "a{sv}", {"limit": Variant("u", 2)})
+    assert [job[0] for job in jobs] == made[2:]
+    (jobs,) = await root.call("ListJobs", "a{sv}", {"limit": Variant("u", 0)})
+    assert [job[0] for job in jobs][-4:] == made

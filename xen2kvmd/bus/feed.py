@@ -35,7 +35,7 @@ class Feed:
         """Show the jobs there are, without a word, and begin to tell what happens to them."""
         self._manager = manager
         for status in self._jobs.all():
-            self._show(status)
+            self._show(status, announce=False)
         self._jobs.watch(self._hear)
 
     def object(self, job_id: str) -> JobObject:
@@ -67,22 +67,22 @@ class Feed:
         except Exception:
             log.exception("What became of a job could not be told: %s", new or old)
 
-    def _show(self, status: JobStatus) -> JobObject:
+    def _show(self, status: JobStatus, *, announce: bool) -> JobObject:
         shown = JobObject(status, self._jobs, self._callers)
         if status.state.final:
             shown.ended.set()
         self._objects[status.id] = shown
-        self._told[status.id] = properties(status)
-        self._service.export(shown)
+        self._service.export(shown, announce=announce)
         return shown
 
     def _added(self, new: JobStatus) -> None:
-        shown = self._show(new)
+        shown = self._show(new, announce=True)
         self._service.emit(self._manager, "JobNew", new.id, shown.path)
         self._service.changed(self._manager, ["ActiveJobs"])
 
     def _changed(self, old: JobStatus | None, new: JobStatus) -> None:
         shown = self._objects[new.id]
+        self._told.setdefault(new.id, properties(shown.status))
         shown.status = new
         if old is None or (old.state, old.step) != (new.state, new.step):
             self._tell(new.id)
@@ -102,7 +102,7 @@ class Feed:
     def _removed(self, old: JobStatus) -> None:
         self._forget_timer(old.id)
         shown = self._objects.pop(old.id)
-        self._told.pop(old.id)
+        self._told.pop(old.id, None)
         self._told_at.pop(old.id, None)
         self._service.unexport(shown)
         self._service.emit(self._manager, "JobRemoved", old.id, shown.path)

@@ -33,6 +33,8 @@ from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.model import Case, Finding, Operation, Request, Target
 from xen2kvmd.sources import FORMATS, open_source, read_document
 
+LISTED = 1000  # jobs, unless the caller wants more: the reply to 10,000 takes long to write
+
 FEATURES = (
     "list-guests",
     "inspect",
@@ -147,6 +149,8 @@ class Manager:
 
         async def do() -> list[Any]:
             jobs = sorted(filter(fits, self._jobs.all()), key=lambda job: job.created_at)
+            if limit := values.get("limit", LISTED):
+                jobs = jobs[-limit:]
             return [
                 [
                     [path_of(job.id), job.id, job.operation, job.vm, job.state, job.progress]

@@ -189,6 +189,11 @@ OPTIONS = (
     Option(
         "state", "as", "ListJobs", "Only jobs in one of these states.", _STATES
     ),
+    Option(
+        "limit", "u", "ListJobs",
+        "At most so many of these, the newest; 1000 by default, 0 for all.",
+        values.as_is,
+    ),
     Option("owner", "u", "ListJobs", "Only jobs of the user with this id."),
     Option(
         "operation", "s", "ListJobs", "Only jobs that list-guests, inspect, plan or migrate.",

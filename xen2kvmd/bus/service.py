@@ -90,8 +90,12 @@ class Service:
 
     # --- objects ----------------------------------------------------------------------------------
 
-    def export(self, exported: Exported) -> None:
-        """Put an object on the bus. Raises ContractError where it is not what the XML says."""
+    def export(self, exported: Exported, *, announce: bool = True) -> None:
+        """Put an object on the bus. Raises ContractError where it is not what the XML says.
+
+        Those that are there from the beginning are not announced: who manages objects reads all of
+        them when a name gets its owner (D-Bus specification, ObjectManager).
+        """
         interface = self.contract[exported.interface]
         for what, ours, theirs in (
             ("methods", set(exported.handlers), set(interface.methods)),
@@ -100,7 +104,7 @@ class Service:
             if ours != theirs:
                 raise ContractError(f"{interface.name}: {what} differ: {sorted(ours ^ theirs)}")
         self.objects[exported.path] = exported
-        if exported.path != self.root:
+        if announce and exported.path != self.root:
             body = [exported.path, self.values(exported)]
             self._manager_signal("InterfacesAdded", "oa{sa{sv}}", body)
 

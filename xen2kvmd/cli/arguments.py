@@ -9,7 +9,7 @@ from typing import Any
 from xen2kvmd import __version__
 from xen2kvmd.cli.documents import format_of, read_document
 from xen2kvmd.cli.nics import nic_maps
-from xen2kvmd.cli.times import moment, seconds
+from xen2kvmd.cli.numbers import count, moment, seconds
 from xen2kvmd.errors import InvalidOption
 from xen2kvmd.model import Allocation, DiskFormat, Engine, MacPolicy, ShutdownMode
 
@@ -52,7 +52,11 @@ def make_parser() -> argparse.ArgumentParser:
             _add_migration(command)
     check = _command(commands, "check-host", "tell what this host lacks, and what mends it")
     check.add_argument("--quick", action="store_true", help="start no libguestfs appliance")
-    _command(commands, "jobs", "list the jobs")
+    jobs = _command(commands, "jobs", "list the jobs")
+    jobs.add_argument(
+        "-n", "--number", type=count, default=50, metavar="NUMBER",
+        help="the newest NUMBER (default: 50), 0 for all",
+    )  # fmt: skip
     for name, text in (
         ("show", "show a job"),
         ("follow", "show a job's progress until it ends"),

@@ -122,7 +122,8 @@ async def _inspect(arguments: Arguments) -> int:
 
 async def _jobs(arguments: Arguments) -> int:
     async with connected() as service:
-        (found,) = await service.manager("ListJobs", "a{sv}", {})
+        limit = variants([("limit", "u", arguments.number)])
+        (found,) = await service.manager("ListJobs", "a{sv}", limit)
         paths = [job[0] for job in found]
         jobs = [await service.properties(path) for path in paths]
         if arguments.json:

@@ -4,6 +4,7 @@
 jobs/ID/job.json   what was asked, by whom, when; written once, before anybody hears of the job
         journal    what happened (journal.py)
         lock       held by the worker while it lives; holds its pid
+        last       the status of a job that is over (last.py): to be read faster; can be deleted
         cancel     is there if somebody asked to cancel
         scratch/   overlays and other things that end with the job
         plan.json source.xml target.xml report.json report.html console.log screenshot.png log
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from xen2kvmd.errors import JobNotFound, NotFinished
-from xen2kvmd.jobs import journal
+from xen2kvmd.jobs import journal, last
 from xen2kvmd.jobs.status import JobStatus, fold
 from xen2kvmd.system import files
 
@@ -102,9 +103,15 @@ class Store:
             raise JobNotFound(f"There is no job {job_id}.", hint="See 'xen2kvm jobs'.") from error
 
     def status(self, job_id: str) -> JobStatus:
-        """Return a job's status from its journal."""
-        events = journal.read(self.path(job_id) / "journal")
-        return reduce(fold, events, self.record(job_id).status())
+        """Return a job's status from its journal, or what was kept of one that is over."""
+        path = self.path(job_id)
+        if known := last.recall(path):
+            return known
+        events = journal.read(path / "journal")
+        status = reduce(fold, events, self.record(job_id).status())
+        if status.state.final:
+            last.keep(path, status)
+        return status
 
     def arrange(self, job_id: str, **change: Any) -> None:
         """Write into the journal of a job without a worker how it is to be queued."""

@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Times on the command line."""
+"""Numbers and times on the command line."""
 
 from argparse import ArgumentTypeError
 from datetime import datetime, time, timedelta
+
+
+def count(text: str) -> int:
+    """Read a number of things, 0 or more."""
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise ArgumentTypeError(f"'{text}' is no number")
+    return int(text)
 
 
 def seconds(text: str) -> int:
