@@ -125,3 +125,26 @@ def test_remove_takes_all_away_but_jobs(container: Container) -> None:
     left = container.run("sh", "-c", "find /usr /etc -name '*xen2kvm*' -not -path '/usr/src/*'")
     assert left == ""
     assert container.run("ls", "/var/lib/xen2kvmd/jobs").split()
+
+
+def test_configuration_is_read_anew_and_a_mistake_is_refused(container: Container) -> None:
+    conf = "/etc/xen2kvm/xen2kvmd.conf"
+    container.run("mkdir", "-p", "/etc/xen2kvm")
+    container.run("sh", "-c", f"printf '[Queue]\\nMaxJobs=3\\n' >{conf}")
+    container.run("xen2kvm", "jobs")
+    container.run("systemctl", "reload", SERVICE)
+    assert container.property(SERVICE, "StatusText") == "Ready"
+    container.run("sh", "-c", f"printf '[Queue]\\nMaxJobs=all\\n' >{conf}")
+    container.run("systemctl", "reload", SERVICE, check=False)
+    assert f"{conf}:2: MaxJobs=all is no number" in container.property(SERVICE, "StatusText")
+    assert container.property(SERVICE, "ActiveState") == "active"
+    assert f"{conf}:2" in container.run("journalctl", "-u", SERVICE, "-o", "cat")
+
+    container.run("systemctl", "stop", SERVICE)
+    container.run("systemctl", "start", SERVICE, check=False)
+    assert container.property(SERVICE, "ExecMainStatus") == "78"
+    assert container.property(SERVICE, "ActiveState") == "failed"
+    container.run("rm", conf)
+    container.run("systemctl", "reset-failed", SERVICE)
+    container.run("systemctl", "start", SERVICE)
+    assert container.property(SERVICE, "StatusText") == "Ready"

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from posixpath import dirname, join, normpath
 
+from xen2kvmd.guest import grubenv
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Finding, Severity
 
@@ -26,8 +27,6 @@ MENUS = (
     "/boot/syslinux/syslinux.cfg",
     "/extlinux.conf",
 )
-GRUBENV = ("/boot/grub/grubenv", "/boot/grub2/grubenv", "/boot/efi/EFI/*/grubenv")
-GRUBENV_SIZE = 1024  # GRUB writes it block by block: its size must never change
 
 _DEFAULT = re.compile(
     r"""^(?P<head>\s*(?:export\s+)?GRUB_CMDLINE_LINUX\w*\+?=)(?P<quote>["']?)(?P<line>.*?)(?P=quote)(?P<tail>\s*(?:\#.*)?)$"""
@@ -38,7 +37,6 @@ _MENU = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _PLAIN = re.compile(r"^(?P<head>)(?P<line>[^#].*)$")
-_KERNEL = re.compile(r"^\s*(?:linux|linux16|linuxefi|kernel|module|module2)\s+(\S*vmlinu\S+)", re.M)
 _ENV = re.compile(r"^(?P<head>kernelopts=)(?P<line>.*)$")
 
 
@@ -53,7 +51,7 @@ def edit_menus(tree: Tree, edit: Edit) -> Iterator[Finding]:
     """Change every command line that a boot loader reads; report one that cannot be changed."""
     for path in _files(tree, MENUS):
         _edit(tree, path, _MENU, edit)
-    for path in _files(tree, GRUBENV):
+    for path in _files(tree, grubenv.PATHS):
         yield from _edit_grubenv(tree, path, edit)
 
 
@@ -64,12 +62,6 @@ def menu_lines(tree: Tree) -> Iterator[tuple[str, int, str]]:
             found = _MENU.match(line)
             if found and not line.lstrip().startswith("#"):
                 yield path, number, found["line"]
-
-
-def menu_kernels(tree: Tree) -> Iterator[str]:
-    """Yield the kernels of the boot menu in its order, as the menu has their paths."""
-    for path in _files(tree, MENUS):
-        yield from _KERNEL.findall(tree.read(path))
 
 
 def _files(tree: Tree, patterns: Iterable[str]) -> tuple[str, ...]:
@@ -96,19 +88,18 @@ def _edit_line(line: str, pattern: re.Pattern[str], edit: Edit) -> str:
 
 
 def _edit_grubenv(tree: Tree, path: str, edit: Edit) -> Iterator[Finding]:
-    """Change kernelopts= in GRUB's environment block, which is padded with # to its size."""
-    text = tree.read(path)
-    if len(text) != GRUBENV_SIZE:
-        return  # none that GRUB would read
-    lines = text.rstrip("#").split("\n")
-    changed = "\n".join(_edit_line(line, _ENV, edit) for line in lines)
-    if len(changed) <= GRUBENV_SIZE:
-        tree.write(path, changed.ljust(GRUBENV_SIZE, "#"))
+    """Change kernelopts= in GRUB's environment block."""
+    lines = grubenv.unpack(tree.read(path))
+    if lines is None:
+        return
+    changed = grubenv.pack(_edit_line(line, _ENV, edit) for line in lines)
+    if changed is not None:
+        tree.write(path, changed)
     else:
         yield Finding(
             "grubenv-full",
             f"The kernel arguments in {path} stay as they are: changed, they would not fit into "
-            f"its {GRUBENV_SIZE} bytes.",
+            f"its {grubenv.SIZE} bytes.",
             Severity.WARNING,
             hint=f"Shorten kernelopts in the guest: grub2-editenv {path} set kernelopts=...",
             place=path,

@@ -4,7 +4,6 @@
 import re
 from collections.abc import Iterator
 
-from xen2kvmd.guest.cmdline import menu_kernels
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Family, Finding, Kernel, Severity
 from xen2kvmd.rule import rule
@@ -45,8 +44,6 @@ def kernel_with_virtio(guest: Tree, case: Case) -> Iterator[Finding]:
             "kernel (Red Hat), linux-image-amd64 (Debian), linux-generic (Ubuntu).",
             place=case.facts.kernels[0].image,
         )
-    else:
-        yield from _menu_default(guest, case)
 
 
 @rule(guide="15.2.3 (1)")
@@ -124,22 +121,6 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
                 Severity.BLOCKER,
                 hint="Build an initrd with virtio_pci and virtio_blk in the guest under Xen first.",
                 place=kernel.initrd,
-            )
-
-
-def _menu_default(guest: Tree, case: Case) -> Iterator[Finding]:
-    """Report a boot menu whose first entry is a kernel that cannot use virtio."""
-    first = next(iter(menu_kernels(guest)), "").rpartition("/")[2]
-    for kernel in case.facts.kernels:
-        if not kernel.virtio and kernel.image == f"/boot/{first}":
-            yield Finding(
-                "default-kernel-without-virtio",
-                f"The boot menu starts kernel {kernel.version}, which has no virtio drivers.",
-                Severity.BLOCKER,
-                hint=f"Make kernel {case.facts.kernels[0].version} the default in the guest: "
-                "grub2-set-default (GRUB 2), grubby --set-default (Red Hat), or default= in "
-                "/boot/grub/menu.lst.",
-                place=kernel.image,
             )
 
 

@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from xen2kvmd.errors import Failed
 from xen2kvmd.guest.appliance import Appliance
-from xen2kvmd.guest.cmdline import menu_kernels
+from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Kernel
 
@@ -29,7 +29,8 @@ def find_kernels(appliance: Appliance) -> tuple[Kernel, ...]:
     found = tuple(_kernels(appliance))
     if not found:
         return ()
-    default = next(iter(menu_kernels(appliance)), "").rpartition("/")[2]
+    menu = read_menu(appliance)
+    default = menu.default.kernel if menu and menu.default else ""
     first = max(
         found,
         key=lambda kernel: (kernel.virtio, kernel.image.endswith(f"/{default}"), _age(kernel)),

@@ -8,6 +8,7 @@ from xen2kvmd.guest import (
     boot_code,
     bootloader,
     console,
+    default_kernel,
     initrd,
     leftovers,
     lvm,
@@ -20,6 +21,7 @@ from xen2kvmd.rule import Rule
 
 RULES: tuple[Rule[Tree], ...] = (
     initrd.kernel_with_virtio,
+    default_kernel.default_kernel,
     storage.fstab,
     storage.crypttab,
     storage.resume_device,
