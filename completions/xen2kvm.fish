@@ -62,6 +62,7 @@ complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l virtio-win -r -f
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l vmdp -r -F -d 'SUSE\'s vmdp.exe, for virt-v2v'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l root -r -f -d 'which root virt-v2v converts'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l digest -r -f -d 'refuse if the plan is not this one'
+complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l autostart -l no-autostart -d 'whether the target starts with its host (default: as the source)'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l no-start -d 'do not start the target'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l no-verify -d 'do not watch it boot'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l boot-timeout -r -f -d 'time to boot (default: 300)'

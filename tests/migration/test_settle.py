@@ -99,7 +99,7 @@ def test_finalize_retires_the_source(sandbox: Sandbox, source_host: None) -> Non
     assert ended.code == 0, ended.err + ended.out
     assert "Autostart:      disable" in virsh(sandbox, "-c", URI, "dominfo", "tiny1")
     assert f'job="{migration}"' in virsh(sandbox, "-c", URI, "dumpxml", "tiny1").replace("'", '"')
-    assert target(sandbox)[0] == "running"
+    assert target(sandbox) == ("running", True)  # as the source did
     refused = sandbox.run("xen2kvm", "rollback", migration)
     assert refused.code == 1
     assert "is settled: finalize by job" in refused.err

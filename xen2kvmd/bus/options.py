@@ -129,6 +129,12 @@ OPTIONS = (
         values.as_is, "verify",
     ),
     Option(
+        "autostart", "b", "Migrate",
+        "Whether the new domain starts with its host; as a source of libvirt does where this is "
+        "left out.",
+        values.as_is, "autostart",
+    ),
+    Option(
         "boot-timeout", "u", _PLANNING,
         "Seconds that the new domain has for its boot, 1 to 86400; 300 by default.",
         partial(values.between, least=1, most=86400), "boot_timeout",

@@ -155,6 +155,10 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
 
 def _add_migration(command: argparse.ArgumentParser) -> None:
     command.add_argument("--digest", metavar="DIGEST", help="refuse if the plan is not this one")
+    command.add_argument(
+        "--autostart", action=argparse.BooleanOptionalAction, default=None,
+        help="whether the target starts with its host (default: as the source)",
+    )  # fmt: skip
     command.add_argument("--no-start", action="store_true", help="do not start the target")
     command.add_argument("--no-verify", action="store_true", help="do not watch it boot")
     command.add_argument(
@@ -255,6 +259,8 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
         found.append(("shutdown-mode", "s", given["shutdown_mode"]))
     if given.get("not_before"):
         found.append(("not-before", "t", given["not_before"]))
+    if given.get("autostart") is not None:
+        found.append(("autostart", "b", given["autostart"]))
     if given.get("undefine_source"):
         found.append(("undefine-source", "s", given["undefine_source"]))
     for key in ("hold", "remove-target", "remove-backup"):

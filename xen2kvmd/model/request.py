@@ -99,6 +99,7 @@ class Request:
     engine: Engine = Engine.AUTO
     virtio_win: str = ""  # Windows' virtio drivers, for virt-v2v: an ISO image or a folder
     vmdp: str = ""  # SUSE's drivers for Windows, for virt-v2v: vmdp.exe
+    autostart: bool | None = None  # whether the target starts with its host; None: as the source
     not_before: int = 0  # when the job may begin, in microseconds since the epoch
     hold: bool = False  # it is queued until it is released
     root: str = ""  # the root file system that virt-v2v converts, in its words; "": the first

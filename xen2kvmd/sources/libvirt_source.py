@@ -121,7 +121,7 @@ class LibvirtSource:
                 "source-autostart",
                 "The source starts with its host: then there are two of the same guest.",
                 Severity.WARNING,
-                hint="Forbid it after the migration: "
+                hint="'xen2kvm finalize' forbids it after the migration; so does "
                 f"virsh -c {shown(self.uri)} autostart --disable {self.guest}",
             )
 

@@ -11,11 +11,20 @@ from xen2kvmd.system.libvirt_domain import NAMESPACE, Domain
 
 
 def do(run: Run) -> None:
-    """Define the planned domain, marked in its metadata with this job's id."""
+    """Define the planned domain, marked in its metadata with this job's id.
+
+    It starts with its host if the source does, or as the caller wants it.
+    """
     plan = context.plan(run)
     run.note("domain", plan.name)
     with connected() as host:
         host.define(_marked(plan.domain_xml, run.id))
+        asked = context.request(run).autostart
+        if run.notes["autostart"] if asked is None else asked:
+            domain = own_domain(run, host)
+            if domain is not None:
+                domain.set_autostart(on=True)
+                run.result("autostart", "starts with this host")
     run.result("domain", plan.name)
 
 

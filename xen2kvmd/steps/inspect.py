@@ -41,6 +41,7 @@ def do(run: Run) -> None:
             places = open_places(request, host, [disk.dev for disk in found])
             plan.check_target(request, document=text, disks=found, host=host, places=places)
         emulator = host.emulator("x86_64")
+    run.note("autostart", source_host.autostarts())
     run.note("kvm", emulator.kvm and kvm.works(emulator.path))
     run.fraction(0.1, "starting the appliance")
     appliance, _ = context.appliance(run)
