@@ -37,6 +37,29 @@ def test_the_bus_starts_the_service_and_it_says_that_it_is_ready(container: Cont
     assert container.property(SERVICE, "WatchdogUSec") == "1min"
 
 
+def test_configuration_is_read_anew_and_a_mistake_is_refused(container: Container) -> None:
+    conf = "/etc/xen2kvm/xen2kvmd.conf"
+    container.run("mkdir", "-p", "/etc/xen2kvm")
+    container.run("sh", "-c", f"printf '[Queue]\\nMaxJobs=3\\n' >{conf}")
+    container.run("xen2kvm", "jobs")
+    container.run("systemctl", "reload", SERVICE)
+    assert container.property(SERVICE, "StatusText") == "Ready"
+    container.run("sh", "-c", f"printf '[Queue]\\nMaxJobs=all\\n' >{conf}")
+    container.run("systemctl", "reload", SERVICE, check=False)
+    assert f"{conf}:2: MaxJobs=all is no number" in container.property(SERVICE, "StatusText")
+    assert container.property(SERVICE, "ActiveState") == "active"
+    assert f"{conf}:2" in container.run("journalctl", "-u", SERVICE, "-o", "cat")
+
+    container.run("systemctl", "stop", SERVICE)
+    container.run("systemctl", "start", SERVICE, check=False)
+    assert container.property(SERVICE, "ExecMainStatus") == "78"
+    assert container.property(SERVICE, "ActiveState") == "failed"
+    container.run("rm", "-r", "/etc/xen2kvm")
+    container.run("systemctl", "reset-failed", SERVICE)
+    container.run("systemctl", "start", SERVICE)
+    assert container.property(SERVICE, "StatusText") == "Ready"
+
+
 def test_hardening_is_in_force(container: Container) -> None:
     container.run("xen2kvm", "jobs")
     pid = container.property(SERVICE, "MainPID")
@@ -73,6 +96,8 @@ def test_migration_outlives_restart_and_death_of_the_service(
     job = migrate(container, guest, "outlives")
     unit = f"xen2kvm-job@{job}.service"
     container.wait(job, lambda shown: shown["Phase"] == "inspect")
+    held = container.run("systemd-inhibit", "--list", "--no-legend")
+    assert re.search(r"xen2kvm.*shutdown.*Migration of tiny1.*block", held)
     container.run("systemctl", "restart", SERVICE)
     assert container.property(unit, "ActiveState") == "active"
     assert container.property(unit, "ControlGroup").startswith("/xen2kvm.slice/")
@@ -82,6 +107,7 @@ def test_migration_outlives_restart_and_death_of_the_service(
     assert shown["Result"]["boot"].startswith("login prompt")
     assert records(container, f"JOB_ID={job}", "VM=tiny1", "STEP=copy")
     assert container.property(unit, "ActiveState") == "inactive"
+    assert "xen2kvm" not in container.run("systemd-inhibit", "--list", "--no-legend")
     container.run("virsh", "destroy", "outlives")
     container.run("virsh", "undefine", "outlives", "--remove-all-storage")
     nothing_left(container)
@@ -125,26 +151,3 @@ def test_remove_takes_all_away_but_jobs(container: Container) -> None:
     left = container.run("sh", "-c", "find /usr /etc -name '*xen2kvm*' -not -path '/usr/src/*'")
     assert left == ""
     assert container.run("ls", "/var/lib/xen2kvmd/jobs").split()
-
-
-def test_configuration_is_read_anew_and_a_mistake_is_refused(container: Container) -> None:
-    conf = "/etc/xen2kvm/xen2kvmd.conf"
-    container.run("mkdir", "-p", "/etc/xen2kvm")
-    container.run("sh", "-c", f"printf '[Queue]\\nMaxJobs=3\\n' >{conf}")
-    container.run("xen2kvm", "jobs")
-    container.run("systemctl", "reload", SERVICE)
-    assert container.property(SERVICE, "StatusText") == "Ready"
-    container.run("sh", "-c", f"printf '[Queue]\\nMaxJobs=all\\n' >{conf}")
-    container.run("systemctl", "reload", SERVICE, check=False)
-    assert f"{conf}:2: MaxJobs=all is no number" in container.property(SERVICE, "StatusText")
-    assert container.property(SERVICE, "ActiveState") == "active"
-    assert f"{conf}:2" in container.run("journalctl", "-u", SERVICE, "-o", "cat")
-
-    container.run("systemctl", "stop", SERVICE)
-    container.run("systemctl", "start", SERVICE, check=False)
-    assert container.property(SERVICE, "ExecMainStatus") == "78"
-    assert container.property(SERVICE, "ActiveState") == "failed"
-    container.run("rm", conf)
-    container.run("systemctl", "reset-failed", SERVICE)
-    container.run("systemctl", "start", SERVICE)
-    assert container.property(SERVICE, "StatusText") == "Ready"

@@ -4,6 +4,7 @@
 import argparse
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from xen2kvmd.jobs import log
@@ -11,6 +12,7 @@ from xen2kvmd.jobs.step import Step
 from xen2kvmd.jobs.store import Store
 from xen2kvmd.jobs.worker import Stopped, work
 from xen2kvmd.system import files
+from xen2kvmd.system.inhibitor import held
 
 LONGEST = 70  # characters of a folder in which sockets can lie
 EX_TEMPFAIL = 75  # sysexits.h: the job goes on later
@@ -34,7 +36,8 @@ def run(steps_of: Callable[[str], Sequence[Step]]) -> int:
     log.begin(folder / "log", job_id=record.id, vm=record.vm, in_unit=arguments.unit)
     _keep_temporary_files(folder / "scratch")
     try:
-        work(store, record.id, arguments.events, steps_of(record.operation))
+        with held(f"Migration of {record.vm}") if record.operation == "migrate" else nullcontext():
+            work(store, record.id, arguments.events, steps_of(record.operation))
     except Stopped:
         return EX_TEMPFAIL
     return 0
