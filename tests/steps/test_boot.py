@@ -65,6 +65,7 @@ def test_other_output_is_no_login_prompt(text: str) -> None:
         (NO_ROOT_KERNEL, Fault.NO_ROOT),
         (PANIC, Fault.PANIC),
         (EMERGENCY, Fault.EMERGENCY),
+        ("BdsDxe: No bootable option or device was found.\r\nPress any key", Fault.FIRMWARE),
         ("[ 3.0] systemd[1]: Starting Rule-based Manager...", None),
     ],
 )

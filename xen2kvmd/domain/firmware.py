@@ -43,7 +43,9 @@ def firmware_kvm(domain: Element, case: Case) -> Iterator[Finding]:
     """Let libvirt choose the firmware: the loader's file belongs to the Xen host.
 
     A guest that Xen started with OVMF gets UEFI again. Its boot entries were in Xen's memory or in
-    a file on the Xen host; the firmware finds the boot loader by its fallback path.
+    a file on the Xen host; the firmware finds the boot loader by its fallback path. Xen's OVMF does
+    not enforce Secure Boot, and neither does the new one: libvirt would prefer a firmware that
+    refuses loaders and kernels without a signature of Microsoft's.
     """
     system = section(domain, "os")
     loader, nvram = system.find("loader"), system.find("nvram")
@@ -54,10 +56,12 @@ def firmware_kvm(domain: Element, case: Case) -> Iterator[Finding]:
         yield Finding(
             "uefi-boot-entries",
             "The guest starts with fresh UEFI variables: its own boot entries are not carried.",
-            hint="The boot loader must also be at \\EFI\\BOOT\\BOOTX64.EFI, as distributions do.",
+            hint="A boot loader is looked for at \\EFI\\BOOT\\BOOTX64.EFI. Secure Boot is off.",
             severity=Severity.INFO,
             place="os",
         )
+    if uefi and system.find("firmware") is None:
+        append(append(system, "firmware"), "feature", enabled="no", name="secure-boot")
     if nvram is not None:
         remove(nvram)
 

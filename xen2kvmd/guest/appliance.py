@@ -173,6 +173,12 @@ class Appliance:
         self.call("mkdir_p", path.rpartition("/")[0] or "/")
         self.call("ln_sf", target, path)
 
+    def copy(self, source: str, path: str) -> None:
+        if not self.is_file(source):  # cp would wait for a fifo
+            raise Unsupported(f"{source} of the guest is not a regular file.")
+        self.call("mkdir_p", path.rpartition("/")[0] or "/")
+        self.call("cp", source, path)
+
     def glob(self, pattern: str) -> tuple[str, ...]:
         found: list[str] = self.call("glob_expand", pattern, directoryslash=False)
         return tuple(sorted(found))

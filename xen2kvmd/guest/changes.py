@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator
 from difflib import unified_diff
 
-from xen2kvmd.guest.operations import Install, Link, Remove, Run, Write
+from xen2kvmd.guest.operations import Copy, Install, Link, Remove, Run, Write
 from xen2kvmd.guest.rehearsal import Entry, Rehearsal, shown
 from xen2kvmd.guest.tree import BootCode, Tree, printable
 from xen2kvmd.model import Change
@@ -19,7 +19,7 @@ def changes(rule: Rule[Tree], rehearsal: Rehearsal, *, since: int) -> Iterator[C
     last: dict[str, Entry] = {}
     for step in rehearsal.operations[since:]:
         match step:
-            case Write() | Link() | Remove():
+            case Write() | Link() | Copy() | Remove():
                 last[step.path] = step
             case Run(command=command):
                 yield _change(rule, place="a program of the guest", command=command)

@@ -2,6 +2,7 @@
 """A folder of this host as a guest: rules are tried on it, programs are not run but listed."""
 
 import os
+import shutil
 import stat
 from pathlib import Path, PurePosixPath
 
@@ -48,6 +49,11 @@ class Folder:
         entry.parent.mkdir(parents=True, exist_ok=True)
         entry.unlink(missing_ok=True)
         entry.symlink_to(target)
+
+    def copy(self, source: str, path: str) -> None:
+        entry = self._entry(path)
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self._followed(source), entry)
 
     def glob(self, pattern: str) -> tuple[str, ...]:
         found = self.root.glob(pattern.lstrip("/"))

@@ -55,6 +55,22 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """Copy a file."""
+
+    path: str
+    source: str
+    weight = 2
+
+    @property
+    def shown(self) -> str:
+        return self.path
+
+    def perform(self, tree: Tree) -> None:
+        tree.copy(self.source, self.path)
+
+
+@dataclass(frozen=True)
 class Run:
     """Run a program of the guest."""
 
@@ -84,7 +100,7 @@ class Install:
         tree.install(self.code)
 
 
-Operation = Write | Remove | Link | Run | Install
+Operation = Write | Remove | Link | Copy | Run | Install
 
 
 def apply(

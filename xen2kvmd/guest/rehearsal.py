@@ -8,10 +8,10 @@ it would change, no later rule can see, so rules that run programs come last.
 import fnmatch
 
 from xen2kvmd.errors import Unsupported
-from xen2kvmd.guest.operations import Install, Link, Operation, Remove, Run, Write
+from xen2kvmd.guest.operations import Copy, Install, Link, Operation, Remove, Run, Write
 from xen2kvmd.guest.tree import BootCode, Tree
 
-Entry = Write | Link | Remove
+Entry = Write | Link | Copy | Remove
 
 
 class Rehearsal:
@@ -32,7 +32,7 @@ class Rehearsal:
         changed = self._now.get(path)
         if isinstance(changed, Link):
             return changed.target.startswith("/") and self.is_file(changed.target)
-        return isinstance(changed, Write) if changed else self._tree.is_file(path)
+        return isinstance(changed, Write | Copy) if changed else self._tree.is_file(path)
 
     def read(self, path: str) -> str:
         changed = self._now.get(path)
@@ -61,6 +61,9 @@ class Rehearsal:
     def link(self, path: str, target: str) -> None:
         if self.read_link(path) != target:
             self._do(Link(path, target))
+
+    def copy(self, source: str, path: str) -> None:
+        self._do(Copy(path, source))
 
     def glob(self, pattern: str) -> tuple[str, ...]:
         kept = (path for path in self._tree.glob(pattern) if path not in self._now)
@@ -99,6 +102,8 @@ def shown(step: Entry) -> list[str] | None:
             return text.splitlines(keepends=True)
         case Link(target=target):
             return [f"(link to {target})\n"]
+        case Copy(source=source):
+            return [f"(copy of {source})\n"]
         case Remove():
             return None
 

@@ -15,6 +15,7 @@ from xen2kvmd.guest import (
     network,
     selinux,
     storage,
+    uefi,
 )
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.rule import Rule
@@ -42,6 +43,7 @@ RULES: tuple[Rule[Tree], ...] = (
     initrd.initramfs_modules,
     initrd.suse_initrd_modules,
     initrd.dracut_drivers,
+    uefi.uefi_fallback_loader,
     selinux.relabel,
     # From here on programs of the guest run, on the files as they are now.
     initrd.initrd_anew,

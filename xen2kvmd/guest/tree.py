@@ -69,6 +69,9 @@ class Tree(Protocol):
     def link(self, path: str, target: str) -> None:
         """Make a symbolic link at path, in place of what is there."""
 
+    def copy(self, source: str, path: str) -> None:
+        """Copy a regular file, whatever is in it, to a path where nothing is."""
+
     def glob(self, pattern: str) -> tuple[str, ...]:
         """Return the paths that match a shell pattern, sorted."""
 

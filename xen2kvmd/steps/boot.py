@@ -21,6 +21,8 @@ _EMERGENCY = re.compile(
     re.IGNORECASE,
 )
 _FIRMWARE = re.compile(r"SeaBIOS|Booting from|iPXE|No bootable device|TianoCore|BdsDxe", re.I)
+# The firmware has tried all that it knows, and waits for somebody at a keyboard.
+_NOTHING_TO_START = re.compile(r"No bootable (option or )?device")
 # What OVMF prints last, also on the serial console, before it hands over to a boot loader.
 _HANDED_OVER = re.compile(r"BdsDxe: starting Boot[0-9A-F]{4}\b(?!.*\b(?:PXE|HTTP|Shell))[^\n]*\Z")
 # Two words of a text screen; a picture that is read as text has none.
@@ -82,6 +84,8 @@ def fault(text: str) -> Fault | None:
         return Fault.PANIC
     if _EMERGENCY.search(said):
         return Fault.EMERGENCY
+    if _NOTHING_TO_START.search(said):
+        return Fault.FIRMWARE
     return None
 
 

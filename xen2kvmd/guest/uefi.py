@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules for what UEFI firmware starts.
+
+Firmware remembers its boot entries in variables of its own, and those stay with Xen: the new guest
+begins with none. Then it starts \\EFI\\BOOT\\BOOTX64.EFI of the EFI system partition (UEFI 2.10,
+3.5.1.1), which some installers do not make.
+"""
+
+import re
+from collections.abc import Iterator
+
+from xen2kvmd.guest.tree import Tree
+from xen2kvmd.model import Case, Finding, Firmware, Severity
+from xen2kvmd.rule import rule
+
+# Where the EFI system partition is mounted; FAT keeps the case of names, and means none by it.
+LOADERS = (
+    "/boot/efi/[Ee][Ff][Ii]/*/*.[Ee][Ff][Ii]",
+    "/efi/[Ee][Ff][Ii]/*/*.[Ee][Ff][Ii]",
+    "/boot/[Ee][Ff][Ii]/*/*.[Ee][Ff][Ii]",
+)
+FALLBACK = "boot/bootx64.efi"
+# The first that is there becomes the fallback. shim loads its second stage from its own folder.
+CHOICE = ("shimx64.efi", "shim.efi", "grubx64.efi", "grub.efi", "systemd-bootx64.efi")
+BESIDE_SHIM = ("grubx64.efi", "grub.efi", "mmx64.efi")
+
+
+@rule(guide="")
+def uefi_fallback_loader(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Put the boot loader where UEFI firmware without boot entries looks for one."""
+    if case.facts.firmware is not Firmware.UEFI or case.facts.arch != "x86_64":
+        return
+    found = [path for pattern in LOADERS for path in guest.glob(pattern)]
+    if any(path.lower().endswith(f"/{FALLBACK}") for path in found):
+        return
+    loader = next((path for name in CHOICE for path in found if _name(path) == name), "")
+    if not loader:
+        yield Finding(
+            "no-uefi-loader",
+            "No boot loader was found on the EFI system partition, or that is not mounted by "
+            "/etc/fstab: will the firmware find one to start?",
+            Severity.WARNING,
+            hint=r"Put a loader at \EFI\BOOT\BOOTX64.EFI in the guest: grub-install --removable, "
+            "or bootctl install.",
+            place="/boot/efi",
+        )
+        return
+    folder = loader.rpartition("/")[0]
+    beside = f"{folder.rpartition('/')[0]}/BOOT"
+    if _name(loader).startswith("shim"):
+        for path in found:
+            if path.rpartition("/")[0] == folder and _name(path) in BESIDE_SHIM:
+                guest.copy(path, f"{beside}/{_name(path)}")
+    guest.copy(loader, f"{beside}/BOOTX64.EFI")
+
+
+def _name(path: str) -> str:
+    return re.sub(r".*/", "", path).lower()
