@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rules for what UEFI firmware starts.
+r"""Rules for what UEFI firmware starts.
 
 Firmware remembers its boot entries in variables of its own, and those stay with Xen: the new guest
-begins with none. Then it starts \\EFI\\BOOT\\BOOTX64.EFI of the EFI system partition (UEFI 2.10,
+begins with none. Then it starts \EFI\BOOT\BOOTX64.EFI of the EFI system partition (UEFI 2.10,
 3.5.1.1), which some installers do not make.
 """
 
