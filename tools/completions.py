@@ -22,6 +22,7 @@ HEAD = """\
 JOBS = r"""xen2kvm jobs --json 2>/dev/null | sed -n 's/^ *"Id": "\([A-Za-z0-9_-]*\)".*/\1/p'"""
 FILES = ("FILE", "GUEST")
 FOLDERS = ("DIR",)
+ZSH_FILES = dict.fromkeys(FILES, "_files") | dict.fromkeys(FOLDERS, "_files -/")
 
 Commands = Mapping[str, argparse.ArgumentParser]
 
@@ -91,8 +92,9 @@ def bash() -> Iterator[str]:
     for name, parser in parsers.items():
         found = " ".join(option for action in options(parser) for option in action.option_strings)
         yield f"""    {name}:-*) mapfile -t COMPREPLY < <(compgen -W '{found}' -- "$current") ;;"""
-        if operand(parser) in FILES:
-            files = 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$current")'
+        if operand(parser) in (*FILES, *FOLDERS):
+            kind = "-d" if operand(parser) in FOLDERS else "-f"
+            files = f'compopt -o filenames; mapfile -t COMPREPLY < <(compgen {kind} -- "$current")'
             yield f"    {name}:*) {files} ;;"
         elif operand(parser) == "JOB":
             ids = '"$(_xen2kvm_jobs)"'
@@ -119,7 +121,7 @@ def zsh() -> Iterator[str]:
         for action in options(parser):
             for option in action.option_strings:
                 yield f"        {shlex.quote(_zsh_option(action, option))} \\"
-        fills = {"JOB": "_xen2kvm_jobs"} | dict.fromkeys(FILES, "_files")
+        fills = {"JOB": "_xen2kvm_jobs"} | ZSH_FILES
         taken = operand(parser)
         shown = shlex.quote(f"1:{taken}:{fills[taken]}") if taken else ""
         yield f"        {shown} ;;"
@@ -130,8 +132,7 @@ def _zsh_option(action: argparse.Action, option: str) -> str:
     shown = f"*{option}[{_zsh(action.help or '')}]"
     if not takes_value(action):
         return shown
-    fills = dict.fromkeys(FILES, "_files") | dict.fromkeys(FOLDERS, "_files -/")
-    fill = f"({words(action)})" if action.choices else fills.get(str(action.metavar), " ")
+    fill = f"({words(action)})" if action.choices else ZSH_FILES.get(str(action.metavar), " ")
     return f"{shown}:{_zsh(str(action.metavar or action.dest))}:{fill}"
 
 
@@ -150,7 +151,7 @@ def fish() -> Iterator[str]:
     for name, parser in parsers.items():
         yield f"complete -c xen2kvm -n __fish_use_subcommand -a {name} -d {_fish(says[name])}"
         here = f"complete -c xen2kvm -n '__fish_seen_subcommand_from {name}'"
-        if operand(parser) in FILES:
+        if operand(parser) in (*FILES, *FOLDERS):
             yield f"{here} -F"
         elif operand(parser) == "JOB":
             yield f"{here} -a '(__xen2kvm_jobs)'"

@@ -12,6 +12,7 @@ from tests.bus.client import FDO, JOB, MANAGER, NAME, ROOT, Client
 from tests.bus.running import CHECKOUT
 from xen2kvmd.bus import contract, options, polkit
 from xen2kvmd.bus.contract import ContractError
+from xen2kvmd.bus.option_table import OPTIONS
 from xen2kvmd.bus.service import Guarded, Handler, Service
 from xen2kvmd.errors import BY_NAME
 from xen2kvmd.model import Request, Target
@@ -96,7 +97,7 @@ def test_the_xml_documents_the_options(name: str) -> None:
 
 def test_methods_of_the_options_are_methods() -> None:
     known = {name for interface in contract.load(XML).values() for name in interface.methods}
-    assert {name for option in options.OPTIONS for name in option.methods.split()} <= known
+    assert {name for option in OPTIONS for name in option.methods.split()} <= known
 
 
 def test_every_documented_option_is_one() -> None:

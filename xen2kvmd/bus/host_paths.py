@@ -16,7 +16,9 @@ from xen2kvmd.sources import FORMATS
 
 def named_paths(request: Request, described: SourceDomain | None) -> Iterator[str]:
     """Yield each path that a request names; described is the guest, where the caller gave it."""
-    yield from filter(None, (request.directory, request.virtio_win, request.vmdp))
+    yield from filter(
+        None, (request.directory, request.backup_disks, request.virtio_win, request.vmdp)
+    )
     yield from (entry.new for entry in request.path_map)
     source = urlsplit(request.source)
     if source.scheme in FORMATS:

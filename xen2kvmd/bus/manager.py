@@ -20,7 +20,7 @@ from xen2kvmd.bus.job import Options, path_of
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Call, Guarded
-from xen2kvmd.bus.values import MAX_DOCUMENT, MAX_STRING, domain_name
+from xen2kvmd.bus.values import MAX_DOCUMENT, MAX_STRING, domain_name, full_path
 from xen2kvmd.domain import SourceDomain, convert, read
 from xen2kvmd.errors import (
     InvalidSource,
@@ -30,7 +30,7 @@ from xen2kvmd.errors import (
     VmNotFound,
 )
 from xen2kvmd.jobs.status import JobState, JobStatus
-from xen2kvmd.model import Case, Finding, Operation, Request, Target
+from xen2kvmd.model import Case, Finding, Operation, Request, Restoration, Target
 from xen2kvmd.sources import FORMATS, open_source, read_document
 
 LISTED = 1000  # jobs, unless the caller wants more: the reply to 10,000 takes long to write
@@ -42,6 +42,7 @@ FEATURES = (
     "migrate",
     "rollback",
     "finalize",
+    "restore",
     "hold",
     "priority",
     "reload",
@@ -76,6 +77,7 @@ class Manager:
             "Inspect": self._inspect,
             "Plan": self._plan,
             "Migrate": self._migrate,
+            "Restore": self._restore,
             "ConvertXml": self._convert_xml,
             "ListJobs": self._list_jobs,
             "GetJob": self._get_job,
@@ -132,6 +134,27 @@ class Manager:
 
         action = _ACTIONS[operation][bool(path)]
         return Guarded(action, do, {**job, "path": path} if path else job, quiet=quiet)
+
+    def _restore(self, call: Call, backup: str, given: Options) -> Guarded:
+        values = dict(options.read(call.member, given))
+        quiet = values.pop("auth.no_user_interaction", False)
+        token = values.pop("job-token", "")
+        asked = Restoration(Operation.RESTORE, full_path("backup", backup), **values)
+        job = {
+            "vm": "",
+            "source": f"backup:{backup}",
+            "target": asked.directory,
+            "operation": str(Operation.RESTORE),
+        }
+
+        async def do() -> list[Any]:
+            job_id = f"u{call.uid}_{token}" if token else ""
+            status = await self._jobs.submit(
+                cattrs.unstructure(asked), owner_uid=call.uid, job_id=job_id, **job
+            )
+            return [path_of(status.id)]
+
+        return Guarded(Action.MIGRATE_PATHS, do, {**job, "path": backup}, quiet=quiet)
 
     # --- jobs there are ---------------------------------------------------------------------------
 

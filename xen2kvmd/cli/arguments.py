@@ -2,6 +2,7 @@
 """The client's arguments; virt-v2v's names are aliases of ours, so that habits carry over."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,11 @@ def make_parser() -> argparse.ArgumentParser:
     move = _command(commands, "priority", "move a queued job: the highest priority begins first")
     move.add_argument("job", metavar="JOB", help="id of the job")
     move.add_argument("priority", type=int, metavar="NUMBER", help="-1000 to 1000; 0 at first")
+    restore = _command(commands, "restore", "write the disks of a backup again")
+    restore.add_argument(
+        "backup", metavar="DIR", type=os.path.abspath, help="the backup, as the report names it"
+    )
+    restore.add_argument("--directory", metavar="DIR", help="write them here, not where they were")
     _add_settling(commands)
     _add_report(_command(commands, "report", "show what a job did, found and made"))
     convert = _command(commands, "convert-xml", "print a Xen guest's domain XML as one for KVM")
@@ -136,6 +142,9 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     command.add_argument("--directory", metavar="DIR", help="directory for the disks instead")
     command.add_argument("--format", "-of", choices=list(DiskFormat), help="default: qcow2")
     command.add_argument("--allocation", "-oa", choices=list(Allocation), help="default: sparse")
+    command.add_argument(
+        "--backup-disks", metavar="DIR", help="keep a backup of the source's disks in this folder"
+    )
     command.add_argument(
         "--waive", action="append", default=[], metavar="ID", help="migrate despite this finding"
     )
@@ -237,8 +246,9 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
     for key in ("name", "directory", "format", "allocation", "mac", "engine", "vmdp", "root"):
         if given.get(key):
             found.append((key, "s", str(given[key])))
-    if given.get("virtio_win"):
-        found.append(("virtio-win", "s", given["virtio_win"]))
+    for key in ("virtio-win", "backup-disks", "undefine-source"):
+        if given.get(key.replace("-", "_")):
+            found.append((key, "s", given[key.replace("-", "_")]))
     for pool in given.get("pool", ()):
         if "=" not in pool:  # virt-v2v: -os is a pool or a directory
             found.append(("directory" if pool.startswith("/") else "pool", "s", pool))
@@ -261,8 +271,6 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
         found.append(("not-before", "t", given["not_before"]))
     if given.get("autostart") is not None:
         found.append(("autostart", "b", given["autostart"]))
-    if given.get("undefine_source"):
-        found.append(("undefine-source", "s", given["undefine_source"]))
     for key in ("hold", "remove-target", "remove-backup"):
         if given.get(key.replace("-", "_")):
             found.append((key, "b", True))

@@ -53,6 +53,16 @@ async def _settle(arguments: Arguments, *, member: str) -> int:
         return exit_code(end["ErrorName"])
 
 
+async def _restore(arguments: Arguments) -> int:
+    async with connected() as service:
+        options = variants(options_of(arguments))
+        (path,) = await service.manager("Restore", "sa{sv}", arguments.backup, options)
+        end = await follow(service, path, as_json=arguments.json)
+        if not arguments.json:
+            show.end(end)
+        return exit_code(end["ErrorName"])
+
+
 async def _print_id(service: Service, path: str, arguments: Arguments) -> int:
     job_id = (await service.properties(path))["Id"]
     if arguments.json:
@@ -248,6 +258,7 @@ COMMANDS: dict[str, Callable[[Arguments], Coroutine[Any, Any, int]]] = {
     "hold": partial(_arrange, member="Hold"),
     "release": partial(_arrange, member="Release"),
     "priority": _priority,
+    "restore": _restore,
     "rollback": partial(_settle, member="Rollback"),
     "finalize": partial(_settle, member="Finalize"),
     "report": _report,

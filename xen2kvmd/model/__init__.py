@@ -8,6 +8,7 @@
 Sizes are bytes, times are microseconds since the epoch, unless a name says otherwise.
 """
 
+from xen2kvmd.model.backup import Backup, Restoration, SavedDisk
 from xen2kvmd.model.findings import Change, Finding, Severity
 from xen2kvmd.model.guest import BootArea, Facts, Family, Firmware, Kernel
 from xen2kvmd.model.limits import Limits
@@ -28,6 +29,7 @@ from xen2kvmd.model.target import Case, LinkKind, MacPolicy, NicMap, Target, Vir
 
 __all__ = [
     "Allocation",
+    "Backup",
     "BootArea",
     "Case",
     "Change",
@@ -53,6 +55,8 @@ __all__ = [
     "PlannedDisk",
     "ReportFormat",
     "Request",
+    "Restoration",
+    "SavedDisk",
     "Settlement",
     "Severity",
     "ShutdownMode",

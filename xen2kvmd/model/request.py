@@ -16,6 +16,7 @@ class Operation(StrEnum):
     MIGRATE = "migrate"
     ROLLBACK = "rollback"
     FINALIZE = "finalize"
+    RESTORE = "restore"
 
 
 class DiskFormat(StrEnum):
@@ -99,6 +100,7 @@ class Request:
     engine: Engine = Engine.AUTO
     virtio_win: str = ""  # Windows' virtio drivers, for virt-v2v: an ISO image or a folder
     vmdp: str = ""  # SUSE's drivers for Windows, for virt-v2v: vmdp.exe
+    backup_disks: str = ""  # directory for a backup of the source's disks; "": none is made
     autostart: bool | None = None  # whether the target starts with its host; None: as the source
     not_before: int = 0  # when the job may begin, in microseconds since the epoch
     hold: bool = False  # it is queued until it is released

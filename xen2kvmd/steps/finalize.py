@@ -4,6 +4,7 @@
 Its disks are never touched. Its definition goes only where the caller names it once more.
 """
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -90,6 +91,9 @@ def _clear(run: Run) -> None:
     if asked.remove_backup and backup:
         Path(backup).unlink(missing_ok=True)
         run.result("backup", "removed")
+    if asked.remove_backup and (folder := migration.results.get("backup-disks", "")):
+        shutil.rmtree(folder, ignore_errors=True)
+        run.result("backup-disks", "removed")
 
 
 FINALIZE = (

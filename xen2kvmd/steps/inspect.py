@@ -10,6 +10,7 @@ from xen2kvmd.model import Operation
 from xen2kvmd.sources import open_source
 from xen2kvmd.steps import context, disks, engine
 from xen2kvmd.steps.assemble import assemble
+from xen2kvmd.steps.backup_disks import check_room
 from xen2kvmd.system import appliances, kvm
 from xen2kvmd.system.libvirt import connected
 from xen2kvmd.system.remotes import sweep
@@ -35,6 +36,7 @@ def do(run: Run) -> None:
     run.note("source-findings", cattrs.unstructure(known))
     run.note("stamps", {disk.dev: disks.stamp(run, disk) for disk in found})
     disks.check_unlocked(found)
+    check_room(request, found)
     run.note("sockets", appliances.folders())
     with connected() as host:
         if request.operation is not Operation.INSPECT:  # better now than after a launch

@@ -4,6 +4,7 @@
 from xen2kvmd.jobs.step import Step
 from xen2kvmd.model import Operation
 from xen2kvmd.steps.backup import BACKUP
+from xen2kvmd.steps.backup_disks import BACKUP_DISKS
 from xen2kvmd.steps.compare import COMPARE
 from xen2kvmd.steps.convert import CONVERT
 from xen2kvmd.steps.copy import COPY
@@ -14,6 +15,7 @@ from xen2kvmd.steps.guests import GUESTS
 from xen2kvmd.steps.hooks import hooks_step
 from xen2kvmd.steps.inspect import INSPECT
 from xen2kvmd.steps.plan import PLAN
+from xen2kvmd.steps.restore import RESTORE
 from xen2kvmd.steps.rollback import ROLLBACK
 from xen2kvmd.steps.shutdown import SHUTDOWN
 from xen2kvmd.steps.start import START
@@ -26,6 +28,7 @@ NATIVE = (
     BACKUP,
     SHUTDOWN,
     hooks_step("post-shutdown"),
+    BACKUP_DISKS,
     CONVERT,
     COPY,
     COMPARE,
@@ -44,4 +47,5 @@ STEPS: dict[Operation, tuple[Step, ...]] = {
     Operation.MIGRATE: tuple(map(explained, NATIVE)),
     Operation.ROLLBACK: ROLLBACK,
     Operation.FINALIZE: FINALIZE,
+    Operation.RESTORE: RESTORE,
 }

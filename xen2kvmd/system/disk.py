@@ -148,6 +148,12 @@ def _head(path: str) -> bytes:
         raise InvalidDisk(f"The disk {path} cannot be read: {error.strerror}.") from error
 
 
+def size_of(location: str, image_format: str) -> int:
+    """Return the virtual size in bytes of a disk that was examined before."""
+    argv = ["qemu-img", "info", "--output=json", "-U", "-f", image_format, location]
+    return int(json.loads(run(argv, timeout=SECONDS))["virtual-size"])
+
+
 def make_overlay(path: Path, *, base: str, base_format: str) -> None:
     """Make a qcow2 overlay: it takes all writes, the base is only read."""
     path.unlink(missing_ok=True)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The source's disks are backed up by a migration, and restored as they were."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.migration.sandbox import Sandbox
+from tests.migration.test_undo import JOBS, show, wait_for_step
+
+pytestmark = pytest.mark.guest
+
+PLACE = "/srv/backup"
+
+
+def migrate(sandbox: Sandbox, guest: Path, *options: str) -> str:
+    argv = ("xen2kvm", "migrate", "--detach", "--network", "default", "--no-start", *options)
+    began = sandbox.run(*argv, "--backup-disks", PLACE, str(guest / "guest.xml"))
+    assert began.code == 0, began.err
+    return began.out.strip()
+
+
+@pytest.fixture
+def place(sandbox: Sandbox) -> None:
+    sandbox.run("rm", "-rf", PLACE, "/srv/restored")
+    sandbox.run("mkdir", "-p", PLACE)
+
+
+def test_backup_is_restored_as_the_disk_was(sandbox: Sandbox, place: None, tiny: Path) -> None:
+    job = migrate(sandbox, tiny)
+    followed = sandbox.run("xen2kvm", "follow", job)
+    assert followed.code == 0, followed.err + followed.out
+    folder = show(sandbox, job)["Result"]["backup-disks"]
+    assert sandbox.run("ls", folder).out.split() == ["domain.xml", "manifest.json", "xvda.qcow2"]
+
+    refused = sandbox.run("xen2kvm", "restore", folder)  # the disk is where it was
+    assert refused.code == 1
+    assert "is there already" in refused.out
+    sandbox.run("mkdir", "/srv/restored")
+    restored = sandbox.run("xen2kvm", "restore", folder, "--directory", "/srv/restored")
+
+    assert restored.code == 0, restored.err + restored.out
+    with (tiny / "disk.raw").open("rb") as stream:
+        before = hashlib.file_digest(stream, "sha256").hexdigest()
+    assert sandbox.run("sha256sum", "/srv/restored/disk.raw").out.split()[0] == before
+    document = sandbox.run("cat", "/srv/restored/tiny1.xml").out
+    assert document == (tiny / "guest.xml").read_text()
+
+    change = ("qemu-io", "-f", "qcow2", "-c", "write -P 7 512M 4k", f"{folder}/xvda.qcow2")
+    assert sandbox.run(*change).code == 0
+    sandbox.run("rm", "-r", "/srv/restored")
+    sandbox.run("mkdir", "/srv/restored")
+    refused = sandbox.run("xen2kvm", "restore", folder, "--directory", "/srv/restored")
+    assert refused.code == 1
+    assert "is not what was backed up" in refused.out
+    assert sandbox.run("ls", "/srv/restored").out == ""
+    removed = sandbox.run("xen2kvm", "finalize", "--remove-backup", job)
+    assert removed.code == 0, removed.out
+    assert sandbox.run("ls", PLACE).out == ""
+
+
+@pytest.mark.parametrize("way", ["kill", "cancel"])
+def test_backup_goes_with_a_migration_that_does(
+    sandbox: Sandbox, place: None, tiny: Path, way: str
+) -> None:
+    job = migrate(sandbox, tiny)
+    wait_for_step(sandbox, job, "convert")
+    assert job in sandbox.run("ls", PLACE).out
+    if way == "kill":
+        sandbox.run("bash", "-c", f"kill -9 $(cat {JOBS}/{job}/lock)")
+    else:
+        sandbox.run("xen2kvm", "cancel", job)
+    sandbox.run("xen2kvm", "follow", job)
+    assert show(sandbox, job)["State"] == ("failed" if way == "kill" else "cancelled")
+    assert sandbox.run("ls", PLACE).out == ""
+
+
+def test_backup_without_a_place_is_refused_before_all_else(sandbox: Sandbox, tiny: Path) -> None:
+    argv = ("xen2kvm", "plan", "--network", "default", "--backup-disks", "/nowhere")
+    refused = sandbox.run(*argv, str(tiny / "guest.xml"))
+    assert refused.code == 2
+    assert "'/nowhere' is no directory" in refused.out
+    refused = sandbox.run("xen2kvm", "restore", "/srv")
+    assert refused.code == 2
+    assert "There is no backup in /srv" in refused.out

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The table of the options of methods: the introspection XML and the manual are made of it."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from xen2kvmd.bus import values
+from xen2kvmd.jobs.status import JobState
+from xen2kvmd.model import (
+    Allocation,
+    DiskFormat,
+    Engine,
+    MacPolicy,
+    Operation,
+    ReportFormat,
+    ShutdownMode,
+)
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option: its key on the bus, D-Bus type, the methods that take it, what it says.
+
+    field is that of model.Request it sets, or the key where the method itself reads it.
+    """
+
+    key: str
+    type: str
+    methods: str
+    says: str
+    read: values.Reader = values.as_is
+    field: str = ""
+
+
+_TOKEN = partial(
+    values.matching, pattern="[A-Za-z0-9_]{1,64}", says="1 to 64 letters, digits and _"
+)
+_ID = partial(values.matching, pattern="[a-z0-9-]{1,128}", says="an id of a finding")
+_STATES = partial(values.each, read=partial(values.one_of, choices=JobState))
+_PLANNING = "Plan Migrate"
+_STARTING = "ListGuests Inspect Plan Migrate"
+
+OPTIONS = (
+    Option(
+        "document", "s", f"Inspect {_PLANNING}",
+        "The guest's domain XML, where the caller has read it: the file is not read again. 1 MiB.",
+        values.document, "document",
+    ),
+    Option(
+        "path-map", "as", f"Inspect {_PLANNING}",
+        "Where disks are read instead of where the source has them. Each item is OLD=NEW. OLD: the "
+        "path of a disk, or of a folder above it. NEW: a path of this host, or "
+        "ssh://USER@HOST:PORT/PATH. The first item that matches wins.",
+        values.path_map, "path_map",
+    ),
+    Option(
+        "name", "s", f"{_PLANNING} ConvertXml",
+        "Name of the new domain; as the source's where it is left out.",
+        values.name, "name",
+    ),
+    Option(
+        "pool", "s", _PLANNING,
+        "libvirt storage pool for the disks; 'default' where this and directory are left out.",
+        values.text, "pool",
+    ),
+    Option(
+        "disk-pool", "as", _PLANNING,
+        "Pools of single disks. Each item is DISK=POOL, DISK its target name in the source: "
+        "xvdb=fast.",
+        values.disk_pools, "disk_pools",
+    ),
+    Option(
+        "directory", "s", _PLANNING,
+        "Folder of the target host for the disks, instead of a pool.",
+        values.full_path, "directory",
+    ),
+    Option(
+        "directory", "s", "Restore",
+        "Folder for the disks and the domain XML; where this is left out, the disks go where they "
+        "were, and the XML into the backup's folder.",
+        values.full_path, "directory",
+    ),
+    Option(
+        "format", "s", _PLANNING,
+        "Format of the new disks: qcow2 (the default) or raw.",
+        partial(values.one_of, choices=DiskFormat), "format",
+    ),
+    Option(
+        "allocation", "s", _PLANNING,
+        "sparse (the default), or preallocated: the disks take their whole size at once.",
+        partial(values.one_of, choices=Allocation), "allocation",
+    ),
+    Option(
+        "network-map", "as", f"{_PLANNING} ConvertXml",
+        "What NICs are connected to. Each item is MATCH=NEW. MATCH: the NAME of a bridge or "
+        "network, bridge:NAME, network:NAME, mac:ADDRESS, or any. NEW: bridge:NAME or "
+        "network:NAME. The first item that matches wins.",
+        values.network_map, "nics",
+    ),
+    Option(
+        "mac", "s", f"{_PLANNING} ConvertXml",
+        "keep (the default) the MAC addresses, or new: libvirt makes some.",
+        partial(values.one_of, choices=MacPolicy), "mac",
+    ),
+    Option(
+        "waive", "as", _PLANNING,
+        "Ids of findings of severity blocker that shall not stop the migration.",
+        partial(values.each, read=_ID), "waive",
+    ),
+    Option(
+        "plan-digest", "s", "Migrate",
+        "Digest of the plan that was agreed to: the job fails with PlanChanged where the source "
+        "is no longer what that plan was made for.",
+        values.text, "plan_digest",
+    ),
+    Option("start", "b", _PLANNING, "Start the new domain (the default).", values.as_is, "start"),
+    Option(
+        "verify", "b", _PLANNING,
+        "Read the copies again, and see that the new domain boots (the default).",
+        values.as_is, "verify",
+    ),
+    Option(
+        "backup-disks", "s", _PLANNING,
+        "Folder of the target host in which a backup of the source's disks is made after the "
+        "shutdown, each read back and compared. Restore writes them again. None by default.",
+        values.full_path, "backup_disks",
+    ),
+    Option(
+        "autostart", "b", "Migrate",
+        "Whether the new domain starts with its host; as a source of libvirt does where this is "
+        "left out.",
+        values.as_is, "autostart",
+    ),
+    Option(
+        "boot-timeout", "u", _PLANNING,
+        "Seconds that the new domain has for its boot, 1 to 86400; 300 by default.",
+        partial(values.between, least=1, most=86400), "boot_timeout",
+    ),
+    Option(
+        "not-before", "t", "Migrate",
+        "When the job may begin, in microseconds since the epoch; until then it is queued.",
+        partial(values.between, least=0, most=1 << 60), "not_before",
+    ),
+    Option(
+        "hold", "b", "Migrate", "Queue the job until Release is called.", values.as_is, "hold",
+    ),
+    Option(
+        "shutdown-mode", "s", "Migrate",
+        "What is done about a source of libvirt that runs. graceful (the default): it is asked to "
+        "shut down, and the job fails with VmRunning if it does not in time; destroy: then it is "
+        "destroyed; never: the job fails at once. A job that fails starts it again.",
+        partial(values.one_of, choices=ShutdownMode), "shutdown_mode",
+    ),
+    Option(
+        "shutdown-timeout", "u", "Migrate",
+        "Seconds that the source has to shut down, 1 to 86400; 300 by default.",
+        partial(values.between, least=1, most=86400), "shutdown_timeout",
+    ),
+    Option(
+        "engine", "s", f"Inspect {_PLANNING}",
+        "Who converts what is inside the guest. auto (the default): xen2kvm, and virt-v2v where "
+        "the guest is Windows; native: xen2kvm, which refuses Windows; v2v: virt-v2v. What "
+        "virt-v2v changes inside the guest, no plan shows.",
+        partial(values.one_of, choices=Engine), "engine",
+    ),
+    Option(
+        "virtio-win", "s", f"Inspect {_PLANNING}",
+        "Windows' virtio drivers, for virt-v2v: full path of the ISO image or a folder of the "
+        "target host. /usr/share/virtio-win by default.",
+        values.full_path, "virtio_win",
+    ),
+    Option(
+        "vmdp", "s", f"Inspect {_PLANNING}",
+        "SUSE's drivers for Windows, for virt-v2v: full path of vmdp.exe on the target host.",
+        values.full_path, "vmdp",
+    ),
+    Option(
+        "root", "s", f"Inspect {_PLANNING}",
+        "Root file system that virt-v2v converts where a guest has several: a device as /dev/sda2, "
+        "or first (the default).",
+        partial(
+            values.matching, pattern=r"first|/dev/[A-Za-z0-9_./-]{1,200}", says="first, or a device"
+        ),
+        "root",
+    ),
+    Option(
+        "job-token", "s", f"{_STARTING} Rollback Finalize Restore",
+        "Makes the call safe to repeat: the job's id is u<uid>_<token>, and the same call by the "
+        "same user again returns the same job. 1 to 64 letters, digits and _.",
+        _TOKEN,
+    ),
+    Option(
+        "state", "as", "ListJobs", "Only jobs in one of these states.", _STATES
+    ),
+    Option(
+        "limit", "u", "ListJobs",
+        "At most so many of these, the newest; 1000 by default, 0 for all.",
+        values.as_is,
+    ),
+    Option("owner", "u", "ListJobs", "Only jobs of the user with this id."),
+    Option(
+        "operation", "s", "ListJobs", "Only jobs that list-guests, inspect, plan or migrate.",
+        partial(values.one_of, choices=Operation),
+    ),
+    Option(
+        "older-than", "t", "PruneJobs",
+        "Only jobs that ended at least this many seconds ago; 0 by default.",
+    ),
+    Option(
+        "states", "as", "PruneJobs",
+        "Only jobs that ended in one of these states; all four by default.", _STATES,
+    ),
+    Option(
+        "report-format", "s", "GetReport",
+        "json (the default), or html: a page in one file, which loads and runs nothing.",
+        partial(values.one_of, choices=ReportFormat),
+    ),
+    Option(
+        "shutdown-timeout", "u", "Rollback",
+        "Seconds that the new guest has to shut down before it is destroyed, 1 to 86400; 60 by "
+        "default.",
+        partial(values.between, least=1, most=86400), "shutdown_timeout",
+    ),
+    Option(
+        "remove-target", "b", "Rollback",
+        "Remove the new domain with its disks; without it they stay, stopped.",
+        values.as_is, "remove_target",
+    ),
+    Option(
+        "undefine-source", "s", "Finalize",
+        "Name of the source, whose definition is to go; its disks stay. Nothing goes by default.",
+        values.name, "undefine_source",
+    ),
+    Option(
+        "remove-backup", "b", "Finalize",
+        "Remove the domain XML that was kept of the source.", values.as_is, "remove_backup",
+    ),
+    Option(
+        "auth.no_user_interaction", "b",
+        f"{_STARTING} ConvertXml CancelJob PruneJobs Cancel Remove GetLog GetPlan GetReport "
+        "Rollback Finalize Restore Hold Release SetPriority Reload",
+        "Never show an authentication dialog, whatever the message's flag says.",
+    ),
+)  # fmt: skip
