@@ -27,6 +27,7 @@ SECTOR = 512
 CODE = 440  # bytes of sector 0; the disk's signature and the partition table follow
 KERNEL_SECTOR = 0x5C  # in boot.img: where core.img begins
 BLOCK_LIST = 0x1F4  # in core.img's first sector: where its second begins
+ENOUGH = 62 * 1024  # bytes that grub-install's core may take; ours, of fewer modules, takes half
 READERS = {"ext2": "ext2", "ext3": "ext2", "ext4": "ext2", "xfs": "xfs", "btrfs": "btrfs"}
 
 
@@ -39,14 +40,18 @@ def bios_boot_code(guest: Tree, case: Case) -> Iterator[Finding]:
     facts = case.facts
     if facts.boot_code or facts.firmware is not Firmware.BIOS:
         return
-    missing = _impossible(facts.boot_area)
+    missing = _no_place(facts.boot_area)
     if missing:
         yield missing
         return
     disk = dict(case.devices)[facts.boot_disk]
     installer = _guests_own(guest)
-    if installer:
+    if installer and (facts.boot_area.room >= ENOUGH or _unreadable(facts.boot_area)):
         guest.run(installer, f"--target={PLATFORM}", f"/dev/{disk}")
+        return
+    missing = _unreadable(facts.boot_area)
+    if missing:
+        yield missing
         return
     modules = next((path for path in HOST_MODULES if (path / "boot.img").exists()), None)
     tool = next((path for path in HOST_TOOLS if path.exists()), None)
@@ -112,20 +117,18 @@ def _guests_own(guest: Tree) -> str:
     )
 
 
-def _impossible(area: BootArea) -> Finding | None:
-    """Say why GRUB cannot be put on this disk, if it cannot."""
+def _no_place(area: BootArea) -> Finding | None:
+    """Say why no GRUB can be put on this disk, the guest's own neither, if it cannot.
+
+    Without room for core.img grub-install could be forced to write a list of blocks, which the next
+    change of that file breaks; it never is.
+    """
     if not area.table:
         return _blocker(
             "no-partition-table",
             "The boot disk has no partition table, so there is no place for boot code.",
             hint="A raw volume of this host with a file system on it is given a partition table; "
             "others are not. Copy it here: qemu-img convert -O raw.",
-        )
-    if area.filesystem not in READERS or not area.device:
-        return _blocker(
-            "boot-filesystem-unknown",
-            f"/boot lies on {area.filesystem or 'a file system'} where GRUB cannot be put yet.",
-            hint="Install GRUB for BIOS in the guest itself (grub-pc), so that its own tools can.",
         )
     if not area.room:
         return _blocker(
@@ -136,6 +139,19 @@ def _impossible(area: BootArea) -> Finding | None:
             "sector 2048.",
         )
     return None
+
+
+def _unreadable(area: BootArea) -> Finding | None:
+    """Say why this host's GRUB would not find the menu, if it would not."""
+    if area.filesystem in READERS and area.device:
+        return None
+    return _blocker(
+        "boot-filesystem-unknown",
+        f"/boot lies on {area.filesystem or 'a file system'} where only the guest's own GRUB could "
+        "find it, and the guest has none for BIOS.",
+        hint="Install GRUB for BIOS in the guest under Xen: grub-pc-bin (Debian), grub2-i386-pc "
+        "(SUSE), grub2-pc (Red Hat).",
+    )
 
 
 def _blocker(name: str, message: str, *, hint: str) -> Finding:

@@ -113,8 +113,12 @@ def _disk_of(appliance: Appliance, device: str) -> tuple[str, str]:
 
 
 def _grub_device(table: Table, number: str, system: FileSystem) -> str:
-    """Name a partition of the disk that the BIOS started as GRUB does, or "" for all else."""
-    on_partition = number and system.device.endswith(number)
+    """Name a partition of the disk that the BIOS started as GRUB does, or "" for all else.
+
+    A subvolume is all else: whether a menu's paths begin in it depends on who built the GRUB
+    (SUSE's btrfs_relative_path), so that only the guest's own will do.
+    """
+    on_partition = number and not system.subvolume and system.device.endswith(number)
     return f"(,{table.kind}{number})" if table.kind and on_partition else ""
 
 

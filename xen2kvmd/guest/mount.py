@@ -3,7 +3,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest.appliance import Appliance
@@ -12,6 +12,11 @@ from xen2kvmd.model import Case
 
 FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "reiserfs", "jfs", "vfat"})
 ROOT_MARKS = ("/etc/fstab", "/etc/passwd")  # both in every root, neither in /boot or /home
+
+# The default first, which is the active snapshot of SUSE; then where Ubuntu, Debian and Fedora put
+# the root, with root= and fstab that name it and a default that stays the top.
+SUBVOLUMES = ("", "subvol=@", "subvol=@rootfs", "subvol=root")
+TOP = 5  # the number of the subvolume that holds all others
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class FileSystem:
     kind: str
     uuid: str = ""
     label: str = ""
+    subvolume: str = ""  # of btrfs: "subvol=NAME", or "default" where that is not the top
 
 
 @dataclass(frozen=True)
@@ -47,11 +53,14 @@ class Mounts:
 def mount_guest(appliance: Appliance) -> Mounts:
     """Mount the guest's file systems. Raises Unsupported if no Linux root is on its disks."""
     systems = tuple(file_systems(appliance))
-    roots = [system for system in systems if _is_root(appliance, system)]
-    if not roots:
+    root = next(_roots(appliance, systems), None)
+    if root is None:
         raise _no_root(appliance, systems)
-    root = roots[0]
-    appliance.call("mount_options", "", root.device, "/")
+    options = root.subvolume
+    appliance.call("mount_options", options, root.device, "/")
+    if root.kind == "btrfs" and not options:
+        default = appliance.call("btrfs_subvolume_get_default", "/")
+        root = replace(root, subvolume="" if default == TOP else "default")
     mounted = {"/": root}
     for spec, path, options in sorted(_fstab(appliance), key=lambda line: line[1]):
         system = _find(appliance, systems, spec)
@@ -60,7 +69,7 @@ def mount_guest(appliance: Appliance) -> Mounts:
                 appliance.call("mount_options", options, system.device, path)
             except Failed:
                 continue  # as at boot with nofail: what is needed and missing shows itself later
-            mounted[path] = system
+            mounted[path] = replace(system, subvolume=options)
     return Mounts(tuple(mounted.items()))
 
 
@@ -83,11 +92,20 @@ def _divided(disk: str, partitions: tuple[str, ...]) -> bool:
     return any(re.fullmatch(rf"{disk}\d+", name) for name in partitions)
 
 
-def _is_root(appliance: Appliance, system: FileSystem) -> bool:
+def _roots(appliance: Appliance, systems: tuple[FileSystem, ...]) -> Iterator[FileSystem]:
+    """Yield the file systems, or subvolumes of them, that hold a Linux root."""
+    for system in systems:
+        for subvolume in SUBVOLUMES if system.kind == "btrfs" else ("",):
+            if _is_root(appliance, system, subvolume):
+                yield replace(system, subvolume=subvolume)
+
+
+def _is_root(appliance: Appliance, system: FileSystem, subvolume: str) -> bool:
     if system.kind not in FILE_SYSTEMS:
         return False
+    options = f"ro,{subvolume}" if subvolume else "ro"
     try:
-        appliance.call("mount_ro", system.device, "/")
+        appliance.call("mount_options", options, system.device, "/")
     except Failed:
         return False
     try:
