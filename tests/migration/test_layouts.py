@@ -56,3 +56,53 @@ def test_uefi_guest_gains_a_loader_that_needs_no_boot_entry(sandbox: Sandbox) ->
     assert "/sys/firmware/efi" in said.splitlines()
     assert "/dev/vda2 / ext4" in said
     assert "root=/dev/vda2" in said
+
+
+def test_suse_kind_boots_from_its_default_subvolume(sandbox: Sandbox) -> None:
+    """dracut, grub2-mkconfig and grub2-install of the guest run on a btrfs of snapper's layout."""
+    said = migrated(
+        sandbox,
+        "debian-as-suse",
+        "suse1",
+        "findmnt -rn -o TARGET,SOURCE",
+        "cat /home/file /proc/cmdline",
+        "swapon --show=NAME --noheadings",
+        "ip -4 -br address show eth0",
+        "systemctl --failed --no-pager",
+        "rpm --version",
+    )
+    for line in (
+        "/ /dev/vda2[/@/.snapshots/1/snapshot]",
+        "/home /dev/vda2[/@/home]",
+        "/var /dev/vda2[/@/var]",
+        "in its own subvolume",
+        "console=ttyS0",
+        "/dev/vda1",
+        "192.168.122.",
+        "0 loaded units listed.",
+    ):
+        assert line in said
+    assert "xvc0" not in said
+
+
+def test_red_hat_kind_boots_from_bls_entries_and_xfs(sandbox: Sandbox) -> None:
+    said = migrated(
+        sandbox,
+        "debian-as-redhat",
+        "redhat1",
+        "findmnt -rn -o TARGET,SOURCE,FSTYPE",
+        "ls /.autorelabel; cat /proc/cmdline /boot/grub2/grubenv",
+        "ip -4 -br address show eth0",
+        "systemctl --failed --no-pager",
+    )
+    for line in (
+        "/ /dev/vda2 xfs",
+        "/boot /dev/vda1 vfat",
+        "root=/dev/vda2 ro console=ttyS0",
+        "kernelopts=root=/dev/vda2 ro console=ttyS0",
+        "192.168.122.",
+        "0 loaded units listed.",
+    ):
+        assert line in said
+    assert "hvc0" not in said
+    assert "/.autorelabel" in said.splitlines()
