@@ -21,6 +21,11 @@ _DRACUT_LIST = re.compile(
     r"""^\s*(?:add_drivers|force_drivers|drivers)\+?=["'](?P<list>[^"']*)["']""", re.MULTILINE
 )
 INITRAMFS_MODULES = "/etc/initramfs-tools/modules"
+_ALIAS = re.compile(
+    r"^(?P<head>\s*alias\s+(?:eth|scsi_hostadapter)\d*\s+)(?P<driver>xennet|xenblk|xen-vnif|xen-vbd"
+    r"|xen[-_]netfront|xen[-_]blkfront)(?=\s|$)",
+    re.MULTILINE,
+)
 
 
 @rule(guide="15.2.3 (2)")
@@ -91,6 +96,18 @@ def dracut_drivers(guest: Tree, case: Case) -> Iterator[Finding]:
     yield from ()
 
 
+@rule(guide="15.2.3 (1)")
+def modprobe_aliases(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Let eth0 and scsi_hostadapter mean virtio's drivers instead of Xen's (modprobe.conf).
+
+    mkinitrd of RHEL 5 takes the drivers for disks from there, when a later update runs it, too.
+    """
+    for path in ("/etc/modprobe.conf", *guest.glob("/etc/modprobe.d/*")):
+        if guest.is_file(path):
+            guest.write(path, _ALIAS.sub(_virtio_alias, guest.read(path)))
+    yield from ()
+
+
 @rule(guide="15.2.3 (2)")
 def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
     """Let the guest build the initrd of the kernel to start anew.
@@ -122,6 +139,11 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
                 hint="Build an initrd with virtio_pci and virtio_blk in the guest under Xen first.",
                 place=kernel.initrd,
             )
+
+
+def _virtio_alias(found: re.Match[str]) -> str:
+    is_nic = re.search("net|vnif", found["driver"])
+    return f"{found['head']}{'virtio_net' if is_nic else 'virtio_blk'}"
 
 
 def _replaced(found: re.Match[str]) -> str:

@@ -7,74 +7,41 @@ guest would come up without an address.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from xen2kvmd.guest.nics import PERSISTENT_RULES, name_by_mac, name_by_number, names_in_settings
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding, MacPolicy, Severity
 from xen2kvmd.rule import rule
 
-PERSISTENT_RULES = "/etc/udev/rules.d/70-persistent-net.rules"
 _UDEVD = ("/lib/systemd/systemd-udevd", "/usr/lib/systemd/systemd-udevd")
-_XEN_NAME = re.compile(r"(?:eth|enX)[0-9]+")
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,14}")  # as the kernel has it, and safe in a path
+# Since udev 128 rules of packages are here. Older ones (RHEL 5) do not know ATTR{}: there the
+# kernel counts eth0, eth1 on either side, and initscripts rename by HWADDR=.
+_UDEV_RULES = "/lib/udev/rules.d"
 _LINK = "[Match]\nMACAddress={mac}\nType=ether\n\n[Link]\nName={name}\n"
-
-# Where names of NICs stand, by the files that hold them; the first group is the name.
-_IN_TEXT = (
-    (
-        ("/etc/network/interfaces", "/etc/network/interfaces.d/*"),
-        re.compile(r"^\s*iface\s+(\S+)", re.M),
-    ),
-    (("/etc/systemd/network/*.network",), re.compile(r"^\s*Name\s*=\s*(\S+)\s*$", re.M)),
-    (("/etc/netplan/*.yaml",), re.compile(r"^\s+[\"']?((?:eth|enX)[0-9]+)[\"']?:\s*$", re.M)),
-    (
-        ("/etc/NetworkManager/system-connections/*",),
-        re.compile(r"^\s*interface-name\s*=\s*(\S+)\s*$", re.M),
-    ),
+# As udev's own write_net_rules has it (SLES 11, RHEL 6, Debian 7).
+_RULE = (
+    'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{{address}}=="{mac}", '
+    'ATTR{{type}}=="1", KERNEL=="eth*", NAME="{name}"\n'
 )
-
-
-@dataclass(frozen=True)
-class _Named:
-    """How a kind of file ties a name to an address: in one block of it, by two patterns."""
-
-    block: str  # what separates the blocks, "" for none
-    mac: str
-    name: str
-
-    def blocks(self, text: str) -> list[str]:
-        return re.split(self.block, text, flags=re.MULTILINE) if self.block else [text]
-
-
-_BY_MAC = (
-    ((PERSISTENT_RULES,), _Named(r"\n", r"^[^#]*{}", r'\bNAME="([^"/ ]+)"')),
-    (
-        ("/etc/systemd/network/*.link",),
-        _Named("", r"^\s*MACAddress\s*=.*{}", r"^\s*Name\s*=\s*(\S+)\s*$"),
-    ),
-    (
-        ("/etc/netplan/*.yaml",),
-        _Named(
-            r"^    (?=\S+:\s*$)",
-            r"""macaddress:\s*["']?{}""",
-            r"""set-name:\s*["']?([^"'\s]+)""",
-        ),
-    ),
-    (
-        ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*"),
-        _Named("", r"""^(?:HWADDR|LLADDR)=["']?{}""", r"""^DEVICE=["']?([^"'\s]+)"""),
-    ),
+_VIF = re.compile(r'KERNELS=="vif-(\d+)"')
+_CLOUD_INIT = ("/usr/bin/cloud-init", "/etc/cloud/cloud.cfg")
+_CLOUD_OFF = "/etc/cloud/cloud-init.disabled"
+_NO_NETWORK = re.compile(
+    r"""^network:\s*(?:\{\s*["']?config["']?:\s*["']?disabled|\n\s+config:\s*["']?disabled)""", re.M
 )
-_IN_NAME = ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*")
 
 
 @rule(guide="")
 def nic_names(guest: Tree, case: Case) -> Iterator[Finding]:
     """Keep each NIC's name under Xen by its MAC address.
 
-    A .link file, which udev reads in the initrd already; the guest's addresses stay with the name.
+    By a .link file, which udev reads in the initrd already; and where systemd does not start the
+    guest, by a rule of udev's, for its udev may be too old for .link files (before 209: SLES 11,
+    RHEL 6, Debian 7, Ubuntu 14.04). The guest's addresses stay with the name.
     """
-    if not case.nics or not any(guest.exists(path) for path in _UDEVD):
+    links = any(guest.exists(path) for path in _UDEVD)
+    rules = guest.exists(_UDEV_RULES) and not (links and case.facts.init == "systemd")
+    if not case.nics or not (links or rules):
         return
     if case.target.mac is MacPolicy.NEW:
         yield Finding(
@@ -84,13 +51,17 @@ def nic_names(guest: Tree, case: Case) -> Iterator[Finding]:
             hint="Keep the MAC addresses, or correct the names in the guest's network settings.",
         )
         return
-    configured = _configured(guest)
+    settings = names_in_settings(guest)
+    by_mac = [name_by_mac(guest, nic.mac) for nic in case.nics]
     for number, nic in enumerate(case.nics):
-        name = _by_mac(guest, nic.mac) or _by_number(configured, number)
-        if name:
+        by_number = name_by_number(settings, number)
+        name = by_mac[number] or (by_number if by_number not in by_mac else "")
+        if name and links:
             path = f"/etc/systemd/network/10-xen2kvm-{name}.link"
             guest.write(path, _LINK.format(mac=nic.mac.lower(), name=name))
-        elif configured:
+        if name and rules:
+            _add_rule(guest, nic.mac.lower(), name)
+        if not name and settings:
             yield Finding(
                 "nic-name-unknown",
                 f"NIC {number} ({nic.mac}) has no name in the guest's network settings.",
@@ -103,41 +74,51 @@ def nic_names(guest: Tree, case: Case) -> Iterator[Finding]:
 def persistent_net_rules(guest: Tree, case: Case) -> Iterator[Finding]:
     """Let udev's stored names of NICs hold for virtio too, not for Xen's vif alone.
 
-    A rule that asks for the driver vif no longer matches, and the NIC gets another name.
+    A rule that asks for the driver vif, or Xen's device vif-0, no longer matches, and the NIC gets
+    another name.
     """
     if guest.is_file(PERSISTENT_RULES):
-        text = guest.read(PERSISTENT_RULES)
-        guest.write(PERSISTENT_RULES, re.sub(r'DRIVERS=="vif"', 'DRIVERS=="?*"', text))
+        lines = guest.read(PERSISTENT_RULES).splitlines(keepends=True)
+        guest.write(PERSISTENT_RULES, "".join(_for_virtio(line, case) for line in lines))
     yield from ()
 
 
-def _configured(guest: Tree) -> frozenset[str]:
-    """Return the names as Xen gives them that the guest's own settings use."""
-    names = {path.rpartition("/ifcfg-")[2] for pattern in _IN_NAME for path in guest.glob(pattern)}
-    for patterns, name in _IN_TEXT:
-        for pattern in patterns:
-            for path in guest.glob(pattern):
-                if guest.is_file(path):
-                    names.update(name.findall(guest.read(path)))
-    return frozenset(found for found in names if _XEN_NAME.fullmatch(found))
+@rule(guide="")
+def cloud_init_network(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Tell where cloud-init may write the network settings anew.
+
+    It does so on a machine that it takes for a new one, as where its data source was Xen's.
+    """
+    if not any(guest.exists(path) for path in _CLOUD_INIT) or guest.exists(_CLOUD_OFF):
+        return
+    configs = ("/etc/cloud/cloud.cfg", *guest.glob("/etc/cloud/cloud.cfg.d/*.cfg"))
+    if any(guest.is_file(path) and _NO_NETWORK.search(guest.read(path)) for path in configs):
+        return
+    yield Finding(
+        "cloud-init-network",
+        "cloud-init may write the guest's network settings anew at its first start.",
+        Severity.WARNING,
+        hint="If its addresses shall stay, put 'network: {config: disabled}' into "
+        "/etc/cloud/cloud.cfg.d/99-network.cfg in the guest.",
+        place="/etc/cloud",
+    )
 
 
-def _by_mac(guest: Tree, mac: str) -> str:
-    """Return the name that the guest's own settings give to this address, if any."""
-    for patterns, named in _BY_MAC:
-        for path in (found for pattern in patterns for found in guest.glob(pattern)):
-            if not guest.is_file(path):
-                continue
-            for block in named.blocks(guest.read(path)):
-                name = re.search(named.name, block, re.MULTILINE)
-                if not name or not _NAME.fullmatch(name[1]):
-                    continue
-                if re.search(named.mac.format(re.escape(mac)), block, re.I | re.M):
-                    return name[1]
-    return ""
+def _add_rule(guest: Tree, mac: str, name: str) -> None:
+    """Add a rule for a NIC where none names its address."""
+    text = guest.read(PERSISTENT_RULES) if guest.is_file(PERSISTENT_RULES) else ""
+    if re.search(rf'^(?!\s*#).*"{re.escape(mac)}".*\bNAME="', text, re.M):
+        return
+    newline = "\n" if text and not text.endswith("\n") else ""
+    guest.write(PERSISTENT_RULES, text + newline + _RULE.format(mac=mac, name=name))
 
 
-def _by_number(configured: frozenset[str], number: int) -> str:
-    """Return what Xen calls the NIC of this number, if the guest's settings know that name."""
-    names = (f"eth{number}", f"enX{number}")
-    return next((name for name in names if name in configured), "")
+def _for_virtio(line: str, case: Case) -> str:
+    """Let a line match the same NIC on virtio: vif-1 is Xen's second, known by its address."""
+    line = line.replace('DRIVERS=="vif"', 'DRIVERS=="?*"')
+    found = _VIF.search(line)
+    if not found or int(found[1]) >= len(case.nics) or case.target.mac is MacPolicy.NEW:
+        return line
+    if "{address}==" in line:
+        return re.sub(rf"{_VIF.pattern},\s*", "", line)
+    return line.replace(found[0], f'ATTR{{address}}=="{case.nics[int(found[1])].mac.lower()}"')

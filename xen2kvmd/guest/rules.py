@@ -38,11 +38,14 @@ RULES: tuple[Rule[Tree], ...] = (
     console.inittab_getty,
     console.upstart_getty,
     console.securetty,
-    network.nic_names,
+    # First the stored names: nic_names goes by them.
     network.persistent_net_rules,
+    network.nic_names,
+    network.cloud_init_network,
     initrd.initramfs_modules,
     initrd.suse_initrd_modules,
     initrd.dracut_drivers,
+    initrd.modprobe_aliases,
     uefi.uefi_fallback_loader,
     selinux.relabel,
     # From here on programs of the guest run, on the files as they are now.

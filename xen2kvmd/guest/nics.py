@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a guest's own network settings call its NICs, by address or by number."""
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from posixpath import join, normpath
+
+from xen2kvmd.guest.tree import Tree
+
+PERSISTENT_RULES = "/etc/udev/rules.d/70-persistent-net.rules"
+FOLDER = "/etc/network"
+INTERFACES = f"{FOLDER}/interfaces"
+_INCLUDE = re.compile(r"^\s*(source|source-directory)\s+(\S+)\s*$", re.M)
+# What Xen's NICs are called, or a pattern for these names alone ("enX*", not "en*" or "*").
+_XEN_NAME = re.compile(r"(?:eth|enX)[0-9*?\[\]-]+")
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,14}")  # as the kernel has it, and safe in a path
+
+# Where names of NICs stand, by the files that hold them; the first group has the names.
+_IN_TEXT = (
+    (("/etc/systemd/network/*.network",), re.compile(r"^\s*Name\s*=\s*(.+)$", re.M)),
+    (("/etc/netplan/*.yaml",), re.compile(r"^\s+[\"']?((?:eth|enX)[0-9]+)[\"']?:\s*$", re.M)),
+    (
+        ("/etc/netplan/*.yaml",),
+        re.compile(r"""^\s+(?:match:\s*\{)?\s*name:\s*["']?([^"'\s},]+)""", re.M),
+    ),
+    (
+        ("/etc/NetworkManager/system-connections/*",),
+        re.compile(r"^\s*interface-name\s*=\s*(\S+)\s*$", re.M),
+    ),
+    (
+        ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*"),
+        re.compile(r"""^\s*DEVICE=["']?([^"'\s]+)""", re.M),
+    ),
+)
+_IFACE = re.compile(r"^\s*iface\s+(\S+)", re.M)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """How a kind of file ties a name to an address: in one block of it, by two patterns."""
+
+    block: str  # what separates the blocks, "" for none
+    mac: str
+    name: str
+
+    def blocks(self, text: str) -> list[str]:
+        return re.split(self.block, text, flags=re.MULTILINE) if self.block else [text]
+
+
+_BY_MAC = (
+    ((PERSISTENT_RULES,), _Named(r"\n", r"^[^#]*{}", r'\bNAME="([^"/ ]+)"')),
+    (
+        ("/etc/systemd/network/*.link",),
+        _Named("", r"^\s*MACAddress\s*=.*{}", r"^\s*Name\s*=\s*(\S+)\s*$"),
+    ),
+    (
+        ("/etc/systemd/network/*.network",),
+        _Named("", r"^\s*MACAddress\s*=.*{}", r"^\s*Name\s*=\s*(\S+)\s*$"),
+    ),
+    (
+        ("/etc/NetworkManager/system-connections/*",),
+        _Named("", r"^\s*mac-address\s*=\s*{}", r"^\s*interface-name\s*=\s*(\S+)\s*$"),
+    ),
+    (
+        ("/etc/netplan/*.yaml",),
+        _Named(
+            r"^    (?=\S+:\s*$)",
+            r"""macaddress:\s*["']?{}""",
+            r"""set-name:\s*["']?([^"'\s]+)""",
+        ),
+    ),
+    (
+        ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*"),
+        _Named("", r"""^(?:HWADDR|LLADDR)=["']?{}""", r"""^DEVICE=["']?([^"'\s]+)"""),
+    ),
+)
+_IN_NAME = ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*")
+
+
+def names_in_settings(guest: Tree) -> frozenset[str]:
+    """Return the names as Xen gives them, or patterns of them, that the guest's settings use."""
+    names = {path.rpartition("/ifcfg-")[2] for pattern in _IN_NAME for path in guest.glob(pattern)}
+    for patterns, name in _IN_TEXT:
+        for path in (found for pattern in patterns for found in guest.glob(pattern)):
+            if guest.is_file(path):
+                names.update(
+                    word for line in name.findall(guest.read(path)) for word in line.split()
+                )
+    for path in _interfaces(guest):
+        names.update(_IFACE.findall(guest.read(path)))
+    return frozenset(found for found in names if _XEN_NAME.fullmatch(found))
+
+
+def name_by_mac(guest: Tree, mac: str) -> str:
+    """Return the name that the guest's own settings give to this address, if any."""
+    for patterns, named in _BY_MAC:
+        for path in (found for pattern in patterns for found in guest.glob(pattern)):
+            if not guest.is_file(path):
+                continue
+            for block in named.blocks(guest.read(path)):
+                name = re.search(named.name, block, re.MULTILINE)
+                if not name or not _NAME.fullmatch(name[1]):
+                    continue
+                if re.search(named.mac.format(re.escape(mac)), block, re.I | re.M):
+                    return name[1]
+    return ""
+
+
+def name_by_number(settings: frozenset[str], number: int) -> str:
+    """Return what Xen calls the NIC of this number, if the guest's settings know that name."""
+    names = (f"eth{number}", f"enX{number}")
+    exact = next((name for name in names if name in settings), "")
+    fits = (name for name in names for pattern in settings if fnmatchcase(name, pattern))
+    return exact or next(fits, "")
+
+
+def _interfaces(guest: Tree) -> tuple[str, ...]:
+    """Return ifupdown's files: the first, and what it includes (interfaces(5)).
+
+    interfaces.d is read even where nothing includes it; a name too many does no harm. What is
+    included from elsewhere than /etc/network, a running system makes.
+    """
+    found = [INTERFACES] if guest.is_file(INTERFACES) else []
+    patterns = [f"{FOLDER}/interfaces.d/*"]
+    for path in found:  # which grows
+        patterns += _included(guest.read(path))
+        while patterns:
+            more = guest.glob(patterns.pop())
+            found += [one for one in more if one not in found and guest.is_file(one)]
+    return tuple(found)
+
+
+def _included(text: str) -> list[str]:
+    """Return the patterns that a file includes, of those below /etc/network."""
+    patterns = []
+    for kind, place in _INCLUDE.findall(text):
+        path = normpath(join(FOLDER, place))
+        if path.startswith(f"{FOLDER}/"):
+            patterns.append(f"{path}/*" if kind == "source-directory" else path)
+    return patterns
