@@ -15,7 +15,6 @@ import os
 import re
 import signal
 import stat
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,9 +27,10 @@ from typing import Any, Self
 import guestfs
 
 from xen2kvmd.errors import Failed, Unsupported
+from xen2kvmd.guest.archive import pack
 from xen2kvmd.guest.devices import letters, xen_order
 from xen2kvmd.guest.emulation import ARGUMENTS, PROCESSOR
-from xen2kvmd.guest.tree import LARGEST, BootCode
+from xen2kvmd.guest.tree import LARGEST, BootCode, Room
 from xen2kvmd.model import Joined
 
 MEMORY = 1024  # MiB; zstd and xz need much of it when a guest packs its initrd
@@ -179,6 +179,17 @@ class Appliance:
         self.call("mkdir_p", path.rpartition("/")[0] or "/")
         self.call("cp", source, path)
 
+    def size(self, path: str) -> int:
+        state = self._stat(path)
+        return state["st_size"] if state and stat.S_ISREG(state["st_mode"]) else 0
+
+    def room(self, path: str) -> Room | None:
+        state = self._stat(path)
+        if state is None or not stat.S_ISDIR(state["st_mode"]):
+            return None
+        found = self.call("statvfs", path)
+        return Room(found["bfree"] * found["frsize"], found["ffree"] if found["files"] else None)
+
     def glob(self, pattern: str) -> tuple[str, ...]:
         found: list[str] = self.call("glob_expand", pattern, directoryslash=False)
         return tuple(sorted(found))
@@ -261,10 +272,7 @@ class Appliance:
     def _copy_modules(self, modules: Path, into: str) -> None:
         """Copy GRUB's modules and their lists into the guest, in one transfer."""
         with NamedTemporaryFile(suffix=".tar") as archive:
-            with tarfile.open(fileobj=archive, mode="w") as tar:
-                for path in sorted([*modules.glob("*.mod"), *modules.glob("*.lst")]):
-                    tar.add(path, path.name, filter=_owned_by_root)
-            archive.flush()
+            pack(sorted([*modules.glob("*.mod"), *modules.glob("*.lst")]), archive)
             self.call("mkdir_p", into)
             self.call("tar_in", archive.name, into)
 
@@ -289,10 +297,3 @@ class Appliance:
         self._dead = why
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
-
-
-def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    member.uid = member.gid = 0
-    member.uname = member.gname = "root"
-    member.mode = 0o644
-    return member

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path, PurePosixPath
 
 from xen2kvmd.errors import Unsupported
-from xen2kvmd.guest.tree import LARGEST, BootCode
+from xen2kvmd.guest.tree import LARGEST, BootCode, Room
 
 LINKS = 40  # as many as the kernel follows
 
@@ -54,6 +54,13 @@ class Folder:
         entry = self._entry(path)
         entry.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self._followed(source), entry)
+
+    def size(self, path: str) -> int:
+        file = self._followed(path)
+        return file.stat().st_size if file.is_file() else 0
+
+    def room(self, path: str) -> Room | None:
+        return Room(1 << 30, None) if self._followed(path).is_dir() else None
 
     def glob(self, pattern: str) -> tuple[str, ...]:
         found = self.root.glob(pattern.lstrip("/"))

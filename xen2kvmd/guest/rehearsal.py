@@ -9,7 +9,7 @@ import fnmatch
 
 from xen2kvmd.errors import Unsupported
 from xen2kvmd.guest.operations import Copy, Install, Link, Operation, Remove, Run, Write
-from xen2kvmd.guest.tree import BootCode, Tree
+from xen2kvmd.guest.tree import BootCode, Room, Tree
 
 Entry = Write | Link | Copy | Remove
 
@@ -64,6 +64,15 @@ class Rehearsal:
 
     def copy(self, source: str, path: str) -> None:
         self._do(Copy(path, source))
+
+    def size(self, path: str) -> int:
+        changed = self._now.get(path)
+        if isinstance(changed, Write):
+            return len(changed.text.encode("utf-8", "surrogateescape"))
+        return self._tree.size(changed.source if isinstance(changed, Copy) else path)
+
+    def room(self, path: str) -> Room | None:
+        return self._tree.room(path)
 
     def glob(self, pattern: str) -> tuple[str, ...]:
         kept = (path for path in self._tree.glob(pattern) if path not in self._now)

@@ -14,6 +14,7 @@ from xen2kvmd.guest import (
     lvm,
     network,
     selinux,
+    space,
     storage,
     uefi,
 )
@@ -21,6 +22,7 @@ from xen2kvmd.guest.tree import Tree
 from xen2kvmd.rule import Rule
 
 RULES: tuple[Rule[Tree], ...] = (
+    space.room_for_changes,
     initrd.kernel_with_virtio,
     default_kernel.default_kernel,
     storage.fstab,

@@ -30,6 +30,14 @@ class BootCode:
     into: str
 
 
+@dataclass(frozen=True)
+class Room:
+    """What root has free on a file system: bytes, and files, or None where they have no limit."""
+
+    size: int
+    files: int | None
+
+
 def printable(text: str) -> str:
     """Return a text of the guest's as it may be shown: control characters by their codes.
 
@@ -71,6 +79,12 @@ class Tree(Protocol):
 
     def copy(self, source: str, path: str) -> None:
         """Copy a regular file, whatever is in it, to a path where nothing is."""
+
+    def size(self, path: str) -> int:
+        """Return the bytes in a regular file, or 0 where there is none."""
+
+    def room(self, path: str) -> Room | None:
+        """Return what is free where a path lies, or None where there is no such path."""
 
     def glob(self, pattern: str) -> tuple[str, ...]:
         """Return the paths that match a shell pattern, sorted."""
