@@ -14,7 +14,18 @@ from xen2kvmd.guest.convert import Rehearsed, rehearse
 from xen2kvmd.guest.inspect import inspect
 from xen2kvmd.guest.operations import apply
 from xen2kvmd.guest.rules import RULES
+from xen2kvmd.guest.sound import check_file_systems
 from xen2kvmd.guest.under_xen import under_xen
 from xen2kvmd.guest.windows import windows
 
-__all__ = ["RULES", "Rehearsed", "apply", "check", "inspect", "rehearse", "under_xen", "windows"]
+__all__ = [
+    "RULES",
+    "Rehearsed",
+    "apply",
+    "check",
+    "check_file_systems",
+    "inspect",
+    "rehearse",
+    "under_xen",
+    "windows",
+]

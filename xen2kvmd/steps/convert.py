@@ -42,6 +42,9 @@ def do(run: Run) -> None:
         )
     run.fraction(0.9, "giving back unused blocks")
     appliance.trim()
+    run.fraction(0.95, "checking file systems")
+    for found in guest.check_file_systems(appliance):
+        run.finding(cattrs.unstructure(found))
     run.release()
 
 
