@@ -157,8 +157,7 @@ class Appliance:
         return str(self.call("readlink", path))
 
     def write(self, path: str, text: str) -> None:
-        made = not self.exists(path)
-        if made:
+        if made := not self.exists(path):
             self.call("mkdir_p", path.rpartition("/")[0] or "/")
         elif not self.is_file(path):
             raise Unsupported(f"{path} of the guest is not a regular file.")
@@ -174,10 +173,12 @@ class Appliance:
         self.call("ln_sf", target, path)
 
     def copy(self, source: str, path: str) -> None:
-        if not self.is_file(source):  # cp would wait for a fifo
+        if not self.is_file(source):
             raise Unsupported(f"{source} of the guest is not a regular file.")
-        self.call("mkdir_p", path.rpartition("/")[0] or "/")
-        self.call("cp", source, path)
+        self.call("mkdir_p", path.rpartition("/")[0])
+        with NamedTemporaryFile() as file:  # cp would follow links out of the guest's root
+            self.call("download", source, file.name)
+            self.call("upload", file.name, path)
 
     def size(self, path: str) -> int:
         state = self._stat(path)
@@ -187,8 +188,8 @@ class Appliance:
         state = self._stat(path)
         if state is None or not stat.S_ISDIR(state["st_mode"]):
             return None
-        found = self.call("statvfs", path)
-        return Room(found["bfree"] * found["frsize"], found["ffree"] if found["files"] else None)
+        free = self.call("statvfs", path)
+        return Room(free["bfree"] * free["frsize"], free["ffree"] if free["files"] else None)
 
     def glob(self, pattern: str) -> tuple[str, ...]:
         found: list[str] = self.call("glob_expand", pattern, directoryslash=False)
