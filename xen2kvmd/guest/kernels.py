@@ -26,7 +26,7 @@ def find_kernels(appliance: Appliance) -> tuple[Kernel, ...]:
     That is the boot menu's default, or if it has no virtio drivers, the newest that has them
     (guide 15.2.3, "Install the default kernel").
     """
-    found = tuple(_kernels(appliance))
+    found = tuple(installed_kernels(appliance))
     if not found:
         return ()
     menu = read_menu(appliance)
@@ -65,20 +65,34 @@ def list_initrd(appliance: Appliance, path: str) -> str:
         return ""
 
 
-def _kernels(tree: Tree) -> Iterator[Kernel]:
+def installed_kernels(tree: Tree) -> Iterator[Kernel]:
+    """Yield the kernels that have an image and modules, in no order of worth."""
     for pattern in IMAGES:
         for image in tree.glob(pattern):
             version = re.sub(r"^/boot/vmlinu[xz]-", "", image)
             if tree.exists(f"/lib/modules/{version}") and tree.is_file(image):
                 candidates = (f"/boot/{name.format(version)}" for name in INITRDS)
                 initrd = next((path for path in candidates if tree.is_file(path)), "")
-                yield Kernel(version, image, initrd, virtio=_has_virtio(tree, version))
+                virtio = _has_virtio(tree, version) and not _only_for_xen(tree, version)
+                yield Kernel(version, image, initrd, virtio=virtio)
 
 
 def _has_virtio(tree: Tree, version: str) -> bool:
     modules = tree.glob(f"/lib/modules/{version}/kernel/drivers/*/virtio_*.ko*")
     have = {re.sub(r"\.ko.*", "", path.rpartition("/")[2]) for path in modules}
     return set(NEEDED) <= have | _builtin(tree, version)
+
+
+def _only_for_xen(tree: Tree, version: str) -> bool:
+    """Tell whether a kernel is of the old kind that starts on Xen's hypervisor and nowhere else.
+
+    Such ones (kernel-xen of SLES and RHEL 5) were built with options that Linux itself never had;
+    without a configuration their name must do. Linux' own CONFIG_XEN starts anywhere.
+    """
+    config = f"/boot/config-{version}"
+    if tree.is_file(config):
+        return bool(re.search(r"^CONFIG_X86(?:_64)?_XEN=y", tree.read(config), re.M))
+    return bool(re.search(r"xen[0U]?$", version))
 
 
 def _builtin(tree: Tree, version: str) -> frozenset[str]:

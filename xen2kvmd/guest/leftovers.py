@@ -6,11 +6,22 @@ from collections.abc import Iterator
 
 from xen2kvmd.guest.cmdline import edit_defaults, edit_menus
 from xen2kvmd.guest.tree import Tree
-from xen2kvmd.model import Case, Finding
+from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 
 _UNDER_XEN = "/etc/systemd/system/proc-xen.mount.d/xen.conf"
 _WORDS = re.compile(r"(?:clocksource=xen|earlyprintk=xen\S*)(?!\S)")
+
+
+# Programs that talk to a Xen host: of XenServer and XCP-ng, and of xen-tools' distributions.
+_AGENTS = (
+    "/usr/sbin/xe-daemon",
+    "/usr/sbin/xe-linux-distribution",
+    "/usr/sbin/xen-guest-agent",
+    "/usr/bin/xenstored",
+)
+_MODULE_LISTS = ("/etc/modules", "/etc/modules-load.d/*.conf")
+_XEN_MODULE = re.compile(r"^[ \t]*(xen\w*(?:-\w+)*)[ \t]*$", re.M)
 
 
 @rule(guide="15.2.3 (4)")
@@ -37,6 +48,30 @@ def xenfs(guest: Tree, case: Case) -> Iterator[Finding]:
         if case.facts.init == "systemd" and any(map(_mounts_xenfs, lines)):
             guest.write(_UNDER_XEN, "[Unit]\nConditionVirtualization=xen\n")
     yield from ()
+
+
+@rule(guide="")
+def xen_programs(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Tell of programs and modules for Xen, which stay and do nothing under KVM."""
+    for path in filter(guest.exists, _AGENTS):
+        yield Finding(
+            "xen-agent",
+            f"{path} is for a Xen host. It does nothing under KVM, and stays.",
+            Severity.INFO,
+            hint="Remove its package (xe-guest-utilities, xen-guest-agent) when the guest shall "
+            "not go back to Xen, and install qemu-guest-agent.",
+            place=path,
+        )
+    for path in (found for pattern in _MODULE_LISTS for found in guest.glob(pattern)):
+        for name in _XEN_MODULE.findall(guest.read(path)) if guest.is_file(path) else ():
+            yield Finding(
+                "xen-module-listed",
+                f"{path} loads {name}, which finds no Xen under KVM; systemd-modules-load.service "
+                "may end as failed. The guest starts all the same.",
+                Severity.INFO,
+                hint="Remove the line when the guest shall not go back to Xen.",
+                place=path,
+            )
 
 
 def _without_xen(cmdline: str) -> str:

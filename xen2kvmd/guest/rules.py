@@ -36,6 +36,7 @@ RULES: tuple[Rule[Tree], ...] = (
     bootloader.boot_menu,
     console.kernel_console,
     leftovers.xen_arguments,
+    leftovers.xen_programs,
     console.systemd_getty,
     console.inittab_getty,
     console.upstart_getty,
