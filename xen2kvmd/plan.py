@@ -126,7 +126,7 @@ def make_plan(
         *converted.findings,
         *_missing_links(converted.domain_xml, host),
         *rehearsed.findings,
-        *((guest.under_xen(rehearsed.changes, rehearsed.findings),) if inside else ()),
+        *((guest.under_xen(rehearsed.changes, rehearsed.findings, case),) if inside else ()),
     )
     bytes_total = sum(disk.allocated for disk in disks)
     seconds = SECONDS_TO_CONVERT[kvm] + 2 * bytes_total // COPY_RATE

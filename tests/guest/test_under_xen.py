@@ -4,33 +4,35 @@
 import pytest
 
 from xen2kvmd.guest import under_xen
-from xen2kvmd.model import Change, Finding, Severity
+from xen2kvmd.model import Case, Change, Finding, Joined, Severity
 
+CASE = Case(devices=(("xvda", "vda"), ("xvde", "sdb")))
 CHANGED = Finding("default-kernel-changed", "The menu starts another.", Severity.INFO)
 
 
-def change(place: str, line: str) -> Change:
-    diff = f"--- {place}\n+++ {place}\n@@ -1 +1 @@\n-/dev/xvda1 / ext4\n+{line}\n"
-    return Change(rule="r", summary="s", guide="", place=place, diff=diff)
+def change(rule: str, place: str, line: str) -> Change:
+    diff = f"--- {place}\n+++ {place}\n@@ -1 +1 @@\n-/dev/xvda1 xenblk\n+{line}\n"
+    return Change(rule=rule, summary="s", guide="", place=place, diff=diff)
 
 
 @pytest.mark.parametrize(
-    ("place", "line", "found"),
+    ("rule", "place", "line", "found"),
     [
-        ("/etc/fstab", "/dev/vda1 / ext4", "not-under-xen"),
-        ("/boot/grub2/grub.cfg", "linux /vmlinuz root=/dev/sda2", "not-under-xen"),
-        ("/etc/fstab", "UUID=4711 / ext4 # was /dev/xvda1", "still-under-xen"),
-        ("/boot/grub/device.map", "(hd0) /dev/vda", "still-under-xen"),
-        ("/etc/securetty", "ttyS0", "still-under-xen"),
+        ("fstab", "/etc/fstab", "/dev/vda1 / ext4", "not-under-xen"),
+        ("boot_menu", "/boot/grub2/grub.cfg", "linux /vmlinuz root=/dev/sdb2", "not-under-xen"),
+        ("fstab", "/etc/fstab", "UUID=4711 / ext4 # was /dev/xvda1", "still-under-xen"),
+        ("fstab", "/etc/fstab", "/dev/vdax / ext4", "still-under-xen"),
+        ("device_map", "/boot/grub/device.map", "(hd0) /dev/vda", "still-under-xen"),
+        ("suse_initrd_modules", "/etc/sysconfig/kernel", "virtio_blk", "not-under-xen"),
     ],
 )
-def test_names_of_disks_decide(place: str, line: str, found: str) -> None:
-    finding = under_xen([change(place, line)], [])
+def test_what_is_changed_decides(rule: str, place: str, line: str, found: str) -> None:
+    finding = under_xen([change(rule, place, line)], [], CASE)
     assert finding.id == found
     assert (place in finding.message) == (found == "not-under-xen")
 
 
-def test_another_kernel_is_a_reason() -> None:
-    assert "another kernel starts" in under_xen([], [CHANGED]).message
-    many = [change(f"/etc/{number}", "/dev/vda1") for number in range(5)]
-    assert under_xen(many, []).message.count("/etc/") == 3
+def test_other_reasons_are_told() -> None:
+    assert "another kernel starts" in under_xen([], [CHANGED], CASE).message
+    joined = Case(joined=(Joined("xvda1", "xvda", 1),))
+    assert "partitions of one disk" in under_xen([], [], joined).message

@@ -1,37 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whether the converted guest would still start under Xen: told with the plan, and in the report.
 
-No rule takes away what a guest needs there: Xen's drivers stay in the initrd, its console in the
-menu's files. What cannot be had both ways is a disk's name, where a file names it and not its UUID.
+The rules keep Xen's drivers, and UUID= and LABEL= mean the same on either side. What stands in the
+way is a name: /dev/vda1 is not there under Xen.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from xen2kvmd.model import Change, Finding, Severity
+from xen2kvmd.model import Case, Change, Finding, Severity
 
-_NAMES_DISK = re.compile(r"^\+(?!\+\+).*/dev/(?:vd|sd)[a-z]", re.MULTILINE)
-_HARMLESS = ("device.map",)  # read by grub-install alone
-_SHOWN = 3
+# Rules whose files a guest needs to boot. GRUB's device.map and LVM's lists are not among them:
+# what they do not find is no reason to stop.
+_NEEDED = frozenset(
+    {"fstab", "crypttab", "resume_device", "grub_defaults", "boot_menu", "mdadm_devices"}
+)
+_DRIVERS = frozenset({"suse_initrd_modules", "dracut_drivers"})
+_XEN_KERNEL_ONLY = re.compile(r"^-.*\bxen(blk|net)\b", re.MULTILINE)
 
 
-def under_xen(changes: Iterable[Change], findings: Iterable[Finding]) -> Finding:
-    """Return the finding for a rehearsal's changes and findings."""
-    places = dict.fromkeys(
-        change.place
-        for change in changes
-        if _NAMES_DISK.search(change.diff) and not change.place.endswith(_HARMLESS)
-    )
-    reasons = []
-    if places:
-        shown = ", ".join(list(places)[:_SHOWN]) + (" and others" * (len(places) > _SHOWN))
-        reasons.append(f"its disks are named as KVM does in {shown}")
-    if any(finding.id == "default-kernel-changed" for finding in findings):
-        reasons.append("another kernel starts")
+def under_xen(changes: Iterable[Change], findings: Iterable[Finding], case: Case) -> Finding:
+    """Return the finding for what a rehearsal changed inside the guest, and found."""
+    reasons = tuple(dict.fromkeys(_reasons(changes, findings, case)))
     if not reasons:
         return Finding(
             "still-under-xen",
-            "The converted guest would still start under Xen: its files name no disk as KVM does.",
+            "The converted guest would still start under Xen: nothing that it needs there is gone. "
+            "It would ask for a login on ttyS0, not on Xen's console.",
             Severity.INFO,
         )
     return Finding(
@@ -40,3 +35,17 @@ def under_xen(changes: Iterable[Change], findings: Iterable[Finding]) -> Finding
         Severity.INFO,
         hint="The source is not changed: 'xen2kvm rollback' goes back to that.",
     )
+
+
+def _reasons(changes: Iterable[Change], findings: Iterable[Finding], case: Case) -> Iterator[str]:
+    if case.joined:
+        yield "volumes of its own became partitions of one disk"
+    if any(finding.id == "default-kernel-changed" for finding in findings):
+        yield "another kernel starts"
+    new = "|".join(re.escape(name) for _, name in case.devices)
+    names_kvm = re.compile(rf"^\+(?!\+\+).*/dev/(?:{new})[0-9]*\b", re.MULTILINE)
+    for change in changes:
+        if new and change.rule in _NEEDED and names_kvm.search(change.diff):
+            yield f"{change.place} names disks as KVM does"
+        if change.rule in _DRIVERS and _XEN_KERNEL_ONLY.search(change.diff):
+            yield f"{change.place} has no drivers of Xen kernels any more"
