@@ -25,7 +25,7 @@ def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
     yield shared_sandbox
     for name in shared_sandbox.run("virsh", "list", "--all", "--name").out.split():
         shared_sandbox.run("virsh", "destroy", name)
-        shared_sandbox.run("virsh", "undefine", name)
+        shared_sandbox.run("virsh", "undefine", "--nvram", name)
     for line in shared_sandbox.run("virsh", "vol-list", "default").out.splitlines()[2:]:
         if line.strip():
             shared_sandbox.run("virsh", "vol-delete", "--pool", "default", line.split()[0])
