@@ -63,7 +63,9 @@ def xen_programs(guest: Tree, case: Case) -> Iterator[Finding]:
             place=path,
         )
     for path in (found for pattern in _MODULE_LISTS for found in guest.glob(pattern)):
-        for name in _XEN_MODULE.findall(guest.read(path)) if guest.is_file(path) else ():
+        # Debian's modules.conf is a link to /etc/modules: told once.
+        own = guest.is_file(path) and not guest.read_link(path)
+        for name in _XEN_MODULE.findall(guest.read(path)) if own else ():
             yield Finding(
                 "xen-module-listed",
                 f"{path} loads {name}, which finds no Xen under KVM; systemd-modules-load.service "
