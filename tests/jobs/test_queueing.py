@@ -32,6 +32,36 @@ async def test_same_guest_is_not_migrated_twice_at_once(lab: Lab) -> None:
     await lab.end(await lab.submit())
 
 
+async def test_guest_is_not_rolled_back_while_it_is_migrated(lab: Lab) -> None:
+    job = await lab.submit(one="wait")
+    for operation, refused in (("rollback", True), ("finalize", True), ("plan", False)):
+        asking = lab.jobs.submit(
+            {"place": str(lab.place)}, operation=operation, vm="web1",
+            source="libvirtxml:/x", target="default", owner_uid=0,
+        )  # fmt: skip
+        if refused:
+            with pytest.raises(Busy, match=job):
+                await asking
+        else:
+            await lab.end((await asking).id)
+    (lab.place / "go").touch()
+    await lab.end(job)
+
+
+async def test_job_that_is_being_cancelled_is_not_begun(lab: Lab) -> None:
+    await lab.restart(limits=Limits(at_once=1))
+    first, second = await lab.submit(one="wait"), await lab.submit(vm="web2")
+    await lab.step(first, "one")
+    cancelling = asyncio.ensure_future(lab.jobs.cancel(second))
+    await asyncio.sleep(0)  # it has begun to
+    lab.jobs.limit(Limits(at_once=2))  # there is room for it now
+    await cancelling
+    assert lab.jobs.get(second).state is JobState.CANCELLED
+    assert not (lab.folder / "jobs" / second / "lock").exists()
+    (lab.place / "go").touch()
+    await lab.end(first)
+
+
 async def test_limit_of_jobs(lab: Lab) -> None:
     await lab.restart(most=2)
     jobs = [await lab.submit(vm=f"vm{number}", one="wait") for number in range(2)]

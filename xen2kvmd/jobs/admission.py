@@ -8,11 +8,13 @@ from xen2kvmd.errors import Busy, InvalidOption, LimitExceeded
 from xen2kvmd.jobs.status import JobStatus
 from xen2kvmd.jobs.store import JobRecord
 
+# Two of these on one guest would stop what the other starts.
+ALONE = {"migrate", "rollback", "finalize"}
 JOBS_PER_USER = 16  # that are not over, unless the user is root
 
 
 def check_room(jobs: Iterable[JobStatus], asked: JobRecord, *, limit: int) -> None:
-    """Raise LimitExceeded, or Busy if another migration of the same guest is not over."""
+    """Raise LimitExceeded, or Busy if another job that starts or stops the guest is not over."""
     active = [status for status in jobs if not status.state.final]
     if len(active) >= limit:
         raise LimitExceeded(
@@ -21,10 +23,10 @@ def check_room(jobs: Iterable[JobStatus], asked: JobRecord, *, limit: int) -> No
         )
     check_user(active, asked)
     for status in active:
-        same = (status.operation, status.vm, status.source)
-        if asked.operation == "migrate" and same == (asked.operation, asked.vm, asked.source):
+        same = (status.vm, status.source) == (asked.vm, asked.source)
+        if same and {status.operation, asked.operation} <= ALONE:
             raise Busy(
-                f"Job {status.id} migrates '{asked.vm}' already.",
+                f"Job {status.id} works on '{asked.vm}' already: {status.operation}.",
                 hint=f"Follow it with 'xen2kvm follow {status.id}'.",
             )
 
