@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from xen2kvmd.guest.appliance import DiskImage
+
 BUILD = Path(__file__).parent.parent / "guests" / "build"
 
 
@@ -31,3 +33,11 @@ def overlay(disk: Path, folder: Path) -> Path:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def partitioned(path: Path, script: str, *, mib: int = 256) -> DiskImage:
+    """Make a raw disk with the partitions of a script of sfdisk(8), as xvda."""
+    with path.open("wb") as file:
+        file.truncate(mib << 20)
+    subprocess.run(["sfdisk", "-q", path], input=script.encode(), check=True)
+    return DiskImage("xvda", str(path), "raw")

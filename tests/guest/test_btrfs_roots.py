@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The root is found in whatever subvolume a distribution puts it."""
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.guest.built import partitioned
 from xen2kvmd import guest
-from xen2kvmd.guest.appliance import Appliance, DiskImage
+from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.mount import mount_guest
 
 pytestmark = pytest.mark.slow
@@ -24,11 +24,7 @@ def root(appliance: Appliance, folder: str, options: str) -> None:
 
 
 def test_roots_of_debian_and_suse_are_found(tmp_path: Path) -> None:
-    disk = tmp_path / "disk.raw"
-    with disk.open("wb") as file:
-        file.truncate(256 << 20)
-    subprocess.run(["sfdisk", "-q", disk], input=b"2048,,83\n", check=True)
-    image = DiskImage("xvda", str(disk), "raw")
+    image = partitioned(tmp_path / "disk.raw", "2048,,83\n")
     with Appliance.open([image], writable=True, emulate=True) as appliance:
         appliance.call("mkfs", "btrfs", "/dev/vda1")
         appliance.call("mount", "/dev/vda1", "/")

@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A damaged file system is told, a sound one is not."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.guest.built import partitioned
 from xen2kvmd.guest import check_file_systems
-from xen2kvmd.guest.appliance import Appliance, DiskImage
+from xen2kvmd.guest.appliance import Appliance
 
 pytestmark = pytest.mark.slow
 
 
 def test_damage_is_told_and_nothing_else(tmp_path: Path) -> None:
-    disk = tmp_path / "disk.raw"
-    with disk.open("wb") as file:
-        file.truncate(256 << 20)
-    subprocess.run(["sfdisk", "-q", disk], input=b"2048,100M,83\n,,83\n", check=True)
-    image = DiskImage("xvda", str(disk), "raw")
+    image = partitioned(tmp_path / "disk.raw", "2048,100M,83\n,,83\n")
     with Appliance.open([image], writable=True, emulate=True) as appliance:
         appliance.call("mkfs", "ext4", "/dev/vda1")
         appliance.call("mkfs", "btrfs", "/dev/vda2")

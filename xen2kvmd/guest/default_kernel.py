@@ -12,6 +12,12 @@ from xen2kvmd.rule import rule
 
 _RECOVERY = re.compile(r"recovery|rescue|failsafe|single", re.IGNORECASE)
 _DEFAULTS = "/etc/default/grub"
+# GRUB, and the shell that reads the defaults, would take the others for their own.
+_PLAIN = re.compile(r"[^\"'$`\\]+")
+_SET = r'^([ \t]*set default=)["\']?(?!\$)[^"\'\n]*["\']?[ \t]*$'
+_GRUB_DEFAULT = r"^([ \t]*GRUB_DEFAULT=)(?!saved).*$"
+_LEGACY = r"^([ \t]*default(?:[ \t]+|[ \t]*=[ \t]*))\S+"
+_DEFAULT = r"^([ \t]*default[ \t]+)\S+"
 
 
 @rule(guide="15.2.3 (2)")
@@ -32,7 +38,7 @@ def default_kernel(guest: Tree, case: Case) -> Iterator[Finding]:
         return  # right, or one that we know nothing of: a link, a kernel without modules
     why = "starts Xen's hypervisor" if now.hypervisor else "has no virtio drivers"
     entry = _wanted(menu, kernels[0].image.rpartition("/")[2])
-    if entry is None or not _set(guest, menu, entry):
+    if entry is None or not _make_default(guest, menu, entry):
         yield Finding(
             "default-kernel-without-virtio",
             f"The boot menu starts '{printable(now.title)}', which {why}, and no entry for "
@@ -59,56 +65,43 @@ def _wanted(menu: Menu, kernel: str) -> Entry | None:
     return next(plain, fits[0] if fits else None)
 
 
-def _set(guest: Tree, menu: Menu, entry: Entry) -> bool:
-    """Make an entry the default; tell whether it could be said."""
-    match menu.kind:
-        case "bls":
-            return _save(guest, menu.saved, entry)
-        case "grub2":
-            if menu.saved:
-                return _save(guest, menu.saved, entry)
-            _replace(guest, menu.path, r'^(\s*set default=)["\']?(?!\$)[^"\'\n]*["\']?\s*$', entry)
-            _say_in_defaults(guest, entry)
-        case "grub-legacy":
-            _put(guest, menu.path, r"^([ \t]*default)(?:[ \t]+|[ \t]*=[ \t]*)\S+", entry)
-        case "extlinux":
-            _put(guest, menu.path, r"^([ \t]*default)[ \t]+\S+", entry)
-        case "systemd-boot":
-            _put(guest, menu.path, r"^(default)\s+\S+", entry, end=".conf")
-    return True
-
-
-def _save(guest: Tree, path: str, entry: Entry) -> bool:
-    text = guest.read(path) if guest.is_file(path) else grubenv.EMPTY
-    changed = grubenv.with_value(text, "saved_entry", entry.name)
-    if changed is None:
+def _make_default(guest: Tree, menu: Menu, entry: Entry) -> bool:
+    """Make an entry the default; tell whether the menu, read again, has it so."""
+    if not _PLAIN.fullmatch(entry.name):
         return False
-    guest.write(path, changed)
-    return True
+    _say(guest, menu, entry.name)
+    now = read_menu(guest)
+    return now is not None and now.default is not None and now.default.title == entry.title
 
 
-def _replace(guest: Tree, path: str, pattern: str, entry: Entry) -> None:
-    if guest.is_file(path):
-        text = re.sub(pattern, lambda at: f'{at[1]}"{entry.name}"', guest.read(path), flags=re.M)
-        guest.write(path, text)
+def _say(guest: Tree, menu: Menu, name: str) -> None:
+    """Say the default where the boot loader reads it, and where its menu is made from."""
+    match menu.kind:
+        case "bls" | "grub2" if menu.saved:
+            _save(guest, menu.saved, name)
+        case "grub2":
+            _put(guest, menu.path, _SET, f'"{name}"', f'set default="{name}"\n')
+            if guest.is_file(_DEFAULTS) and "GRUB_DEFAULT=saved" not in guest.read(_DEFAULTS):
+                line = f'GRUB_DEFAULT="{name}"\n'
+                _put(guest, _DEFAULTS, _GRUB_DEFAULT, f'"{name}"', line)
+        case "grub-legacy":
+            _put(guest, menu.path, _LEGACY, name, f"default {name}\n")
+        case "extlinux":
+            _put(guest, menu.path, _DEFAULT, name, f"default {name}\n")
+        case "systemd-boot":
+            _put(guest, menu.path, _DEFAULT, f"{name}.conf", f"default {name}.conf\n")
 
 
-def _say_in_defaults(guest: Tree, entry: Entry) -> None:
-    """Say it where the menu is made from, too; who has GRUB_DEFAULT=saved says it elsewhere."""
-    if guest.is_file(_DEFAULTS):
-        text = guest.read(_DEFAULTS)
-        if not re.search(r"^\s*GRUB_DEFAULT=", text, re.M):
-            guest.write(_DEFAULTS, text.rstrip("\n") + f'\nGRUB_DEFAULT="{entry.name}"\n')
-    _replace(guest, _DEFAULTS, r"^(\s*GRUB_DEFAULT=)(?!saved).*$", entry)
+def _save(guest: Tree, path: str, name: str) -> None:
+    """Set saved_entry in an environment block, if it has room."""
+    text = guest.read(path) if guest.is_file(path) else grubenv.EMPTY
+    changed = grubenv.with_value(text, "saved_entry", name)
+    if changed is not None:
+        guest.write(path, changed)
 
 
-def _put(guest: Tree, path: str, pattern: str, entry: Entry, *, end: str = "") -> None:
-    """Say the default where it is said, or before all else."""
+def _put(guest: Tree, path: str, pattern: str, value: str, line: str) -> None:
+    """Put the value behind what the pattern's group is, wherever it stands, or a line first."""
     text, flags = guest.read(path), re.M | re.I
-    said = re.search(pattern, text, flags)
-    separator = "=" if said and "=" in said[0] else " "
-    if said:
-        text = text[: said.start()] + f"{said[1]}{separator}{entry.name}{end}" + text[said.end() :]
-    else:
-        text = f"default {entry.name}{end}\n{text}"
-    guest.write(path, text)
+    said = re.sub(pattern, lambda at: f"{at[1]}{value}", text, flags=flags)
+    guest.write(path, said if re.search(pattern, text, flags) else line + text)

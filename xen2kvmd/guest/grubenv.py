@@ -14,13 +14,14 @@ EMPTY = "# GRUB Environment Block\n".ljust(SIZE, "#")
 
 def unpack(text: str) -> list[str] | None:
     """Return the lines of a block, or None for a file that GRUB would not read."""
-    return text.rstrip("#").split("\n") if len(text) == SIZE else None
+    return text.rstrip("#").split("\n") if _bytes(text) == SIZE else None
 
 
 def pack(lines: Iterable[str]) -> str | None:
     """Return a block with these lines, or None if they do not fit."""
     text = "\n".join(lines)
-    return text.ljust(SIZE, "#") if len(text) <= SIZE else None
+    room = SIZE - _bytes(text)
+    return text + "#" * room if room >= 0 else None
 
 
 def value(text: str, name: str) -> str:
@@ -34,3 +35,8 @@ def with_value(text: str, name: str, new: str) -> str | None:
     lines = unpack(text) or unpack(EMPTY) or []
     kept = [line for line in lines if line and not line.startswith(f"{name}=")]
     return pack([*kept, f"{name}={new}", ""])
+
+
+def _bytes(text: str) -> int:
+    """Count what GRUB counts: a title may have letters of more than one byte."""
+    return len(text.encode("utf-8", "surrogateescape"))

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterator
 
 from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.tree import printable
 from xen2kvmd.model import Finding, Severity
 
 # None of them writes. The exit status that means damage: e2fsck(8), xfs_repair(8), btrfs-check(8).
@@ -53,7 +54,7 @@ def _damaged(device: str, said: str) -> Finding:
     return Finding(
         "filesystem-damaged",
         f"The guest's file system on {device} is damaged, probably since before the migration: "
-        f"{' '.join(said.split())}",
+        f"{printable(' '.join(said.split()))}",
         Severity.WARNING,
         hint="Check it in the new guest before you trust it (fsck, xfs_repair, btrfs check), and "
         "the source's, too.",
