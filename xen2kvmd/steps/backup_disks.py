@@ -7,9 +7,9 @@ of what was read.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import cattrs
@@ -34,8 +34,7 @@ def check_room(request: Request, found: Iterable[SourceDisk]) -> None:
     folder = Path(request.backup_disks)
     if not folder.is_dir():
         raise InvalidOption(f"'{folder}' is no directory.", hint="Make it first.")
-    room = os.statvfs(folder)
-    free, needed = room.f_bavail * room.f_frsize, sum(disk.allocated for disk in found)
+    free, needed = files.free(folder), sum(disk.allocated for disk in found)
     if free < needed:
         raise InsufficientSpace(
             f"The backup of the disks needs {amount(needed)}, and {folder} has {amount(free)}.",
@@ -77,7 +76,8 @@ def do(run: Run) -> None:
 def undo(run: Run) -> None:
     """Remove the backup: the source is as it was."""
     if "backup-folder" in run.notes:
-        shutil.rmtree(run.notes["backup-folder"], ignore_errors=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(run.notes["backup-folder"])
 
 
 def _sources(found: Iterable[SourceDisk]) -> Iterator[tuple[str, str, str, str]]:

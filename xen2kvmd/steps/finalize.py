@@ -92,7 +92,8 @@ def _clear(run: Run) -> None:
         Path(backup).unlink(missing_ok=True)
         run.result("backup", "removed")
     if asked.remove_backup and (folder := migration.results.get("backup-disks", "")):
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # it was removed by hand
+            shutil.rmtree(folder)
         run.result("backup-disks", "removed")
 
 

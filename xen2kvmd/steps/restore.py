@@ -1,24 +1,40 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Write the disks of a backup where they were, or into another folder, checked at both ends."""
+"""Write the disks of a backup where they were, or into another folder, checked at both ends.
+
+Each file is written beside its place under a name of this job's, and linked to its own name when
+all of them are whole: link(2) never replaces what is there. Until the job has noted that all are
+linked, undo takes away those that are the same file as one of ours, and no others.
+"""
 
 import json
+import os
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import cattrs
 
-from xen2kvmd.errors import Failed, InvalidOption, TargetExists, Unsupported, VerifyFailed
+from xen2kvmd.errors import (
+    Failed,
+    InsufficientSpace,
+    InvalidOption,
+    TargetExists,
+    Unsupported,
+    VerifyFailed,
+)
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Backup, Restoration, SavedDisk
 from xen2kvmd.steps.backup_disks import DOCUMENT, MANIFEST
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system import disk as images
+from xen2kvmd.words import amount
 
 LARGEST = 1 << 20  # bytes of a manifest
 WRITTEN = ("raw", "qcow2")  # formats that a disk is written in; the others become raw
 
 
 def do(run: Run) -> None:
-    """Restore each disk, and the domain XML beside them. Nothing that is there is written over.
+    """Restore each disk, and the domain XML. Nothing that is there is written over.
 
     Raises VerifyFailed if the backup is not what its manifest says, or a disk not what was written.
     """
@@ -26,26 +42,80 @@ def do(run: Run) -> None:
     folder = Path(asked.backup)
     backup = _read(folder)
     run.result("guest", backup.guest)
-    places = [_place(disk, asked.directory) for disk in backup.disks]
+    places = _places(backup, asked.directory)
     document = Path(asked.directory or folder) / f"{PurePosixPath(backup.guest).name}.xml"
     for path in (*places, document):
-        if path.exists() or path.is_symlink():
-            raise TargetExists(
-                f"The file {path} is there already.",
-                hint="Move it away, or give another directory.",
-            )
+        _check_free(path)
+    _check_room(folder, backup, places)
     run.note("files", [str(path) for path in (*places, document)])
     for disk, path in zip(backup.disks, places, strict=True):
-        _restore(run, folder, disk, path)
+        _restore(run, folder, disk, _ours(run, path))
+    text = (folder / DOCUMENT).read_text("utf-8", "surrogateescape")
+    files.write_atomic(_ours(run, document), text)
+    for path in (*places, document):
+        _publish(_ours(run, path), path)
+    run.note("published", asked.directory)
+    _sweep(run)
+    for disk, path in zip(backup.disks, places, strict=True):
         run.result(f"disk-{disk.dev}", str(path))
-    files.write_atomic(document, (folder / DOCUMENT).read_text("utf-8", "surrogateescape"))
     run.result("document", str(document))
 
 
 def undo(run: Run) -> None:
-    """Remove what was written; none of it was there before."""
+    """Remove what was written, unless all of it is whole and has its name."""
+    if "published" not in run.notes:
+        for path in map(Path, run.notes.get("files", ())):
+            with suppress(FileNotFoundError):
+                if path.samefile(_ours(run, path)):
+                    path.unlink()
+    _sweep(run)
+
+
+def _sweep(run: Run) -> None:
     for path in run.notes.get("files", ()):
-        Path(path).unlink(missing_ok=True)
+        _ours(run, Path(path)).unlink(missing_ok=True)
+
+
+def _ours(run: Run, path: Path) -> Path:
+    """Return the name under which this job, and no other, writes what will be at a path."""
+    return path.with_name(f".{path.name}.{run.id}")
+
+
+def _publish(ours: Path, path: Path) -> None:
+    try:
+        os.link(ours, path)
+    except FileExistsError:
+        _check_free(path)
+        raise
+    except OSError as error:
+        raise Failed(f"{path} cannot be made: {error.strerror}.") from error
+
+
+def _check_free(path: Path) -> None:
+    """Raise TargetExists if something is at a path, Failed if its folder is not there."""
+    if path.exists() or path.is_symlink():
+        raise TargetExists(
+            f"The file {path} is there already.",
+            hint="Move it away, or give another directory.",
+        )
+    if not path.parent.is_dir():
+        raise Failed(f"There is no directory {path.parent}.", hint="Make it first.")
+
+
+def _check_room(folder: Path, backup: Backup, places: list[Path]) -> None:
+    """Raise InsufficientSpace where a file system has less room than the images take."""
+    needed, where = Counter[int](), {}
+    for disk, path in zip(backup.disks, places, strict=True):
+        system = path.parent.stat().st_dev
+        where[system] = path.parent
+        with suppress(FileNotFoundError):  # it is told when it is opened
+            needed[system] += (folder / disk.file).stat().st_blocks * 512
+    for system, place in where.items():
+        if (free := files.free(place)) < needed[system]:
+            raise InsufficientSpace(
+                f"The disks need {amount(needed[system])}, and {place} has {amount(free)}.",
+                hint="Make room, or give another directory.",
+            )
 
 
 def _read(folder: Path) -> Backup:
@@ -61,15 +131,25 @@ def _read(folder: Path) -> Backup:
     except (OSError, ValueError, cattrs.BaseValidationError) as error:
         raise InvalidOption(f"{folder / MANIFEST} cannot be read: {error}.") from error
     for disk in backup.disks:
-        if PurePosixPath(disk.file).name != disk.file or not PurePosixPath(disk.path).is_absolute():
+        own = disk.file and PurePosixPath(disk.file).name == disk.file
+        if not own or not PurePosixPath(disk.path).is_absolute():
             raise InvalidOption(f"{folder / MANIFEST} names files that are not its own.")
     return backup
 
 
-def _place(disk: SavedDisk, directory: str) -> Path:
-    """Return where a disk goes."""
-    if directory:
-        return Path(directory) / PurePosixPath(disk.path).name
+def _places(backup: Backup, directory: str) -> list[Path]:
+    """Return where each disk goes; two of one name are told apart by their <target dev>."""
+    if not directory:
+        return [_original(disk) for disk in backup.disks]
+    names = Counter(PurePosixPath(disk.path).name for disk in backup.disks)
+    return [
+        Path(directory) / (name if names[name] == 1 else f"{PurePosixPath(disk.dev).name}-{name}")
+        for disk in backup.disks
+        for name in [PurePosixPath(disk.path).name]
+    ]
+
+
+def _original(disk: SavedDisk) -> Path:
     if disk.host:
         raise Unsupported(
             f"Disk '{disk.dev}' was read from {disk.host}, which is never written to.",
@@ -81,8 +161,6 @@ def _place(disk: SavedDisk, directory: str) -> Path:
 def _restore(run: Run, folder: Path, disk: SavedDisk, path: Path) -> None:
     source = folder / disk.file
     image_format = disk.format if disk.format in WRITTEN else "raw"
-    if not path.parent.is_dir():
-        raise Failed(f"There is no directory {path.parent}.", hint="Make it first.")
     images.make_image(path, image_format=image_format, size=disk.size, preallocated=False)
     read = blocks.copy(str(source), "qcow2", str(path), image_format, run.progress)
     if read != disk.digest:
@@ -92,8 +170,8 @@ def _restore(run: Run, folder: Path, disk: SavedDisk, path: Path) -> None:
         )
     if blocks.digest(str(path), image_format, run.progress) != read:
         raise VerifyFailed(
-            f"What was written to {path} reads otherwise.",
-            hint="Look at its storage: the kernel's log may tell more.",
+            f"What was written of disk '{disk.dev}' reads otherwise.",
+            hint=f"Look at the storage of {path.parent}: the kernel's log may tell more.",
         )
 
 

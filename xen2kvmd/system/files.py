@@ -23,6 +23,12 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     sync_folder(path.parent)
 
 
+def free(folder: Path) -> int:
+    """Return how many bytes are free for us on the file system of a folder."""
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize
+
+
 def sync_folder(folder: Path) -> None:
     """Make a folder's new and removed names durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

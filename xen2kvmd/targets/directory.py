@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Disks as files in a directory of this host."""
 
-import os
 from pathlib import Path
 
 from xen2kvmd.errors import InvalidOption, TargetExists
 from xen2kvmd.model import Allocation, DiskFormat, Volume
-from xen2kvmd.system import disk
+from xen2kvmd.system import disk, files
 
 
 class Directory:
@@ -21,8 +20,7 @@ class Directory:
                 f"'{self._path}' is not the absolute path of a directory.",
                 hint="Make it first, where QEMU's user may read, or give a pool.",
             )
-        room = os.statvfs(self._path)
-        return room.f_bavail * room.f_frsize
+        return files.free(self._path)
 
     def volume(self, *, dev: str, name: str, disk_format: DiskFormat) -> Volume:
         path = self._path / name
