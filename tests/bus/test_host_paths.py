@@ -16,6 +16,7 @@ Connect = Callable[[str], Awaitable[Client]]
 CHALLENGE = FDO_ERROR + "InteractiveAuthorizationRequired"
 
 PATHLESS = "<domain type='xen'><name>web1</name><memory>1</memory>%s</domain>"
+SHARED = "<devices><filesystem><source dir='/'/><target dir='host'/></filesystem></devices>"
 DISK = (
     "<devices><disk type='file'><source file='/etc/shadow'/><target dev='xvda'/></disk></devices>"
 )
@@ -26,7 +27,8 @@ DISK = (
     [
         ("xen:///system", "pool", "default", ""),
         ("xen+ssh://root@xen1/system", "name", "web2", ""),
-        ("libvirtxml:web1.xml", "document", PATHLESS % "", ""),
+        ("libvirtxml:web1.xml", "document", PATHLESS % "", CHALLENGE),
+        ("libvirtxml:web1.xml", "document", PATHLESS % SHARED, CHALLENGE),
         ("libvirtxml:web1.xml", "document", PATHLESS % DISK, CHALLENGE),
         ("libvirtxml:web1.xml", "document", PATHLESS % "<os><kernel>/k</kernel></os>", CHALLENGE),
         (

@@ -3,7 +3,8 @@
 
 Who may migrate from a libvirt into a pool works with what the administrators of both have set up.
 Who names a path can have any file of the host copied into a guest, or one written anywhere; that
-is guarded by actions of its own.
+is guarded by actions of its own. A description of a guest is one in itself, whoever has read it: in
+its disks, kernel and shared folders it names what the new guest is to have of this host.
 """
 
 from collections.abc import Iterator
@@ -15,19 +16,17 @@ from xen2kvmd.sources import FORMATS
 
 
 def named_paths(request: Request, described: SourceDomain | None) -> Iterator[str]:
-    """Yield each path that a request names; described is the guest, where the caller gave it."""
+    """Yield the paths that a request names, none if it names none; described is the document."""
     yield from filter(
         None, (request.directory, request.backup_disks, request.virtio_win, request.vmdp)
     )
     yield from (entry.new for entry in request.path_map)
-    source = urlsplit(request.source)
-    if source.scheme in FORMATS:
-        if not request.document:
-            yield source.path
-    else:
-        yield from (value for key, value in parse_qsl(source.query) if key == "keyfile")
-        if source.scheme.partition("+")[0] == "test" and source.path != "/default":
-            yield source.path  # libvirt's pretended host reads itself from a file
     if described:
         yield from (disk.path for disk in described.disks if disk.path.startswith("/"))
-        yield from filter(None, (described.kernel, described.initrd))
+    source = urlsplit(request.source)
+    if source.scheme in FORMATS:
+        yield source.path
+        return
+    yield from (value for key, value in parse_qsl(source.query) if key == "keyfile")
+    if source.scheme.partition("+")[0] == "test" and source.path != "/default":
+        yield source.path  # libvirt's pretended host reads itself from a file

@@ -6,11 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
-import cattrs
-
-from xen2kvmd.bus import options, variants
+from xen2kvmd.bus import begin, options, variants
+from xen2kvmd.bus.begin import path_of
 from xen2kvmd.bus.callers import Callers
-from xen2kvmd.bus.contract import JOB, ROOT
+from xen2kvmd.bus.contract import JOB
 from xen2kvmd.bus.library import Variant
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
@@ -24,11 +23,6 @@ MAX_LINES = 1000  # of a log, in one reply
 _INFO = 6  # syslog's priority of a line that names none
 
 Options = Mapping[str, Variant]
-
-
-def path_of(job_id: str) -> str:
-    """Return the object path of a job: an element of a path has no dashes."""
-    return f"{ROOT}/jobs/{job_id.replace('-', '_')}"
 
 
 class JobObject:
@@ -95,24 +89,16 @@ class JobObject:
 
     def _settle(self, call: Call, given: Options, *, operation: Operation) -> Guarded:
         """Begin a job that goes back on this migration, or accepts it."""
-        values = dict(options.read(call.member, given))
-        quiet = values.pop("auth.no_user_interaction", False)
-        token = values.pop("job-token", "")
-        asked = Settlement(operation, self.status.id, **values)
+        asked = begin.read(call, given)
+        spec = Settlement(operation, self.status.id, **asked.values)
         about = self._about() | {"operation": str(operation)}
 
         async def do() -> list[Any]:
             self._check_succeeded()
-            status = await self._jobs.submit(
-                cattrs.unstructure(asked),
-                owner_uid=call.uid,
-                job_id=f"u{call.uid}_{token}" if token else "",
-                **{key: about[key] for key in ("operation", "vm", "source", "target")},
-            )
-            return [path_of(status.id)]
+            return await begin.begin(self._jobs, call, spec, token=asked.token, about=about)
 
         action = Action.ROLLBACK if operation is Operation.ROLLBACK else Action.FINALIZE
-        return Guarded(action, do, about, quiet=quiet)
+        return Guarded(action, do, about, quiet=asked.quiet)
 
     def _check_succeeded(self) -> None:
         status = self.status

@@ -9,14 +9,13 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
-import cattrs
-
 from xen2kvmd import __version__
-from xen2kvmd.bus import options, variants
+from xen2kvmd.bus import begin, options, variants
+from xen2kvmd.bus.begin import path_of
 from xen2kvmd.bus.contract import MANAGER, ROOT
 from xen2kvmd.bus.feed import Feed
 from xen2kvmd.bus.host_paths import named_paths
-from xen2kvmd.bus.job import Options, path_of
+from xen2kvmd.bus.job import Options
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Call, Guarded
@@ -111,50 +110,40 @@ class Manager:
     def _start(
         self, call: Call, operation: Operation, *, source: str, vm: str, given: Options
     ) -> Guarded:
-        values = dict(options.read(call.member, given))
-        quiet = values.pop("auth.no_user_interaction", False)
-        token = values.pop("job-token", "")
+        asked = begin.read(call, given)
         check_source(source)
-        request = Request(operation, source, domain_name(vm), **values)
+        request = Request(operation, source, domain_name(vm), **asked.values)
         described = _described(request)
-        job = {
+        about = {
             "vm": described.name if described else _label(request),
             "source": public(source),
             "target": request.directory or request.pool,
             "operation": str(operation),
         }
-        path = next(named_paths(request, described), "")
+        paths = tuple(named_paths(request, described))
 
         async def do() -> list[Any]:
-            job_id = f"u{call.uid}_{token}" if token else ""
-            status = await self._jobs.submit(
-                cattrs.unstructure(request), owner_uid=call.uid, job_id=job_id, **job
-            )
-            return [path_of(status.id)]
+            return await begin.begin(self._jobs, call, request, token=asked.token, about=about)
 
-        action = _ACTIONS[operation][bool(path)]
-        return Guarded(action, do, {**job, "path": path} if path else job, quiet=quiet)
+        action = _ACTIONS[operation][bool(paths)]
+        details = {**about, "path": paths[0]} if paths else about
+        return Guarded(action, do, details, quiet=asked.quiet)
 
     def _restore(self, call: Call, backup: str, given: Options) -> Guarded:
-        values = dict(options.read(call.member, given))
-        quiet = values.pop("auth.no_user_interaction", False)
-        token = values.pop("job-token", "")
-        asked = Restoration(Operation.RESTORE, full_path("backup", backup), **values)
-        job = {
+        asked = begin.read(call, given)
+        spec = Restoration(Operation.RESTORE, full_path("backup", backup), **asked.values)
+        about = {
             "vm": "",
             "source": f"backup:{backup}",
-            "target": asked.directory,
+            "target": spec.directory,
             "operation": str(Operation.RESTORE),
         }
 
         async def do() -> list[Any]:
-            job_id = f"u{call.uid}_{token}" if token else ""
-            status = await self._jobs.submit(
-                cattrs.unstructure(asked), owner_uid=call.uid, job_id=job_id, **job
-            )
-            return [path_of(status.id)]
+            return await begin.begin(self._jobs, call, spec, token=asked.token, about=about)
 
-        return Guarded(Action.MIGRATE_PATHS, do, {**job, "path": backup}, quiet=quiet)
+        details = {**about, "path": backup}
+        return Guarded(Action.MIGRATE_PATHS, do, details, quiet=asked.quiet)
 
     # --- jobs there are ---------------------------------------------------------------------------
 

@@ -199,7 +199,7 @@ OPTIONS = (
     ),
     Option("owner", "u", "ListJobs", "Only jobs of the user with this id."),
     Option(
-        "operation", "s", "ListJobs", "Only jobs that list-guests, inspect, plan or migrate.",
+        "operation", "s", "ListJobs", "Only jobs of this, in the words of the property Operation.",
         partial(values.one_of, choices=Operation),
     ),
     Option(
