@@ -118,6 +118,7 @@ complete -c xen2kvm -n '__fish_seen_subcommand_from restore' -F
 complete -c xen2kvm -n '__fish_seen_subcommand_from restore' -s h -l help -d 'show this help message and exit'
 complete -c xen2kvm -n '__fish_seen_subcommand_from restore' -l json -d 'print JSON'
 complete -c xen2kvm -n '__fish_seen_subcommand_from restore' -l directory -r -F -d 'write them here, not where they were'
+complete -c xen2kvm -n '__fish_seen_subcommand_from restore' -l detach -d 'print the job\'s id and return'
 complete -c xen2kvm -n __fish_use_subcommand -a rollback -d 'stop the new guest, and start the source again'
 complete -c xen2kvm -n '__fish_seen_subcommand_from rollback' -a '(__xen2kvm_jobs)'
 complete -c xen2kvm -n '__fish_seen_subcommand_from rollback' -s h -l help -d 'show this help message and exit'

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.migration.sandbox import Sandbox
-from tests.migration.test_undo import JOBS, show, wait_for_step
+from tests.migration.test_undo import check_nothing_runs, cut_off, show
 
 pytestmark = pytest.mark.guest
 
@@ -54,26 +54,35 @@ def test_backup_is_restored_as_the_disk_was(sandbox: Sandbox, place: None, tiny:
     refused = sandbox.run("xen2kvm", "restore", folder, "--directory", "/srv/restored")
     assert refused.code == 1
     assert "is not what was backed up" in refused.out
-    assert sandbox.run("ls", "/srv/restored").out == ""
+    assert sandbox.run("ls", "-A", "/srv/restored").out == ""
     removed = sandbox.run("xen2kvm", "finalize", "--remove-backup", job)
     assert removed.code == 0, removed.out
     assert sandbox.run("ls", PLACE).out == ""
 
 
 @pytest.mark.parametrize("way", ["kill", "cancel"])
+@pytest.mark.parametrize("step", ["backup-disks", "convert"])
 def test_backup_goes_with_a_migration_that_does(
+    sandbox: Sandbox, place: None, tiny: Path, step: str, way: str
+) -> None:
+    cut_off(sandbox, migrate(sandbox, tiny), step, way)
+    assert sandbox.run("ls", PLACE).out == ""
+
+
+@pytest.mark.parametrize("way", ["kill", "cancel"])
+def test_restore_that_is_cut_off_leaves_nothing(
     sandbox: Sandbox, place: None, tiny: Path, way: str
 ) -> None:
     job = migrate(sandbox, tiny)
-    wait_for_step(sandbox, job, "convert")
-    assert job in sandbox.run("ls", PLACE).out
-    if way == "kill":
-        sandbox.run("bash", "-c", f"kill -9 $(cat {JOBS}/{job}/lock)")
-    else:
-        sandbox.run("xen2kvm", "cancel", job)
-    sandbox.run("xen2kvm", "follow", job)
-    assert show(sandbox, job)["State"] == ("failed" if way == "kill" else "cancelled")
-    assert sandbox.run("ls", PLACE).out == ""
+    assert sandbox.run("xen2kvm", "follow", job).code == 0
+    folder = show(sandbox, job)["Result"]["backup-disks"]
+    sandbox.run("mkdir", "/srv/restored")
+    argv = ("xen2kvm", "restore", "--detach", folder, "--directory", "/srv/restored")
+    began = sandbox.run(*argv)
+    assert began.code == 0, began.err
+    cut_off(sandbox, began.out.strip(), "restore", way)
+    assert sandbox.run("ls", "-A", "/srv/restored").out == ""
+    check_nothing_runs(sandbox)
 
 
 def test_backup_without_a_place_is_refused_before_all_else(sandbox: Sandbox, tiny: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.migration.sandbox import Sandbox
-from tests.migration.test_undo import JOBS, show, wait_for_step
+from tests.migration.test_undo import cut_off, show
 from tests.migration.xenhost import URI, state
 
 pytestmark = pytest.mark.guest
@@ -41,13 +41,7 @@ def test_rollback_that_is_cut_off_lets_the_target_run_on(
     begun = sandbox.run("xen2kvm", "rollback", "--detach", migration)
     job = begun.out.strip()
     assert begun.code == 0, begun.err
-    wait_for_step(sandbox, job, "fence")
-    if way == "kill":
-        sandbox.run("bash", "-c", f"kill -9 $(cat {JOBS}/{job}/lock)")
-    else:
-        sandbox.run("xen2kvm", "cancel", job)
-    sandbox.run("xen2kvm", "follow", job)
-    assert show(sandbox, job)["State"] == ("failed" if way == "kill" else "cancelled")
+    cut_off(sandbox, job, "fence", way)
     assert (target(sandbox), state(sandbox)) == (("running", True), "shut off")
     assert "settled" not in show(sandbox, migration)["Result"]
 
@@ -72,7 +66,8 @@ def test_rollback_fences_the_target_and_starts_the_source(
 
 
 def test_rollback_removes_the_target_where_that_is_asked(sandbox: Sandbox, tiny: Path) -> None:
-    migration = migrated(sandbox, "--no-start", str(tiny / "guest.xml"))
+    migration = migrated(sandbox, "--no-start", "--autostart", str(tiny / "guest.xml"))
+    assert target(sandbox) == ("shut off", True)
 
     ended = sandbox.run("xen2kvm", "rollback", "--remove-target", migration)
 
@@ -106,7 +101,9 @@ def test_finalize_retires_the_source(sandbox: Sandbox, source_host: None) -> Non
 
 
 def test_finalize_forgets_what_is_named(sandbox: Sandbox, source_host: None) -> None:
-    migration = migrated(sandbox, "-c", URI, "--no-start", "tiny1")
+    virsh(sandbox, "-c", URI, "autostart", "tiny1")
+    migration = migrated(sandbox, "-c", URI, "--no-start", "--no-autostart", "tiny1")
+    assert target(sandbox) == ("shut off", False)
     backup = show(sandbox, migration)["Result"]["backup"]
 
     argv = ("xen2kvm", "finalize", "--undefine-source", "tiny1", "--remove-backup", migration)
@@ -115,7 +112,7 @@ def test_finalize_forgets_what_is_named(sandbox: Sandbox, source_host: None) -> 
     assert ended.code == 0, ended.err + ended.out
     assert sandbox.run("virsh", "-c", URI, "dominfo", "tiny1").code != 0
     assert sandbox.run("ls", backup).code != 0
-    assert virsh(sandbox, "domstate", "tiny1") == "shut off"
+    assert target(sandbox) == ("shut off", False)
 
 
 def test_what_did_not_succeed_is_not_settled(sandbox: Sandbox, tiny: Path) -> None:

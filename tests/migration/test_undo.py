@@ -29,16 +29,24 @@ def show(sandbox: Sandbox, job: str) -> Any:
     return sandbox.json("xen2kvm", "show", "--json", job)
 
 
-def wait_for_step(sandbox: Sandbox, job: str, step: str) -> None:
-    """Wait in the sandbox itself: a step may take a second only."""
+def wait_for_step(sandbox: Sandbox, job: str, step: str, *, then: str = "sleep 0.3") -> None:
+    """Wait in the sandbox itself, and do something there: a step may take a second only."""
     wait = f"""
         until grep -q '"step-begun", "step": "{step}"' {JOBS}/{job}/journal; do
           grep -q '"ended"' {JOBS}/{job}/journal && exit 1
           sleep 0.02
         done
-        sleep 0.3
+        {then}
     """
     assert sandbox.run("bash", "-c", wait, seconds=600).code == 0
+
+
+def cut_off(sandbox: Sandbox, job: str, step: str, way: str) -> None:
+    """Cancel a job, or kill its worker, as soon as a step has begun; see that it ended so."""
+    command = f"kill -9 $(cat {JOBS}/{job}/lock)" if way == "kill" else f"xen2kvm cancel {job}"
+    wait_for_step(sandbox, job, step, then=command)
+    sandbox.run("xen2kvm", "follow", job)
+    assert show(sandbox, job)["State"] == ("failed" if way == "kill" else "cancelled")
 
 
 def temporary(sandbox: Sandbox) -> set[str]:

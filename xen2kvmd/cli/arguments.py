@@ -76,6 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
         "backup", metavar="DIR", type=os.path.abspath, help="the backup, as the report names it"
     )
     restore.add_argument("--directory", metavar="DIR", help="write them here, not where they were")
+    _add_detach(restore)
     _add_settling(commands)
     _add_report(_command(commands, "report", "show what a job did, found and made"))
     convert = _command(commands, "convert-xml", "print a Xen guest's domain XML as one for KVM")
@@ -186,7 +187,7 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
         help="begin at this time or later: 22:00, or 2026-12-01T22:00 (local time)",
     )  # fmt: skip
     command.add_argument("--hold", action="store_true", help="begin when the job is released")
-    command.add_argument("--detach", action="store_true", help="print the job's id and return")
+    _add_detach(command)
 
 
 def _add_settling(commands: Any) -> None:
@@ -207,7 +208,11 @@ def _add_settling(commands: Any) -> None:
     )
     for command in (rollback, finalize):
         command.add_argument("job", metavar="JOB", help="id of the job that migrated the guest")
-        command.add_argument("--detach", action="store_true", help="print the job's id and return")
+        _add_detach(command)
+
+
+def _add_detach(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--detach", action="store_true", help="print the job's id and return")
 
 
 def _add_report(command: argparse.ArgumentParser) -> None:

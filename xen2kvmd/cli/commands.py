@@ -4,7 +4,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -30,46 +30,45 @@ async def _start(service: Service, arguments: Arguments, member: str) -> str:
 async def _migrate(arguments: Arguments) -> int:
     async with connected() as service:
         path = await _start(service, arguments, "Migrate")
-        if arguments.detach:
-            return await _print_id(service, path, arguments)
         # Who gives a digest has seen the plan.
         seen = arguments.json or arguments.digest
         on_plan = None if seen else partial(_show_plan, service, path)
-        end = await follow(service, path, as_json=arguments.json, on_plan=on_plan)
-        if not arguments.json:
-            show.end(end)
-        return exit_code(end["ErrorName"])
+        return await _see_it_end(service, path, arguments, on_plan=on_plan)
 
 
 async def _settle(arguments: Arguments, *, member: str) -> int:
     async with connected() as service:
         options = variants(options_of(arguments))
         (path,) = await service.job(job_path(arguments.job), member, "a{sv}", options)
-        if arguments.detach:
-            return await _print_id(service, path, arguments)
-        end = await follow(service, path, as_json=arguments.json)
-        if not arguments.json:
-            show.end(end)
-        return exit_code(end["ErrorName"])
+        return await _see_it_end(service, path, arguments)
 
 
 async def _restore(arguments: Arguments) -> int:
     async with connected() as service:
         options = variants(options_of(arguments))
         (path,) = await service.manager("Restore", "sa{sv}", arguments.backup, options)
-        end = await follow(service, path, as_json=arguments.json)
-        if not arguments.json:
-            show.end(end)
-        return exit_code(end["ErrorName"])
+        return await _see_it_end(service, path, arguments)
 
 
-async def _print_id(service: Service, path: str, arguments: Arguments) -> int:
-    job_id = (await service.properties(path))["Id"]
-    if arguments.json:
-        _print_json({"job": job_id})
-    else:
-        print(job_id)
-    return 0
+async def _see_it_end(
+    service: Service,
+    path: str,
+    arguments: Arguments,
+    *,
+    on_plan: Callable[[], Awaitable[None]] | None = None,
+) -> int:
+    """Follow a job that was begun, and say how it ended; or print its id, with --detach."""
+    if arguments.detach:
+        job_id = (await service.properties(path))["Id"]
+        if arguments.json:
+            _print_json({"job": job_id})
+        else:
+            print(job_id)
+        return 0
+    end = await follow(service, path, as_json=arguments.json, on_plan=on_plan)
+    if not arguments.json:
+        show.end(end)
+    return exit_code(end["ErrorName"])
 
 
 async def _show_plan(service: Service, path: str) -> None:
