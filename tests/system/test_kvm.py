@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""KVM counts only where a guest runs under it, and not slower than without it."""
+
+from pathlib import Path
+
+import pytest
+
+from xen2kvmd.system import kvm
+
+pytestmark = pytest.mark.skipif(not Path("/dev/kvm").exists(), reason="there is no /dev/kvm")
+
+PROOF = kvm.PROOF << 1 | 1
+
+
+@pytest.mark.parametrize(
+    ("under_kvm", "emulated", "works"),
+    [
+        (f"exit {PROOF}", f"exit {PROOF}", True),
+        (f"exec sleep {kvm.LEAST + 3}", f"exit {PROOF}", False),
+        ("exit 1", f"exit {PROOF}", False),  # "failed to set MSR"
+        (f"sleep {kvm.LEAST + 1}; exit {PROOF}", f"sleep 1; exit {PROOF}", True),  # a busy machine
+        (f"exit {PROOF}", "exit 1", False),  # the binary is no QEMU
+    ],
+)
+def test_kvm_works_as_fast_as_emulation(
+    tmp_path: Path, under_kvm: str, emulated: str, *, works: bool
+) -> None:
+    emulator = tmp_path / "qemu"
+    emulator.write_text(
+        f'#!/bin/sh\ncase "$*" in *"-accel kvm "*) {under_kvm} ;; *) {emulated} ;; esac\n'
+    )
+    emulator.chmod(0o755)
+    assert kvm.works(str(emulator)) is works
+
+
+def test_no_emulator_is_no_kvm(tmp_path: Path) -> None:
+    assert kvm.works(str(tmp_path / "none")) is False
