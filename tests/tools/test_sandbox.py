@@ -189,7 +189,7 @@ def test_terminal_is_the_commands_and_ctrl_c_comes_once(tmp_path: Path) -> None:
     while b"ready" not in seen:
         seen += os.read(terminal, 1000)
     os.write(terminal, b"\x03")
-    while b"times" not in seen:
+    while not seen.endswith(b"\n") or b"times" not in seen:
         seen += os.read(terminal, 1000)
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
