@@ -84,7 +84,7 @@ def test_migration_leaves_its_evidence(sandbox: Sandbox, tiny: Path) -> None:
     assert sandbox.run("cat", end["Result"]["backup"]).out == (tiny / "guest.xml").read_text()
     report = sandbox.json("xen2kvm", "report", "--json", end["Id"])
     assert {step["outcome"] for step in report["steps"]} == {"done"}
-    assert report["results"]["digest-vda"].startswith("blake2b:")
+    assert report["results"]["digest-vda"].startswith("xxh3:")
     text = sandbox.run("xen2kvm", "report", end["Id"]).out
     assert "migrate of tiny1: succeeded" in text
     assert "virsh start -- tiny1" in text

@@ -51,6 +51,7 @@ PACKAGES: Mapping[str, tuple[str, str, str]] = {
     "python nbd": ("python3-libnbd", "python3-libnbd", "python3-libnbd"),
     "python rich": ("python3-rich", "python3-rich", "python3-rich"),
     "python systemd": ("python3-systemd", "python3-systemd", "python3-systemd"),
+    "python xxhash": ("python3-xxhash", "python3-xxhash", "python3-xxhash"),
 }
 
 

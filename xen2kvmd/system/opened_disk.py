@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A disk that is open: its data and where they are, whatever its format.
+
+A source is opened by a qemu-nbd of its own, which knows every format and takes QEMU's locks, so
+that no guest of this host writes meanwhile. What is raw is read and written as the file or block
+device that it is, without a server between: that costs a third of the time.
+"""
+
+import errno
+import os
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import nbd
+
+from xen2kvmd.errors import Failed
+from xen2kvmd.system.command import running
+
+Extent = tuple[int, int]  # offset and length, in bytes
+
+SPAN = 1 << 30  # bytes that one question for extents covers
+IN_FLIGHT = 4  # reads that a server may work on at once
+
+
+class OpenedDisk(Protocol):
+    """A disk that can be read and, if it was opened so, written; offsets and sizes are in bytes."""
+
+    size: int
+
+    def data(self) -> Iterator[Extent]:
+        """Yield where data may be, in order; all else is known to read as zeroes."""
+
+    def read(self, extents: Iterable[Extent]) -> Iterator[tuple[int, bytearray]]:
+        """Yield the offset and content of each extent, in order."""
+
+    def write(self, data: bytearray, offset: int) -> None:
+        """Write at an offset. One thread may write while another reads another disk."""
+
+    def flush(self) -> None:
+        """Make what was written durable."""
+
+
+@contextmanager
+def opened_for_reading(path: str, image_format: str) -> Iterator[OpenedDisk]:
+    """Open a disk, read-only. Raises Failed if it cannot be opened or read."""
+    with _served(path, image_format, "read", ["--read-only"]) as served:
+        if image_format == "raw" and path.startswith("/"):  # the server just keeps its locks
+            with _raw(path, "read", os.O_RDONLY) as disk:
+                yield disk
+        else:
+            yield served
+
+
+@contextmanager
+def opened_for_writing(path: str, image_format: str) -> Iterator[OpenedDisk]:
+    """Open a disk that we have made. Raises Failed if it cannot be opened or written."""
+    opened = (
+        _raw(path, "written", os.O_RDWR)
+        if image_format == "raw"
+        else _served(path, image_format, "written", ["--cache=writeback", "--discard=unmap"])
+    )
+    with opened as disk:
+        yield disk
+
+
+class _Served:
+    """A disk behind an NBD server."""
+
+    def __init__(self, handle: nbd.NBD) -> None:
+        self._handle = handle
+        self.size: int = handle.get_size()
+
+    def data(self) -> Iterator[Extent]:
+        if not self._handle.can_meta_context(nbd.CONTEXT_BASE_ALLOCATION):
+            yield 0, self.size
+            return
+        offset = 0
+        while offset < self.size:
+            entries: list[int] = []
+
+            def take(_context: str, _offset: int, new: list[int], _error: object) -> None:
+                entries.extend(new)  # noqa: B023 - called before the loop goes on
+
+            self._handle.block_status(min(SPAN, self.size - offset), offset, take)
+            for length, flags in zip(entries[::2], entries[1::2], strict=True):
+                if not flags & nbd.STATE_ZERO and offset < self.size:
+                    yield offset, min(length, self.size - offset)
+                offset += length
+
+    def read(self, extents: Iterable[Extent]) -> Iterator[tuple[int, bytearray]]:
+        asked: deque[tuple[int, bytearray, int]] = deque()
+        for offset, length in extents:
+            data = bytearray(length)
+            asked.append((offset, data, self._handle.aio_pread(data, offset)))
+            if len(asked) == IN_FLIGHT:
+                yield self._answer(*asked.popleft())
+        while asked:
+            yield self._answer(*asked.popleft())
+
+    def _answer(self, offset: int, data: bytearray, cookie: int) -> tuple[int, bytearray]:
+        while not self._handle.aio_command_completed(cookie):
+            self._handle.poll(-1)
+        return offset, data
+
+    def write(self, data: bytearray, offset: int) -> None:
+        self._handle.pwrite(data, offset)
+
+    def flush(self) -> None:
+        self._handle.flush()
+
+
+class _Raw:
+    """A raw disk of this host, by its file descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size = os.lseek(descriptor, 0, os.SEEK_END)
+
+    def data(self) -> Iterator[Extent]:
+        end = 0
+        while end < self.size:
+            try:
+                start = os.lseek(self._descriptor, end, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                    return
+                raise
+            end = os.lseek(self._descriptor, start, os.SEEK_HOLE)
+            yield start, end - start
+
+    def read(self, extents: Iterable[Extent]) -> Iterator[tuple[int, bytearray]]:
+        for offset, length in extents:
+            data = bytearray(length)
+            got = 0
+            while got < length:
+                count = os.preadv(self._descriptor, [memoryview(data)[got:]], offset + got)
+                if not count:
+                    raise OSError(errno.EIO, "it ends too early")
+                got += count
+            yield offset, data
+
+    def write(self, data: bytearray, offset: int) -> None:
+        rest = memoryview(data)
+        while rest:
+            count = os.pwrite(self._descriptor, rest, offset)
+            rest, offset = rest[count:], offset + count
+
+    def flush(self) -> None:
+        os.fsync(self._descriptor)
+
+
+@contextmanager
+def _raw(path: str, verb: str, flags: int) -> Iterator[_Raw]:
+    try:
+        descriptor = os.open(path, flags | os.O_CLOEXEC)
+        try:
+            yield _Raw(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise Failed(f"The disk {path} cannot be {verb}: {error.strerror}.") from error
+
+
+@contextmanager
+def _served(path: str, image_format: str, verb: str, access: list[str]) -> Iterator[_Served]:
+    """Serve a disk by a qemu-nbd, which has ended when the block is left."""
+    handle = nbd.NBD()
+    handle.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
+    with tempfile.TemporaryDirectory(prefix="xen2kvm-nbd-") as folder:
+        address, ready = Path(folder) / "socket", Path(folder) / "pid"
+        argv = ["qemu-nbd", "-t", "-f", image_format, *access, "-k", str(address)]
+        with running([*argv, "--pid-file", str(ready), path]) as server:
+            while not ready.exists():  # the socket is there before anybody listens
+                server.check()
+                time.sleep(0.01)
+            try:
+                handle.connect_unix(str(address))
+                yield _Served(handle)
+                handle.shutdown()
+            except nbd.Error as error:
+                server.check(seconds=1.0)  # it knows better what went wrong
+                raise Failed(f"The disk {path} cannot be {verb}: {error.string}.") from error
