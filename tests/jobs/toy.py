@@ -22,13 +22,26 @@ def _place(run_: Run, name: str) -> Path:
     return Path(run_.spec["place"]) / f"{run_.id}-{name}"
 
 
+def _tell(run_: Run, what: str) -> None:
+    """Write down what is done, in a file that no step undoes."""
+    with (run_.folder / "history").open("a") as history:
+        history.write(f"{what}\n")
+
+
 def do(run_: Run, name: str) -> None:
     run_.note(name, str(_place(run_, name)))
     _place(run_, name).write_text("made")
+    _tell(run_, f"do {name}")
     BEHAVIOUR[run_.spec.get(name, "ok")](run_)
 
 
+def go_on(run_: Run, name: str) -> None:
+    _tell(run_, f"go on {name}")
+    BEHAVIOUR[run_.spec.get(f"go on {name}", "ok")](run_)
+
+
 def undo(run_: Run, name: str) -> None:
+    _tell(run_, f"undo {name}")
     way = run_.spec.get(f"undo {name}")
     died = Path(str(_place(run_, name)) + ".died")
     if way == "fail":
@@ -50,6 +63,13 @@ def _bug(_run: Run) -> None:
 
 def _die(_run: Run) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_once(run_: Run) -> None:
+    died = run_.folder / "died"
+    if not died.exists():
+        died.touch()
+        _die(run_)
 
 
 def _slow(run_: Run) -> None:
@@ -82,6 +102,7 @@ BEHAVIOUR: dict[str, Callable[[Run], None]] = {
     "keep broken": _keep_broken,
     "bug": _bug,
     "die": _die,
+    "die once": _die_once,
     "slow": _slow,
     "child": _child,
     "wait": _wait_for_go,
@@ -90,7 +111,13 @@ BEHAVIOUR: dict[str, Callable[[Run], None]] = {
 
 def steps_of(_operation: str) -> Sequence[Step]:
     return tuple(
-        Step(name, partial(do, name=name), partial(undo, name=name), cancellable=name != "three")
+        Step(
+            name,
+            partial(do, name=name),
+            partial(undo, name=name),
+            partial(go_on, name=name) if name == "two" else None,
+            cancellable=name != "three",
+        )
         for name in NAMES
     )
 

@@ -116,6 +116,25 @@ def test_killed_worker_leaves_nothing(sandbox: Sandbox, source: Path, step: str)
     check_nothing_left(sandbox, job, before)
 
 
+@pytest.mark.parametrize("step", [*LONG_STEPS, "define", "start"])
+def test_killed_worker_of_a_job_that_resumes_costs_nothing(
+    sandbox: Sandbox, source: Path, step: str
+) -> None:
+    before = temporary(sandbox)
+    job = begin(sandbox, source, "--resume")
+    wait_for_step(sandbox, job, step, then=f"kill -9 $(cat {JOBS}/{job}/lock)")
+    followed = sandbox.run("xen2kvm", "follow", job)
+    assert followed.code == 0, followed.err + followed.out
+    end = show(sandbox, job)
+    assert end["State"] == "succeeded"
+    assert f"in step {step}; another one" in json.dumps(end["Findings"])
+    assert "login prompt" in end["Result"]["boot"]
+    assert "scratch" not in sandbox.run("ls", f"{JOBS}/{job}").out.split()
+    sandbox.run("xen2kvm", "rollback", "--remove-target", job)
+    sandbox.run("rm", end["Result"]["backup"])  # which a rollback leaves
+    check_nothing_left(sandbox, job, before)
+
+
 def begin_virt_v2v(sandbox: Sandbox, guest: Path) -> str:
     """Return a job whose virt-v2v has started its appliance: not the one that looked before."""
     job = begin(sandbox, guest, "--engine", "v2v")

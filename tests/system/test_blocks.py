@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from xen2kvmd.errors import Cancelled, Failed
+from xen2kvmd.system import blocks
 from xen2kvmd.system.blocks import BLOCK, copy, digest
 from xen2kvmd.system.disk import make_image
+from xen2kvmd.system.ledger import Ledger
 
 SIZE = 40 * BLOCK + 512  # not a whole number of blocks
 
@@ -65,6 +67,35 @@ def test_digest_does_not_depend_on_holes(source: str, tmp_path: Path) -> None:
     full = tmp_path / "full"
     full.write_bytes(Path(source).read_bytes())
     assert digest(str(full), "raw", ignore) == digest(source, "raw", ignore)
+
+
+@pytest.mark.parametrize("target_format", ["raw", "qcow2"])
+def test_copy_goes_on_where_it_was_cut_off(
+    source: str, tmp_path: Path, target_format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "DURABLE", 2 * BLOCK)
+    target = tmp_path / "target"
+    make_image(target, image_format=target_format, size=SIZE, preallocated=False)
+
+    def copied(progress: blocks.Progress) -> str:
+        ledger = Ledger(tmp_path / "ledger")
+        return copy(source, "raw", str(target), target_format, progress, ledger=ledger)
+
+    def cut(done: int, _total: int) -> None:
+        if done > 2 * BLOCK:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        copied(cut)
+    assert len(Ledger(tmp_path / "ledger").blocks) == 2
+    with (tmp_path / "ledger").open("ab") as ledger:
+        ledger.write(b"half a record that a crash has left")
+    with open(source, "r+b") as stream:  # what was copied for good is not read again
+        stream.write(b"others")
+    seen: list[int] = []
+    whole = copied(lambda done, _total: seen.append(done))
+    assert seen[0] >= 2 * BLOCK
+    assert digest(str(target), target_format, ignore) == whole
 
 
 def test_cancel_ends_the_copy_and_its_servers(source: str, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from xen2kvmd.system import files
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 3  # workers of one job that may die before we give up
+ATTEMPTS = 5  # workers of one job that may die before we give up; all but the first may undo
 LONGEST_SLEEP = 3600.0  # seconds: the host's clock may be set meanwhile
 DEFAULTS = Limits()
 

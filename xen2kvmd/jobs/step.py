@@ -121,12 +121,14 @@ class Step:
     """A part of a job.
 
     `undo` removes what `do` made, from the notes alone; it must work after half a `do`, and twice.
-    `do` must work again after `undo`. weight is the step's usual share of the job's time. A step
+    `do` must work again after `undo`. `go_on` takes up half a `do` whose process died; without it
+    the half is undone, and done again. weight is the step's usual share of the job's time. A step
     that is not cancellable says so before it begins.
     """
 
     name: str
     do: Callable[[Run], None]
     undo: Callable[[Run], None] = nothing
+    go_on: Callable[[Run], None] | None = None
     weight: float = 1.0
     cancellable: bool = True

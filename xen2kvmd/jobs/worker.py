@@ -19,6 +19,8 @@ from xen2kvmd.jobs.store import Store
 
 log = logging.getLogger(__name__)
 
+RESUMED = 2  # times at most that a job goes on; what kills its workers may be the job itself
+
 
 class Stopped(Exception):
     """The host shuts down: the job goes on later."""
@@ -44,8 +46,11 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
         (event["key"], event["value"]) for event in run.journal.events if event["type"] == "note"
     )
     error = _died_before(run)
+    begun = any(event["type"] == "started" for event in run.journal.events)
     run.record("started", steps=[[step.name, step.weight] for step in steps])
     if error is None:
+        if begun:
+            _tell_resumed(run)
         error = _forward(run, steps, stop)
     if error is not None:
         stop.heed()
@@ -61,11 +66,12 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
 
 
 def _died_before(run: Run) -> MigrationError | None:
-    """Return why the job must be undone if an earlier process of it died."""
+    """Return why the job must be undone if an earlier process of it died, None if it goes on."""
     for event in run.journal.events:
         if event["type"] == "rollback":
             return errors.from_name(event["error_name"], event["error_message"])
-    if any(event["type"] == "started" for event in run.journal.events):
+    deaths = sum(event["type"] == "started" for event in run.journal.events)
+    if deaths > (RESUMED if run.spec.get("resume") else 0):
         return Interrupted(
             "The job's process died before it was done; what it had made was removed.",
             hint="The log of the job and the system's journal may tell why. Start it again.",
@@ -73,17 +79,45 @@ def _died_before(run: Run) -> MigrationError | None:
     return None
 
 
+def _tell_resumed(run: Run) -> None:
+    at = _standing(run)
+    where = f"in step {at[-1]}" if at else "before its first step"
+    run.finding(
+        {
+            "id": "resumed",
+            "severity": "info",
+            "message": f"The job's process ended {where}; another one went on from there.",
+            "hint": "The log of the job and the system's journal may tell why it ended.",
+        }
+    )
+
+
+def _standing(run: Run) -> list[str]:
+    """Return the steps that have begun and are not undone, in the order in which they began."""
+    standing: dict[str, None] = {}
+    for event in run.journal.events:
+        if event["type"] == "step-begun":
+            standing[event["step"]] = None
+        elif event["type"] == "step-undone":
+            standing.pop(event["step"], None)
+    return list(standing)
+
+
 def _forward(run: Run, steps: Sequence[Step], stop: Stop) -> MigrationError | None:
-    """Run the steps; return what went wrong."""
+    """Run the steps that are not done; return what went wrong."""
+    done = {event["step"] for event in run.journal.events if event["type"] == "step-done"}
+    half = set(_standing(run)) - done
     name = "start"
     try:
         for step in steps:
             name = step.name
+            if name in done:
+                continue
             job_log.step(name)
             run.check_cancelled()
             run.record("step-begun", step=name, cancellable=step.cancellable)
-            log.info("Step %s begins", name)
-            step.do(run)
+            log.info("Step %s %s", name, "goes on" if name in half else "begins")
+            _do(run, step, half=name in half)
             run.record("step-done", step=name)
     except Exception as error:
         if stop.cancelled():
@@ -103,6 +137,16 @@ def _forward(run: Run, steps: Sequence[Step], stop: Stop) -> MigrationError | No
     return None
 
 
+def _do(run: Run, step: Step, *, half: bool) -> None:
+    """Do a step; an earlier process may have done half of it."""
+    if half and step.go_on:
+        step.go_on(run)
+        return
+    if half:
+        step.undo(run)
+    step.do(run)
+
+
 def _release(run: Run) -> None:
     """Close what the steps kept open; after a failure it may be broken, which is no news."""
     try:
@@ -113,12 +157,11 @@ def _release(run: Run) -> None:
 
 def _back(run: Run, steps: Sequence[Step], error: MigrationError) -> None:
     """Undo the steps that have begun, last first; what cannot be undone is a finding."""
-    begun = {event["step"] for event in run.journal.events if event["type"] == "step-begun"}
-    undone = {event["step"] for event in run.journal.events if event["type"] == "step-undone"}
+    standing = _standing(run)
     if not any(event["type"] == "rollback" for event in run.journal.events):
         run.record("rollback", error_name=error.name, error_message=str(error))
     for step in reversed(steps):
-        if step.name not in begun - undone:
+        if step.name not in standing:
             continue
         job_log.step(step.name)
         log.info("Step %s is undone", step.name)

@@ -104,4 +104,5 @@ class Request:
     autostart: bool | None = None  # whether the target starts with its host; None: as the source
     not_before: int = 0  # when the job may begin, in microseconds since the epoch
     hold: bool = False  # it is queued until it is released
+    resume: bool = False  # it goes on if its process dies or the host stops, and is not undone
     root: str = ""  # the root file system that virt-v2v converts, in its words; "": the first

@@ -12,15 +12,20 @@ from xen2kvmd import guest
 from xen2kvmd.errors import Failed, PlanChanged
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Severity
-from xen2kvmd.steps import context, engine, v2v
+from xen2kvmd.steps import context, engine, inspect, v2v
 from xen2kvmd.steps.plan import rehearse
+from xen2kvmd.system import files
 
 
 def do(run: Run) -> None:
-    """Do exactly what the rehearsal showed, then look at the result; or let virt-v2v convert."""
-    if engine.is_v2v(run):
-        v2v.convert(run)
-        return
+    """Convert, by ourselves or by virt-v2v; what the overlays hold outlives this process."""
+    (v2v.convert if engine.is_v2v(run) else _convert)(run)
+    for disk in context.disks(run):
+        files.sync(context.overlay(run, disk.dev))  # an appliance writes as fast as it can
+
+
+def _convert(run: Run) -> None:
+    """Do exactly what the rehearsal showed, then look at the result."""
     appliance, fresh = context.appliance(run)
     rehearsed = run.take(guest.Rehearsed)
     if fresh or rehearsed is None:
@@ -48,4 +53,10 @@ def do(run: Run) -> None:
     run.release()
 
 
-CONVERT = Step("convert", do, weight=60)
+def go_on(run: Run) -> None:
+    """Begin again, in new overlays, when nothing of the killed process writes any more."""
+    inspect.undo(run)
+    do(run)
+
+
+CONVERT = Step("convert", do, go_on=go_on, weight=60)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Copy the converted disks to the target, in one pass that reads, hashes and writes."""
 
+from pathlib import Path
+
 import cattrs
 
 from xen2kvmd.jobs.step import Run, Step
@@ -8,12 +10,36 @@ from xen2kvmd.model import Volume
 from xen2kvmd.steps import context, disks
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
+from xen2kvmd.system import disk as images
+from xen2kvmd.system.ledger import Ledger
 from xen2kvmd.system.libvirt import connected
 from xen2kvmd.targets import open_places
 
 
 def do(run: Run) -> None:
-    """Make each volume and fill it; note what was read as a digest.
+    """Make each volume and fill it; note what was read as a digest."""
+    for disk in context.plan(run).disks:
+        run.note(f"digest {disk.source.dev}", "")
+        _ledger(run, disk.source.dev).unlink(missing_ok=True)
+    _make(run)
+    _fill(run)
+
+
+def go_on(run: Run) -> None:
+    """Fill what is not filled yet; of a disk that was being filled, what its ledger lacks."""
+    if "volumes-made" not in run.notes:
+        undo(run)
+        do(run)
+        return
+    check_unchanged(run)
+    for volume in cattrs.structure(run.notes["volumes"], list[Volume]):
+        if volume.format == "qcow2":
+            images.mend(volume.path)
+    _fill(run)
+
+
+def _make(run: Run) -> None:
+    """Make the volumes.
 
     A volume is noted before it is made: nothing of that name was there when the plan was made, so
     what is there after a crash is ours.
@@ -28,11 +54,27 @@ def do(run: Run) -> None:
             volumes.append(disk.volume)
             run.note("volumes", cattrs.unstructure(volumes))
             place.make(disk.volume, size=disk.source.size, allocation=request.allocation)
-    for disk in plan.disks:
+    run.note("volumes-made", [volume.name for volume in volumes])
+
+
+def _fill(run: Run) -> None:
+    keep = context.request(run).resume
+    for disk in context.plan(run).disks:
+        dev, volume = disk.source.dev, disk.volume
+        if run.notes[f"digest {dev}"]:
+            continue
         disks.location(run, disk.source)  # where the overlay expects it
-        overlay = str(context.overlay(run, disk.source.dev))
-        digest = blocks.copy(overlay, "qcow2", disk.volume.path, disk.volume.format, run.progress)
-        run.note(f"digest {disk.source.dev}", digest)
+        if not disks.shows_writes(run, disk.source):
+            _ledger(run, dev).unlink(missing_ok=True)  # nobody could verify what was read then
+        digest = blocks.copy(
+            str(context.overlay(run, dev)),
+            "qcow2",
+            volume.path,
+            volume.format,
+            run.progress,
+            ledger=Ledger(_ledger(run, dev)) if keep else None,
+        )
+        run.note(f"digest {dev}", digest)
     disks.verify(run)
     check_unchanged(run)
 
@@ -46,4 +88,8 @@ def undo(run: Run) -> None:
             places[volume.dev].discard(volume)
 
 
-COPY = Step("copy", do, undo, weight=30)
+def _ledger(run: Run, dev: str) -> Path:
+    return run.scratch / f"{dev}.copied"
+
+
+COPY = Step("copy", do, undo, go_on, weight=30)

@@ -90,6 +90,11 @@ def stamp(run: Run, disk: SourceDisk) -> list[int]:
     return [number for state in states for number in (state.st_mtime_ns, state.st_size)]
 
 
+def shows_writes(run: Run, disk: SourceDisk) -> bool:
+    """Tell whether a disk's stamp changes when it is written."""
+    return bool(stamp(run, disk))
+
+
 def check_unlocked(disks: tuple[SourceDisk, ...]) -> None:
     """Raise VmRunning if a running QEMU of this host may write to one."""
     for disk in disks:

@@ -30,6 +30,13 @@ def do(run: Run) -> None:
     check_unchanged(run)
 
 
+def go_on(run: Run) -> None:
+    """Go on with a shutdown that was asked for: the guest may be down by now."""
+    if "shutdown-asked" in run.notes and not open_source(context.request(run)).is_running():
+        _note_shut_down(run)
+    do(run)
+
+
 def undo(run: Run) -> None:
     """Start the guest again if we have shut it down."""
     if "shutdown-asked" in run.notes:
@@ -53,17 +60,17 @@ def _shut_down(run: Run, request: Request, source: Source) -> None:
         destroy=request.shutdown_mode is ShutdownMode.DESTROY,
         waiting=lambda share: run.fraction(share, "waiting for the guest to shut down"),
     )
+    _note_shut_down(run)
+
+
+def _note_shut_down(run: Run) -> None:
     run.result("source", "was running; shut down")
     run.note("stamps", {disk.dev: disks.stamp(run, disk) for disk in context.disks(run)})
 
 
 def check_unchanged(run: Run) -> None:
     """Raise VmRunning if the source runs again, or a disk was written to since we looked."""
-    if open_source(context.request(run)).is_running():
-        raise VmRunning(
-            f"The guest '{run.spec['vm']}' was started while it was migrated.",
-            hint="See that nothing starts it, and migrate again.",
-        )
+    check_off(run)
     for disk in context.disks(run):
         if disks.stamp(run, disk) != run.notes["stamps"][disk.dev]:
             raise VmRunning(
@@ -72,4 +79,13 @@ def check_unchanged(run: Run) -> None:
             )
 
 
-SHUTDOWN = Step("shutdown", do, undo, weight=1)
+def check_off(run: Run) -> None:
+    """Raise VmRunning if the source runs again, as far as that is known."""
+    if open_source(context.request(run)).is_running():
+        raise VmRunning(
+            f"The guest '{run.spec['vm']}' was started while it was migrated.",
+            hint="See that nothing starts it, and migrate again.",
+        )
+
+
+SHUTDOWN = Step("shutdown", do, undo, go_on, weight=1)

@@ -5,11 +5,13 @@ from xen2kvmd.errors import Failed
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.steps import context
 from xen2kvmd.steps.define import own_domain
+from xen2kvmd.steps.shutdown import check_off
 from xen2kvmd.system.libvirt import connected
+from xen2kvmd.system.libvirt_domain import Domain
 
 
 def do(run: Run) -> None:
-    """Start the domain, unless the caller does not want it."""
+    """Start the domain, unless the caller does not want it, or the source runs again."""
     request = context.request(run)
     if not request.start:
         return
@@ -17,7 +19,13 @@ def do(run: Run) -> None:
         domain = own_domain(run, host)
         if domain is None:
             raise Failed(f"The domain '{run.notes['domain']}' is gone.", hint="Who removed it?")
-        domain.start(paused=request.verify)
+        start(run, domain, paused=request.verify)
+
+
+def start(run: Run, domain: Domain, *, paused: bool) -> None:
+    """Start our domain. Raises VmRunning if the source runs: both have the same addresses."""
+    check_off(run)
+    domain.start(paused=paused)
 
 
 def undo(run: Run) -> None:

@@ -11,6 +11,7 @@ from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Family, Finding, Severity
 from xen2kvmd.steps import boot, context
 from xen2kvmd.steps.define import own_domain
+from xen2kvmd.steps.start import start
 from xen2kvmd.system import files
 from xen2kvmd.system.libvirt import Host, connected
 from xen2kvmd.system.libvirt_domain import Console, Domain
@@ -36,6 +37,15 @@ def do(run: Run) -> None:
     Windows, which prints nothing on a serial console, it is enough that it left the firmware.
     console.log and screenshot.png stay in the job's folder either way.
     """
+    _verify(run, begun=False)
+
+
+def go_on(run: Run) -> None:
+    """Verify a guest that may have booted while nobody looked: a login prompt comes again."""
+    _verify(run, begun=True)
+
+
+def _verify(run: Run, *, begun: bool) -> None:
     request = context.request(run)
     if not (request.start and request.verify):
         return
@@ -43,10 +53,14 @@ def do(run: Run) -> None:
         domain = own_domain(run, host)
         if domain is None:
             raise Failed(f"The domain '{run.notes['domain']}' is gone.", hint="Who removed it?")
+        if not domain.is_active():  # this host went down since the step before
+            start(run, domain, paused=True)
         recorder = Recorder(host.console(run.notes["domain"]))
         try:
             if domain.is_paused():
                 domain.resume()
+            elif begun:
+                recorder.press_enter()
             verdict = _watch(run, domain, recorder, seconds=request.boot_timeout)
             run.result("boot", verdict)
             _tell_addresses(run, domain)
@@ -67,6 +81,10 @@ class Recorder:
         if part := self._console.read()[: KEPT - len(self._data)]:
             self._data += part
         return self._data.decode("utf-8", "replace")
+
+    def press_enter(self) -> None:
+        """Ask for what the console says to everybody: getty(8) shows its prompt again."""
+        self._console.write(b"\r")
 
     def close(self) -> str:
         """Return all that was printed, and let the console go."""
@@ -137,4 +155,4 @@ def _keep_screenshot(run: Run, host: Host) -> None:
         files.write_bytes(run.folder / f"screenshot.{suffix}", data)
 
 
-VERIFY = Step("verify", do, weight=40)
+VERIFY = Step("verify", do, go_on=go_on, weight=40)

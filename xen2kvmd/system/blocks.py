@@ -16,22 +16,32 @@ import nbd
 import xxhash
 
 from xen2kvmd.errors import Failed
+from xen2kvmd.system.ledger import Ledger
 from xen2kvmd.system.opened_disk import Extent, OpenedDisk, opened_for_reading, opened_for_writing
 
 BLOCK = 1 << 20  # bytes; the unit of hashing, and of reading and writing
+DURABLE = 256 << 20  # bytes that are written between two entries into a ledger
 AHEAD = 16  # blocks that may wait between reader and writer
 ZEROES = bytes(BLOCK)
 
 Progress = Callable[[int, int], None]
+Use = Callable[[int, bytearray, bytes], None]  # offset, data, and their hash
 
 
 def copy(
-    source: str, source_format: str, target: str, target_format: str, progress: Progress
+    source: str,
+    source_format: str,
+    target: str,
+    target_format: str,
+    progress: Progress,
+    *,
+    ledger: Ledger | None = None,
 ) -> str:
     """Copy a disk into a new one, which reads as zeroes, and return the digest of what was read.
 
-    progress(done, total) is called with bytes of data; what it raises ends the copy. Raises Failed
-    if a side cannot be opened, read or written.
+    progress(done, total) is called with bytes of data; what it raises ends the copy. A ledger is
+    kept if it is given, and the copy goes on where it ends: with the same target, and the same
+    source as it was. Raises Failed if a side cannot be opened, read or written.
     """
     with (
         opened_for_reading(source, source_format) as reader,
@@ -39,8 +49,8 @@ def copy(
     ):
         if writer.size < reader.size:
             raise Failed(f"The disk {target} is smaller than {source}.")
-        with _writing(writer) as write:
-            result = _pass(reader, progress, write)
+        with _writing(writer, ledger) as write:
+            result = _pass(reader, progress, write, known=ledger)
         writer.flush()
     return result
 
@@ -48,21 +58,29 @@ def copy(
 def digest(path: str, image_format: str, progress: Progress) -> str:
     """Return the digest of a disk."""
     with opened_for_reading(path, image_format) as reader:
-        return _pass(reader, progress, lambda _offset, _data: None)
+        return _pass(reader, progress, lambda _offset, _data, _part: None)
 
 
-def _pass(reader: OpenedDisk, progress: Progress, use: Callable[[int, bytearray], None]) -> str:
-    """Read all data of a disk, hand the blocks that hold any to `use`, and return the digest."""
+def _pass(reader: OpenedDisk, progress: Progress, use: Use, *, known: Ledger | None = None) -> str:
+    """Read all data of a disk, hand the blocks that hold any to `use`, and return the digest.
+
+    What is known already is not read.
+    """
     blocks = list(_blocks(reader.data(), reader.size))
     total = sum(length for _, length in blocks)
     whole = xxhash.xxh3_128(reader.size.to_bytes(8, "big"))
-    done = 0
-    progress(0, total)
+    if known:
+        for offset, part in known.blocks:
+            whole.update(offset.to_bytes(8, "big") + part)
+        blocks = [(offset, length) for offset, length in blocks if offset >= known.upto]
+    done = total - sum(length for _, length in blocks)
+    progress(done, total)
     for offset, data in reader.read(blocks):
         done += len(data)
         if data != ZEROES[: len(data)]:
-            whole.update(offset.to_bytes(8, "big") + xxhash.xxh3_128_digest(data))
-            use(offset, data)
+            part = xxhash.xxh3_128_digest(data)
+            whole.update(offset.to_bytes(8, "big") + part)
+            use(offset, data, part)
         progress(done, total)
     return f"xxh3:{whole.hexdigest()}"
 
@@ -77,23 +95,32 @@ def _blocks(extents: Iterable[Extent], size: int) -> Iterator[Extent]:
 
 
 @contextmanager
-def _writing(writer: OpenedDisk) -> Iterator[Callable[[int, bytearray], None]]:
+def _writing(writer: OpenedDisk, ledger: Ledger | None) -> Iterator[Use]:
     """Write in a thread, so that reading and writing overlap; what fails there is raised here."""
-    waiting: queue.Queue[tuple[int, bytearray] | None] = queue.Queue(AHEAD)
+    waiting: queue.Queue[tuple[int, bytearray, bytes] | None] = queue.Queue(AHEAD)
     failure: list[Exception] = []
+    fresh: list[tuple[int, bytes]] = []  # written, perhaps not durably
+
+    def put(offset: int, data: bytearray, part: bytes) -> None:
+        writer.write(data, offset)
+        fresh.append((offset, part))
+        if ledger and len(fresh) * BLOCK >= DURABLE:
+            writer.flush()
+            ledger.enter(fresh, upto=offset + len(data))
+            fresh.clear()
 
     def work() -> None:
         while (item := waiting.get()) is not None:
             if not failure:
                 try:
-                    writer.write(item[1], item[0])
+                    put(*item)
                 except (nbd.Error, OSError) as error:
                     failure.append(error)
 
-    def write(offset: int, data: bytearray) -> None:
+    def write(offset: int, data: bytearray, part: bytes) -> None:
         if failure:
             raise failure[0]
-        waiting.put((offset, data))
+        waiting.put((offset, data, part))
 
     thread = threading.Thread(target=work, name="write")
     thread.start()

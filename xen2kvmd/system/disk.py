@@ -9,6 +9,7 @@ import json
 import os
 import stat
 import struct
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ LUKS = b"LUKS\xba\xbe"
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), with its padding at the end
 _F_OFD_GETLK = 36
 SECONDS = 60.0  # for a qemu-img call that moves no data
+CHECK = 3600.0  # seconds for reading all of an image's tables
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,17 @@ def is_locked(path: str) -> bool:
         wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 101, 1, 0)
         found = fcntl.fcntl(stream, _F_OFD_GETLK, wanted)
     return bool(_FLOCK.unpack(found)[0] != fcntl.F_UNLCK)
+
+
+def mend(path: str) -> None:
+    """Give back what a writer that was killed has taken and not used, once it has ended.
+
+    Raises Failed if it does not end, or the image has other faults.
+    """
+    deadline = time.monotonic() + SECONDS
+    while is_locked(path) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    run(["qemu-img", "check", "-q", "-r", "leaks", "-f", "qcow2", path], timeout=CHECK)
 
 
 def _examine(location: str, image_format: str, *, path: str, head: bytes) -> DiskInfo:

@@ -29,6 +29,15 @@ def free(folder: Path) -> int:
     return room.f_bavail * room.f_frsize
 
 
+def sync(path: Path) -> None:
+    """Make a file's content durable, whoever wrote it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Make a folder's new and removed names durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
