@@ -38,7 +38,7 @@ PLACES = {
     "libvirt_qemu": ("system/libvirt*.py",),
     "guestfs": ("guest/appliance.py",),
     "nbd": ("system/*",),
-    "subprocess": ("system/*",),
+    "subprocess": ("system/*", "cli/text_agent.py"),
 }
 
 

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.guest
 SERVICE = "xen2kvmd.service"
 
 
-def migrate(container: Container, guest: Path, name: str) -> str:
+def migrate(container: Container, guest: Path, name: str, *options: str) -> str:
     """Begin a migration; return the job's id."""
-    target = ("--network", "default", "--name", name)
+    target = ("--network", "default", "--name", name, *options)
     argv = ("xen2kvm", "migrate", "--detach", *target, str(guest / "guest.xml"))
     return container.run(*argv).split()[0]
 
@@ -108,8 +108,12 @@ def test_migration_outlives_restart_and_death_of_the_service(
     assert records(container, f"JOB_ID={job}", "VM=tiny1", "STEP=copy")
     assert container.property(unit, "ActiveState") == "inactive"
     assert "xen2kvm" not in container.run("systemd-inhibit", "--list", "--no-legend")
-    container.run("virsh", "destroy", "outlives")
-    container.run("virsh", "undefine", "outlives", "--remove-all-storage")
+    remove(container, "outlives")
+
+
+def remove(container: Container, name: str) -> None:
+    container.run("virsh", "destroy", name)
+    container.run("virsh", "undefine", name, "--remove-all-storage")
     nothing_left(container)
 
 
@@ -141,6 +145,20 @@ def test_job_that_the_end_of_the_host_interrupted_is_undone_at_boot(
     shown = container.job(job)
     assert (shown["State"], shown["ErrorName"].split(".")[-1]) == ("failed", "Interrupted")
     nothing_left(container)
+
+
+def test_job_that_the_end_of_the_host_interrupted_goes_on_at_boot(
+    container: Container, guest: Path
+) -> None:
+    job = migrate(container, guest, "goes-on", "--resume")
+    container.wait(job, lambda shown: shown["Phase"] == "verify")
+    container.power_off()
+    container.boot()
+    shown = container.wait(job, lambda shown: shown["State"] == "succeeded")
+    assert shown["Result"]["boot"].startswith("login prompt")
+    (resumed,) = (found for found in shown["Findings"] if found["id"] == "resumed")
+    assert "in step verify" in resumed["message"]
+    remove(container, "goes-on")
 
 
 def test_remove_takes_all_away_but_jobs(container: Container) -> None:

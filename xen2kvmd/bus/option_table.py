@@ -145,6 +145,13 @@ OPTIONS = (
         "hold", "b", "Migrate", "Queue the job until Release is called.", values.as_is, "hold",
     ),
     Option(
+        "resume", "b", "Migrate",
+        "If the job's process dies, or this host stops: go on at the step that was under way, a "
+        "copy where it was, twice at most. False by default: the job is undone then, and the "
+        "source started again if it ran.",
+        values.as_is, "resume",
+    ),
+    Option(
         "shutdown-mode", "s", "Migrate",
         "What is done about a source of libvirt that runs. graceful (the default): it is asked to "
         "shut down, and the job fails with VmRunning if it does not in time; destroy: then it is "

@@ -92,6 +92,10 @@ def make_parser() -> argparse.ArgumentParser:
 def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument(
+        "--no-ask-password", dest="ask_password", action="store_false",
+        help="do not ask for a password, even on a terminal",
+    )  # fmt: skip
     return command
 
 
@@ -187,6 +191,10 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
         help="begin at this time or later: 22:00, or 2026-12-01T22:00 (local time)",
     )  # fmt: skip
     command.add_argument("--hold", action="store_true", help="begin when the job is released")
+    command.add_argument(
+        "--resume", action="store_true",
+        help="go on, rather than undo, if the job's process dies or this host stops",
+    )  # fmt: skip
     _add_detach(command)
 
 
@@ -276,7 +284,7 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
         found.append(("not-before", "t", given["not_before"]))
     if given.get("autostart") is not None:
         found.append(("autostart", "b", given["autostart"]))
-    for key in ("hold", "remove-target", "remove-backup"):
+    for key in ("hold", "resume", "remove-target", "remove-backup"):
         if given.get(key.replace("-", "_")):
             found.append((key, "b", True))
     found += [(key, "b", False) for key in ("start", "verify") if given.get(f"no_{key}")]

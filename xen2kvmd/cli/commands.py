@@ -28,7 +28,7 @@ async def _start(service: Service, arguments: Arguments, member: str) -> str:
 
 
 async def _migrate(arguments: Arguments) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         path = await _start(service, arguments, "Migrate")
         # Who gives a digest has seen the plan.
         seen = arguments.json or arguments.digest
@@ -37,14 +37,14 @@ async def _migrate(arguments: Arguments) -> int:
 
 
 async def _settle(arguments: Arguments, *, member: str) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         options = variants(options_of(arguments))
         (path,) = await service.job(job_path(arguments.job), member, "a{sv}", options)
         return await _see_it_end(service, path, arguments)
 
 
 async def _restore(arguments: Arguments) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         options = variants(options_of(arguments))
         (path,) = await service.manager("Restore", "sa{sv}", arguments.backup, options)
         return await _see_it_end(service, path, arguments)
@@ -79,7 +79,7 @@ async def _show_plan(service: Service, path: str) -> None:
 
 
 async def _plan(arguments: Arguments) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         path = await _start(service, arguments, "Plan")
         end = await follow(service, path, as_json=False, quiet=arguments.json)
         if end["ErrorName"]:
@@ -97,7 +97,7 @@ async def _plan(arguments: Arguments) -> int:
 
 
 async def _guests(arguments: Arguments) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         (path,) = await service.manager("ListGuests", "sa{sv}", arguments.connect, {})
         end = await follow(service, path, as_json=False, quiet=True)
         if end["ErrorName"]:
@@ -113,7 +113,7 @@ async def _guests(arguments: Arguments) -> int:
 
 
 async def _inspect(arguments: Arguments) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         path = await _start(service, arguments, "Inspect")
         end = await follow(service, path, as_json=False, quiet=arguments.json)
         if end["ErrorName"]:
@@ -130,7 +130,7 @@ async def _inspect(arguments: Arguments) -> int:
 
 
 async def _jobs(arguments: Arguments) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         limit = variants([("limit", "u", arguments.number)])
         (found,) = await service.manager("ListJobs", "a{sv}", limit)
         paths = [job[0] for job in found]
@@ -143,7 +143,7 @@ async def _jobs(arguments: Arguments) -> int:
 
 
 async def _show(arguments: Arguments) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         job = await service.properties(job_path(arguments.job))
         if arguments.json:
             _print_json(job)
@@ -153,7 +153,7 @@ async def _show(arguments: Arguments) -> int:
 
 
 async def _follow(arguments: Arguments) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         end = await follow(service, job_path(arguments.job), as_json=arguments.json)
         if not arguments.json:
             show.end(end)
@@ -161,7 +161,7 @@ async def _follow(arguments: Arguments) -> int:
 
 
 async def _cancel(arguments: Arguments) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         path = job_path(arguments.job)
         await service.job(path, "Cancel", "a{sv}", {})
         end = await follow(service, path, as_json=arguments.json)
@@ -173,7 +173,7 @@ async def _cancel(arguments: Arguments) -> int:
 async def _report(arguments: Arguments) -> int:
     if arguments.output and arguments.format == "text" and not arguments.json:
         raise InvalidOption("-o FILE needs --format html or json.")
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         path = job_path(arguments.job)
         form = "json" if arguments.json else arguments.format
         wanted = variants([("report-format", "s", "html" if form == "html" else "json")])
@@ -188,7 +188,7 @@ async def _report(arguments: Arguments) -> int:
 
 
 async def _log(arguments: Arguments) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         path, after = job_path(arguments.job), 0
         while True:
             lines, after = await service.job(path, "GetLog", "tua{sv}", after, 1000, {})
@@ -202,19 +202,19 @@ async def _log(arguments: Arguments) -> int:
 
 
 async def _remove(arguments: Arguments) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         await service.job(job_path(arguments.job), "Remove", "a{sv}", {})
         return 0
 
 
 async def _arrange(arguments: Arguments, *, member: str) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         await service.job(job_path(arguments.job), member, "a{sv}", {})
         return 0
 
 
 async def _priority(arguments: Arguments) -> int:
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         path = job_path(arguments.job)
         await service.job(path, "SetPriority", "ia{sv}", arguments.priority, {})
         return 0
@@ -225,7 +225,7 @@ async def _convert_xml(arguments: Arguments) -> int:
         document = decode(sys.stdin.buffer.read(), "standard input")
     else:
         document = read_document(arguments.guest)
-    async with connected() as service:
+    async with connected(ask=arguments.ask_password) as service:
         options = variants(options_of(arguments))
         body = (arguments.input or format_of(document), document, options)
         xml, found = await service.manager("ConvertXml", "ssa{sv}", *body)

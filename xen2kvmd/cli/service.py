@@ -2,15 +2,17 @@
 """The service as the client sees it: calls and signals over the system bus."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 from dbus_next import BusType, Message, MessageFlag, MessageType, Variant
 from dbus_next.aio import MessageBus
 from dbus_next.errors import AuthError, InvalidAddressError
 
+from xen2kvmd.cli.text_agent import text_agent
 from xen2kvmd.words import printable
 
 NAME = "org.xen2kvm.Migrator1"
@@ -37,10 +39,11 @@ class CallFailed(Exception):
 class Service:
     """A connection to xen2kvmd, which the bus starts if it does not run."""
 
-    def __init__(self, bus: MessageBus) -> None:
+    def __init__(self, bus: MessageBus, *, interactive: bool) -> None:
+        """Call over this bus; interactive: a person is there, who may be asked for a password."""
         self._bus = bus
         self._signals: asyncio.Queue[Message] = asyncio.Queue()
-        self._interactive = sys.stdin.isatty()
+        self._interactive = interactive
         bus.add_message_handler(self._take)
 
     async def manager(self, member: str, signature: str = "", *body: Any) -> list[Any]:
@@ -122,8 +125,11 @@ class Service:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[Service]:
-    """Connect to the system bus for the time of the block. Raises CallFailed."""
+async def connected(*, ask: bool) -> AsyncIterator[Service]:
+    """Connect to the system bus for the time of the block. Raises CallFailed.
+
+    If ask, the person at the terminal is asked for a password where polkit wants one.
+    """
     try:
         bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
     except (OSError, AuthError, InvalidAddressError, EOFError) as error:
@@ -132,8 +138,10 @@ async def connected() -> AsyncIterator[Service]:
             f"The system bus cannot be reached: {error}.",
             "Is dbus running? Without a system bus, use tools/sandbox.",
         ) from error
+    interactive = ask and sys.stdin.isatty()
     try:
-        yield Service(bus)
+        with text_agent() if interactive and os.geteuid() else nullcontext():
+            yield Service(bus, interactive=interactive)
     finally:
         bus.disconnect()  # type: ignore[no-untyped-call] # dbus-next leaves it untyped
 
