@@ -13,14 +13,12 @@ appliance's own disk has one of these names too.
 import errno
 import os
 import re
-import signal
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from threading import Timer
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,6 +29,7 @@ from xen2kvmd.guest.archive import pack
 from xen2kvmd.guest.devices import letters, xen_order
 from xen2kvmd.guest.emulation import ARGUMENTS, PROCESSOR
 from xen2kvmd.guest.tree import LARGEST, BootCode, Room
+from xen2kvmd.guest.watchdog import Watchdog
 from xen2kvmd.model import Joined
 
 MEMORY = 1024  # MiB; zstd and xz need much of it when a guest packs its initrd
@@ -38,6 +37,7 @@ MEMORY = 1024  # MiB; zstd and xz need much of it when a guest packs its initrd
 PROCESSORS, EMULATED = 4, 1
 CALL = 120.0  # seconds for one operation on files
 PROGRAM = 1200.0  # seconds for a program of the guest: an initrd takes a minute under emulation
+REMOTE = 5.0  # times as long where disks are read over a network: 1 MB/s was seen
 # The binding hides the error number; the appliance speaks English.
 ABSENT = tuple(map(os.strerror, (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)))
 TAIL = 800  # characters of a failed program's output that an error shows
@@ -56,10 +56,10 @@ class DiskImage:
 class Appliance:
     """A Tree over a guest's disks. Made by open(), ended by close() or by `with`."""
 
-    def __init__(self, handle: Any, disks: Sequence[DiskImage]) -> None:
+    def __init__(self, handle: Any, disks: Sequence[DiskImage], *, patience: float) -> None:
         self._guestfs = handle
-        self._pid: int = handle.get_pid()  # not asked for later: a handle does one call at a time
-        self._dead = ""  # why it was killed
+        # The pid is not asked for later: a handle does one call at a time.
+        self._watchdog = Watchdog(handle.get_pid(), patience=patience)
         self.joined = tuple(volume for disk in disks for volume in disk.joined)
         self.devices = {f"/dev/vd{letters(n)}": disk.dev for n, disk in enumerate(disks)}
 
@@ -70,9 +70,13 @@ class Appliance:
         *,
         writable: bool,
         emulate: bool,
+        remote: bool = False,
         on_process: Callable[[int], None] | None = None,
     ) -> Self:
-        """Start the appliance with these disks. on_process learns the pid of its QEMU."""
+        """Start the appliance with these disks; remote: they are read over a network.
+
+        on_process learns the pid of its QEMU.
+        """
         ordered = sorted(disks, key=lambda disk: xen_order(disk.dev))
         handle = guestfs.GuestFS(python_return_dict=True, close_on_exit=False)
         handle.set_backend("direct")  # libvirt's would need a libvirt that may not be ours
@@ -104,9 +108,9 @@ class Appliance:
                 f"The appliance did not start: {error}",
                 hint="Run libguestfs-test-tool on this host to see why.",
             ) from error
-        opened = cls(handle, ordered)
+        opened = cls(handle, ordered, patience=REMOTE if remote else 1.0)
         if on_process:
-            on_process(opened._pid)
+            on_process(handle.get_pid())
         return opened
 
     def __enter__(self) -> Self:
@@ -130,7 +134,7 @@ class Appliance:
         if handle is None:
             return
         try:
-            if not self._dead:
+            if not self._watchdog.bitten:
                 handle.umount_all()
                 handle.shutdown()
         except RuntimeError as error:
@@ -279,22 +283,7 @@ class Appliance:
 
     @contextmanager
     def _limit(self, seconds: float, what: str) -> Iterator[None]:
-        """Kill the appliance if the block is not left in time; what hangs in it ends with it."""
-        if self._guestfs is None or self._dead:
-            raise Failed(self._dead or "The appliance is closed.")
-        timer = Timer(seconds, self._kill, (f"{what} was not done after {seconds:g} seconds.",))
-        timer.daemon = True
-        timer.start()
-        try:
+        if self._guestfs is None:
+            raise Failed("The appliance is closed.")
+        with self._watchdog.limit(seconds, what):
             yield
-        except RuntimeError as error:
-            if self._dead:
-                raise Failed(f"In the guest, {self._dead}") from error
-            raise
-        finally:
-            timer.cancel()
-
-    def _kill(self, why: str) -> None:
-        self._dead = why
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)

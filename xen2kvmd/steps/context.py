@@ -72,7 +72,8 @@ def appliance(run: Run) -> tuple[Appliance, bool]:
     if open_one is not None:
         return open_one, False
     opened = overlays(run)
-    new = Appliance.open(opened, writable=True, emulate=not run.notes["kvm"])
+    remote = any(disk.host for disk in disks(run))
+    new = Appliance.open(opened, writable=True, emulate=not run.notes["kvm"], remote=remote)
     return run.keep(new, partial(new.close)), True
 
 

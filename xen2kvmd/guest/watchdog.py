@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An end for what hangs: a call of the appliance that takes too long ends with its QEMU."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Timer
+
+from xen2kvmd.errors import Failed
+
+
+class Watchdog:
+    """Kills a process when a block takes longer than it may; patience is times the limits."""
+
+    def __init__(self, pid: int, *, patience: float) -> None:
+        self._pid = pid
+        self._patience = patience
+        self._dead = ""  # why it was killed
+
+    @property
+    def bitten(self) -> bool:
+        """Tell whether the process was killed."""
+        return bool(self._dead)
+
+    @contextmanager
+    def limit(self, seconds: float, what: str) -> Iterator[None]:
+        """Raise Failed if the block is not left in time; it has to fail when the process ends."""
+        if self._dead:
+            raise Failed(self._dead)
+        seconds *= self._patience
+        timer = Timer(seconds, self._kill, (f"{what} was not done after {seconds:g} seconds.",))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except RuntimeError as error:
+            if self._dead:
+                raise Failed(f"In the guest, {self._dead}") from error
+            raise
+        finally:
+            timer.cancel()
+
+    def _kill(self, why: str) -> None:
+        self._dead = why
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
