@@ -10,10 +10,9 @@ from pathlib import Path
 import cattrs
 
 from xen2kvmd import domain, guest, xml
-from xen2kvmd.errors import InsufficientSpace, TargetExists
+from xen2kvmd.errors import InsufficientSpace, InvalidOption, TargetExists
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import (
-    Allocation,
     Case,
     DiskFormat,
     Facts,
@@ -26,10 +25,13 @@ from xen2kvmd.model import (
     Target,
     VirtType,
 )
+from xen2kvmd.system import blocks
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import Place
 
 Places = Mapping[str, Place]  # by <target dev>
+
+CLUSTER = 65536  # bytes of qcow2's by default (qemu-img(1))
 
 # Estimates only, read off a small machine: seconds with hardware virtualisation and without.
 SECONDS_TO_CONVERT = {True: 30, False: 120}
@@ -42,7 +44,7 @@ def check_target(
 ) -> None:
     """Refuse what cannot go there, by what is known before anybody looked into the guest.
 
-    Raises InvalidName, TargetExists, PoolNotFound or InsufficientSpace.
+    Raises InvalidName, InvalidOption, TargetExists, PoolNotFound or InsufficientSpace.
     """
     source = domain.read(document)
     name = domain.check_name(request.name or source.name)
@@ -56,6 +58,7 @@ def check_target(
             f"This host has a domain with the UUID {source.uuid} already.",
             hint="Was this guest migrated before? Undefine that domain first, if it may go.",
         )
+    _check_format(request, disks)
     _check_room(request, disks, places)
 
 
@@ -128,7 +131,7 @@ def make_plan(
         *rehearsed.findings,
         *((guest.under_xen(rehearsed.changes, rehearsed.findings, case),) if inside else ()),
     )
-    bytes_total = sum(disk.allocated for disk in disks)
+    bytes_total = 0 if request.in_place else sum(disk.allocated for disk in disks)
     seconds = SECONDS_TO_CONVERT[kvm] + 2 * bytes_total // COPY_RATE
     seconds += SECONDS_TO_BOOT[kvm] if request.start and request.verify else 0
     volumes = {volume.dev: volume for volume in case.target.volumes}
@@ -154,13 +157,44 @@ def _volume_name(name: str, device: str, disk_format: DiskFormat) -> str:
     return f"{name}-{device}.{suffix}"
 
 
+def _check_format(request: Request, disks: Sequence[SourceDisk]) -> None:
+    """Refuse what the format of the target's disks does not have."""
+    if request.format is not DiskFormat.QCOW2:
+        if request.in_place:
+            raise InvalidOption(
+                "A disk that is converted in place keeps its format.", hint="Leave out --format."
+            )
+        if request.cluster_size or request.compress:
+            raise InvalidOption(
+                f"Disks of the format {request.format} have no clusters, and are not compressed.",
+                hint="Leave out --cluster-size and --compress, or ask for qcow2.",
+            )
+    if request.compress:
+        _check_compressible(disks, request.cluster_size or CLUSTER)
+
+
+def _check_compressible(disks: Sequence[SourceDisk], cluster: int) -> None:
+    """Refuse what QEMU cannot compress: it does so cluster by cluster, and we block by block."""
+    if cluster > blocks.BLOCK:
+        raise InvalidOption(
+            f"Clusters of {cluster} bytes cannot be compressed.",
+            hint=f"Ask for {blocks.BLOCK} at most, with --cluster-size.",
+        )
+    for disk in disks:
+        if disk.size % cluster:
+            raise InvalidOption(
+                f"Disk '{disk.dev}' cannot be compressed: its {disk.size} bytes are no whole "
+                f"number of clusters of {cluster}.",
+                hint="Ask for a smaller --cluster-size, or leave out --compress.",
+            )
+
+
 def _check_room(request: Request, disks: Sequence[SourceDisk], places: Places) -> None:
-    """Refuse what cannot fit: the data of sparse disks, the whole of preallocated ones."""
-    whole = request.allocation is Allocation.PREALLOCATED
+    """Refuse what cannot fit."""
     needed: dict[Place, int] = {}
     for disk in disks:
         place = places[disk.dev]
-        needed[place] = needed.get(place, 0) + (disk.size if whole else disk.allocated)
+        needed[place] = needed.get(place, 0) + place.needed(disk, request.allocation)
     for place, count in needed.items():
         available = place.available()
         if count > available:

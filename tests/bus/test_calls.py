@@ -39,9 +39,10 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
 
     assert spec == {
         "operation": "migrate", "source": SOURCE, "vm": "web1", "document": "", "name": "web2",
-        "pool": "fast", "disk_pools": [["xvdb", "slow"]], "directory": "",
-        "path_map": [{"old": "/srv", "host": "ssh://root@xen1", "new": "/srv"}],
+        "pool": "fast", "disk_pools": [["xvdb", "slow"]], "directory": "", "nfs_export": "",
+        "in_place": False, "path_map": [{"old": "/srv", "host": "ssh://root@xen1", "new": "/srv"}],
         "format": "raw", "allocation": "sparse",
+        "cluster_size": 0, "compress": False, "rate_limit": 0,
         "nics": [
             {"match": "bridge", "old": "xenbr0", "kind": "bridge", "new": "br0"},
             {"match": "network", "old": "xenbr0", "kind": "bridge", "new": "br0"},
@@ -49,8 +50,7 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
         "mac": "new", "waive": ["no-agent"], "plan_digest": "abc", "start": False, "verify": True,
         "boot_timeout": 60, "shutdown_mode": "destroy", "shutdown_timeout": 300,
         "engine": "v2v", "virtio_win": "", "vmdp": "", "root": "",
-        "not_before": 0, "hold": False, "resume": False, "autostart": None,
-        "backup_disks": "",
+        "not_before": 0, "hold": False, "resume": False, "autostart": None, "backup_disks": "",
     }  # fmt: skip
 
 

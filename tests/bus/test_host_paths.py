@@ -42,6 +42,7 @@ DISK = (
         ("xen+ssh://root@xen1/system?keyfile=/root/.ssh/k", "pool", "default", CHALLENGE),
         ("test:///srv/hosts.xml", "pool", "default", CHALLENGE),
         ("xen:///system", "directory", "/srv/kvm", CHALLENGE),
+        ("xen:///system", "nfs-export", "nas1:/srv/kvm", CHALLENGE),
         ("xen:///system", "backup-disks", "/srv/backup", CHALLENGE),
         ("xen:///system", "path-map", ["/srv=/etc"], CHALLENGE),
         ("xen:///system", "virtio-win", "/root/win.iso", CHALLENGE),

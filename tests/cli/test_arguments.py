@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from xen2kvmd.cli.arguments import options_of, parse, source_of
+from xen2kvmd.cli.arguments import parse
+from xen2kvmd.cli.asked import options_of, source_of
 from xen2kvmd.cli.documents import read_document
 from xen2kvmd.cli.exits import EX_BLOCKED, EX_DENIED, EX_FAILED, exit_code
 from xen2kvmd.errors import InvalidOption, InvalidSource
@@ -35,6 +36,25 @@ def test_words_of_virt_v2v_mean_the_same() -> None:
 
 def test_storage_that_is_a_path_is_a_directory() -> None:
     assert options("migrate x.xml -os /srv/kvm") == {"directory": "/srv/kvm"}
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"), [("65536", 65536), ("64K", 65536), ("2m", 1 << 21), ("1G", 1 << 30)]
+)
+def test_sizes_have_units(text: str, bytes_: int) -> None:
+    given = options(f"migrate x.xml --cluster-size {text} --rate-limit {text} --compress")
+    assert given == {"cluster-size": bytes_, "rate-limit": bytes_, "compress": True}
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1T", "1KK", "1.5M", "\u0661"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(SystemExit):
+        parse(["migrate", "x.xml", f"--rate-limit={text}"])
+
+
+def test_storage_of_a_host_is_an_nfs_export() -> None:
+    given = "remote_host.example.com:/exported_dir"  # the guide's
+    assert options(f"migrate x.xml -os {given}") == {"nfs-export": given}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,32 @@ def test_copy_is_the_same_and_sparse(source: str, tmp_path: Path, target_format:
     assert seen[0][0] == 0
     assert seen[-1][0] == seen[-1][1] < 10 * BLOCK
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_compressed_copy_is_the_same_and_smaller(tmp_path: Path) -> None:
+    path, target = tmp_path / "a,source", tmp_path / "a,target"
+    size = 40 * BLOCK + 4096
+    path.write_bytes(b"easy to compress" * (size // 16))
+    make_image(target, image_format="qcow2", size=size, preallocated=False, cluster_size=4096)
+    read = copy(str(path), "raw", str(target), "qcow2", ignore, compressed=True)
+    assert digest(str(target), "qcow2", ignore) == read
+    assert target.stat().st_blocks * 512 < 2 * BLOCK
+    subprocess.run(["qemu-img", "check", "-q", str(target)], check=True)
+
+
+def test_paced_copy_takes_its_time_and_hears_a_cancel(source: str) -> None:
+    begun = time.monotonic()
+    digest(source, "raw", blocks.paced(ignore, 4 * BLOCK))  # of about 6 MiB
+    assert 1.0 < time.monotonic() - begun < 10
+
+    def cancel(_done: int, _total: int) -> None:
+        if time.monotonic() - begun > 0.5:
+            raise Cancelled("enough")
+
+    begun = time.monotonic()
+    with pytest.raises(Cancelled):
+        digest(source, "raw", blocks.paced(cancel, 1))  # would take two months
+    assert time.monotonic() - begun < 10
 
 
 def test_digest_sees_each_bit_and_where_it_is(source: str) -> None:

@@ -3,8 +3,9 @@
 
 Who may migrate from a libvirt into a pool works with what the administrators of both have set up.
 Who names a path can have any file of the host copied into a guest, or one written anywhere; that
-is guarded by actions of its own. A description of a guest is one in itself, whoever has read it: in
-its disks, kernel and shared folders it names what the new guest is to have of this host.
+is guarded by actions of its own, and so is an export of a server, which would be mounted here. A
+description of a guest names paths in itself, whoever has read it: in its disks, kernel and shared
+folders it says what the new guest is to have of this host.
 """
 
 from collections.abc import Iterator
@@ -17,9 +18,8 @@ from xen2kvmd.sources import FORMATS
 
 def named_paths(request: Request, described: SourceDomain | None) -> Iterator[str]:
     """Yield the paths that a request names, none if it names none; described is the document."""
-    yield from filter(
-        None, (request.directory, request.backup_disks, request.virtio_win, request.vmdp)
-    )
+    named = (request.directory, request.nfs_export, request.backup_disks)
+    yield from filter(None, (*named, request.virtio_win, request.vmdp))
     yield from (entry.new for entry in request.path_map)
     if described:
         yield from (disk.path for disk in described.disks if disk.path.startswith("/"))

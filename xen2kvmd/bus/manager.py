@@ -63,6 +63,7 @@ class Manager:
 
     path = ROOT
     interface = MANAGER
+    setters: Mapping[str, Callable[..., Guarded]] = {}
 
     def __init__(
         self, jobs: Registry, feed: Feed, *, max_jobs: int, reload: Callable[[], Awaitable[None]]
@@ -117,7 +118,7 @@ class Manager:
         about = {
             "vm": described.name if described else _label(request),
             "source": public(source),
-            "target": request.directory or request.pool,
+            "target": request.directory or request.nfs_export or request.pool,
             "operation": str(operation),
         }
         paths = tuple(named_paths(request, described))

@@ -75,6 +75,19 @@ OPTIONS = (
         values.full_path, "directory",
     ),
     Option(
+        "in-place", "b", _PLANNING,
+        "Do not copy the disks: the new domain has them in overlays beside the source's images, "
+        "which Finalize merges into these, and Rollback throws away. The images must be files of "
+        "the target host.",
+        values.as_is, "in_place",
+    ),
+    Option(
+        "nfs-export", "s", _PLANNING,
+        "Export of an NFS server for the disks, HOST:/DIR, instead of a pool. The pool of the type "
+        "netfs that has it is used; where there is none, one is made, which starts with its host.",
+        values.nfs_export, "nfs_export",
+    ),
+    Option(
         "directory", "s", "Restore",
         "Folder for the disks and the domain XML; where this is left out, the disks go where they "
         "were, and the XML into the backup's folder.",
@@ -89,6 +102,22 @@ OPTIONS = (
         "allocation", "s", _PLANNING,
         "sparse (the default), or preallocated: the disks take their whole size at once.",
         partial(values.one_of, choices=Allocation), "allocation",
+    ),
+    Option(
+        "cluster-size", "u", _PLANNING,
+        "Bytes of a cluster of the disks' format qcow2, a power of two from 512 to 2097152; QEMU's "
+        "default, 65536, where it is left out.",
+        partial(values.power_of_two, least=512, most=1 << 21), "cluster_size",
+    ),
+    Option(
+        "compress", "b", _PLANNING,
+        "Compress what is copied, in the format qcow2. What the guest writes later is not.",
+        values.as_is, "compress",
+    ),
+    Option(
+        "rate-limit", "t", "Migrate",
+        "Bytes per second that are copied at most; 0, the default, for no limit.",
+        partial(values.between, least=0, most=1 << 40), "rate_limit",
     ),
     Option(
         "network-map", "as", f"{_PLANNING} ConvertXml",

@@ -75,10 +75,28 @@ def full_path(key: str, value: str) -> str:
     return text(key, value)
 
 
+def nfs_export(key: str, value: str) -> str:
+    """Return what an NFS server exports: HOST:/DIR."""
+    host, colon, directory = value.rpartition(":/")
+    if not colon or not re.fullmatch(r"[A-Za-z0-9][\w.-]*|\[[0-9A-Fa-f:.]+\]", host, re.ASCII):
+        raise InvalidOption(
+            f"The option '{key}' is '{text(key, value)}'.", hint="It is HOST:/DIR, as in nas1:/vm."
+        )
+    full_path(key, f"/{directory}")
+    return value
+
+
 def between(key: str, value: int, *, least: int, most: int) -> int:
     """Return a number from least to most."""
     if not least <= value <= most:
         raise InvalidOption(f"The option '{key}' is {value}; it goes from {least} to {most}.")
+    return value
+
+
+def power_of_two(key: str, value: int, *, least: int, most: int) -> int:
+    """Return a power of two from least to most."""
+    if between(key, value, least=least, most=most).bit_count() != 1:
+        raise InvalidOption(f"The option '{key}' is {value}; it has to be a power of two.")
     return value
 
 

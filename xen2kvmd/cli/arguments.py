@@ -4,19 +4,13 @@
 import argparse
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from xen2kvmd import __version__
-from xen2kvmd.cli.documents import format_of, read_document
-from xen2kvmd.cli.nics import nic_maps
-from xen2kvmd.cli.numbers import count, moment, seconds
-from xen2kvmd.errors import InvalidOption
+from xen2kvmd.cli.numbers import count, moment, seconds, size
 from xen2kvmd.model import Allocation, DiskFormat, Engine, MacPolicy, ShutdownMode
 
 FORMATS = ("libvirtxml", "xl", "xl-json")
-
-Option = tuple[str, str, Any]  # key, D-Bus signature, value
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -141,12 +135,20 @@ def _add_name_and_nics(command: argparse.ArgumentParser) -> None:
 def _add_target(command: argparse.ArgumentParser) -> None:
     _add_name_and_nics(command)
     command.add_argument(
-        "--pool", "-os", action="append", default=[], metavar="POOL|DISK=POOL",
-        help="storage pool for the disks, or for one disk (default: default)",
+        "--pool", "-os", action="append", default=[], metavar="POOL|DISK=POOL|HOST:/DIR",
+        help="storage pool for the disks, or for one disk (default: default); or an NFS export",
     )  # fmt: skip
     command.add_argument("--directory", metavar="DIR", help="directory for the disks instead")
+    command.add_argument(
+        "--in-place", action="store_true",
+        help="do not copy: use the source's images, changed in overlays until 'finalize'",
+    )  # fmt: skip
     command.add_argument("--format", "-of", choices=list(DiskFormat), help="default: qcow2")
     command.add_argument("--allocation", "-oa", choices=list(Allocation), help="default: sparse")
+    command.add_argument(
+        "--cluster-size", type=size, metavar="SIZE", help="of qcow2: 512 to 2M (default: 64K)"
+    )
+    command.add_argument("--compress", action="store_true", help="compress the copy, in qcow2")
     command.add_argument(
         "--backup-disks", metavar="DIR", help="keep a backup of the source's disks in this folder"
     )
@@ -190,6 +192,9 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
         "--not-before", type=moment, metavar="TIME",
         help="begin at this time or later: 22:00, or 2026-12-01T22:00 (local time)",
     )  # fmt: skip
+    command.add_argument(
+        "--rate-limit", type=size, metavar="SIZE", help="copy so many bytes per second at most: 50M"
+    )
     command.add_argument("--hold", action="store_true", help="begin when the job is released")
     command.add_argument(
         "--resume", action="store_true",
@@ -235,57 +240,3 @@ def _add_report(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-o", dest="output", metavar="FILE", default="", help="write it to a file (html, json)"
     )
-
-
-def source_of(arguments: argparse.Namespace) -> tuple[str, str, list[Option]]:
-    """Return the source's URI, the guest's name where the URI needs one, and the source's options.
-
-    A file is read here, with the rights of whoever calls, so that the daemon need not: raises
-    InvalidSource if it cannot be.
-    """
-    if arguments.input and bool(arguments.connect) != (arguments.input == "libvirt"):
-        raise InvalidOption("-i libvirt and -c URI belong together.")
-    if arguments.connect:
-        return arguments.connect, arguments.guest, []
-    document = read_document(arguments.guest)
-    form = arguments.input or format_of(document)
-    return f"{form}:{Path(arguments.guest).absolute()}", "", [("document", "s", document)]
-
-
-def options_of(arguments: argparse.Namespace) -> list[Option]:
-    """Return the options for the service, as the arguments give them."""
-    given = vars(arguments)
-    found: list[Option] = []
-    for key in ("name", "directory", "format", "allocation", "mac", "engine", "vmdp", "root"):
-        if given.get(key):
-            found.append((key, "s", str(given[key])))
-    for key in ("virtio-win", "backup-disks", "undefine-source"):
-        if given.get(key.replace("-", "_")):
-            found.append((key, "s", given[key.replace("-", "_")]))
-    for pool in given.get("pool", ()):
-        if "=" not in pool:  # virt-v2v: -os is a pool or a directory
-            found.append(("directory" if pool.startswith("/") else "pool", "s", pool))
-    if own := [pool for pool in given.get("pool", ()) if "=" in pool]:
-        found.append(("disk-pool", "as", own))
-    if given.get("path_map"):
-        found.append(("path-map", "as", given["path_map"]))
-    if "nic" in given and (nics := nic_maps(arguments)):
-        found.append(("network-map", "as", nics))
-    if given.get("waive"):
-        found.append(("waive", "as", given["waive"]))
-    if given.get("digest"):
-        found.append(("plan-digest", "s", given["digest"]))
-    for key in ("boot-timeout", "shutdown-timeout"):
-        if limit := given.get(key.replace("-", "_")):
-            found.append((key, "u", limit))
-    if given.get("shutdown_mode"):
-        found.append(("shutdown-mode", "s", given["shutdown_mode"]))
-    if given.get("not_before"):
-        found.append(("not-before", "t", given["not_before"]))
-    if given.get("autostart") is not None:
-        found.append(("autostart", "b", given["autostart"]))
-    for key in ("hold", "resume", "remove-target", "remove-backup"):
-        if given.get(key.replace("-", "_")):
-            found.append((key, "b", True))
-    found += [(key, "b", False) for key in ("start", "verify") if given.get(f"no_{key}")]
-    return found

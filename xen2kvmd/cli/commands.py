@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from xen2kvmd.cli import show
-from xen2kvmd.cli.arguments import options_of, source_of
+from xen2kvmd.cli.asked import options_of, source_of
 from xen2kvmd.cli.documents import decode, format_of, read_document, write_document
 from xen2kvmd.cli.exits import exit_code
 from xen2kvmd.cli.follow import follow

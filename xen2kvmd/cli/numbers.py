@@ -12,6 +12,14 @@ def count(text: str) -> int:
     return int(text)
 
 
+def size(text: str) -> int:
+    """Read a number of bytes: 65536, 64K, 50M, 1G; K is 1024."""
+    digits, unit = text.rstrip("KMGkmg"), text[len(text.rstrip("KMGkmg")) :].upper()
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 12 or len(unit) > 1:
+        raise ArgumentTypeError(f"'{text}' is no size as 65536, 64K, 50M or 1G")
+    return int(digits) << 10 * " KMG".index(unit or " ")
+
+
 def seconds(text: str) -> int:
     """Read a time limit in seconds, up to a day."""
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 86400:

@@ -85,9 +85,14 @@ class Request:
     pool: str = ""
     disk_pools: tuple[tuple[str, str], ...] = ()  # of single disks, by <target dev>: xvdb, fast
     directory: str = ""
+    in_place: bool = False  # overlays over the source's images, which finalize merges
+    nfs_export: str = ""  # HOST:/DIR, which becomes a pool of the type netfs
     path_map: tuple[PathMap, ...] = ()  # the first that matches wins
     format: DiskFormat = DiskFormat.QCOW2
     allocation: Allocation = Allocation.SPARSE
+    cluster_size: int = 0  # of qcow2, in bytes; 0: QEMU's default
+    compress: bool = False  # qcow2's clusters
+    rate_limit: int = 0  # bytes per second that the copy takes; 0: no limit
     nics: tuple[NicMap, ...] = ()
     mac: MacPolicy = MacPolicy.KEEP
     waive: tuple[str, ...] = ()

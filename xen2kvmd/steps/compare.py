@@ -8,7 +8,12 @@ from xen2kvmd.system import blocks
 
 
 def do(run: Run) -> None:
-    """Compare the digests; the overlays are not needed any more and go."""
+    """Compare the digests; the overlays are not needed any more and go.
+
+    What is converted in place was not copied.
+    """
+    if context.request(run).in_place:
+        return
     for disk in context.plan(run).disks:
         expected = run.notes[f"digest {disk.source.dev}"]
         found = blocks.digest(disk.volume.path, disk.volume.format, run.progress)

@@ -13,7 +13,7 @@ from xen2kvmd.system import blocks
 from xen2kvmd.system import disk as images
 from xen2kvmd.system.ledger import Ledger
 from xen2kvmd.system.libvirt import connected
-from xen2kvmd.targets import open_places
+from xen2kvmd.targets import in_place, open_places
 
 
 def do(run: Run) -> None:
@@ -26,8 +26,11 @@ def do(run: Run) -> None:
 
 
 def go_on(run: Run) -> None:
-    """Fill what is not filled yet; of a disk that was being filled, what its ledger lacks."""
-    if "volumes-made" not in run.notes:
+    """Fill what is not filled yet; of a disk that was being filled, what its ledger lacks.
+
+    A compressed cluster cannot be written twice: such a copy begins anew.
+    """
+    if "volumes-made" not in run.notes or context.request(run).compress:
         undo(run)
         do(run)
         return
@@ -47,18 +50,27 @@ def _make(run: Run) -> None:
     request, plan = context.request(run), context.plan(run)
     volumes = []
     with connected() as host:
-        places = open_places(request, host, [disk.source.dev for disk in plan.disks])
+        places = open_places(request, host, context.disks(run))
         for disk in plan.disks:
             place = places[disk.source.dev]
             place.volume(dev=disk.source.dev, name=disk.volume.name, disk_format=request.format)
             volumes.append(disk.volume)
             run.note("volumes", cattrs.unstructure(volumes))
-            place.make(disk.volume, size=disk.source.size, allocation=request.allocation)
+            place.make(
+                disk.volume,
+                size=disk.source.size,
+                allocation=request.allocation,
+                cluster_size=request.cluster_size,
+            )
     run.note("volumes-made", [volume.name for volume in volumes])
 
 
 def _fill(run: Run) -> None:
-    keep = context.request(run).resume
+    if context.request(run).in_place:
+        _put(run)
+        return
+    request = context.request(run)
+    progress = blocks.paced(run.progress, request.rate_limit)
     for disk in context.plan(run).disks:
         dev, volume = disk.source.dev, disk.volume
         if run.notes[f"digest {dev}"]:
@@ -71,8 +83,9 @@ def _fill(run: Run) -> None:
             "qcow2",
             volume.path,
             volume.format,
-            run.progress,
-            ledger=Ledger(_ledger(run, dev)) if keep else None,
+            progress,
+            ledger=Ledger(_ledger(run, dev)) if request.resume else None,
+            compressed=request.compress,
         )
         run.note(f"digest {dev}", digest)
     disks.verify(run)
@@ -83,9 +96,17 @@ def undo(run: Run) -> None:
     """Remove the volumes."""
     volumes = cattrs.structure(run.notes.get("volumes", []), list[Volume])
     with connected() as host:
-        places = open_places(context.request(run), host, [disk.dev for disk in context.disks(run)])
+        places = open_places(context.request(run), host, context.disks(run))
         for volume in volumes:
             places[volume.dev].discard(volume)
+
+
+def _put(run: Run) -> None:
+    """Let the overlays be the new guest's disks, over the source's images."""
+    check_unchanged(run)
+    for disk in context.plan(run).disks:
+        if not Path(disk.volume.path).exists():  # half of it was done before
+            in_place.put(context.overlay(run, disk.source.dev), disk.volume, run.progress)
 
 
 def _ledger(run: Run, dev: str) -> Path:

@@ -13,6 +13,7 @@ import cattrs
 from xen2kvmd.errors import Failed, InvalidOption, VmNotFound, VmRunning
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
+from xen2kvmd.steps.merge import MERGE
 from xen2kvmd.steps.migrated import SETTLE, hold, migrated, settlement
 from xen2kvmd.system.libvirt import connected
 
@@ -99,6 +100,7 @@ def _clear(run: Run) -> None:
 
 FINALIZE = (
     Step("retire-source", _retire, _unretire),
+    MERGE,
     Step("clear", _clear, cancellable=False),
     SETTLE,
 )

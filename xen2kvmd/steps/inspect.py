@@ -40,7 +40,7 @@ def do(run: Run) -> None:
     run.note("sockets", appliances.folders())
     with connected() as host:
         if request.operation is not Operation.INSPECT:  # better now than after a launch
-            places = open_places(request, host, [disk.dev for disk in found])
+            places = open_places(request, host, found)
             plan.check_target(request, document=text, disks=found, host=host, places=places)
         emulator = host.emulator("x86_64")
     run.note("autostart", source_host.autostarts())

@@ -122,10 +122,19 @@ def _unsettle(run: Run) -> None:
         _write(migration, "")
 
 
+def note(migration: Migrated, key: str, value: str) -> None:
+    """Write a note into the migration's own journal; the caller holds it."""
+    _append(migration, "note", key=key, value=value)
+
+
 def _write(migration: Migrated, how: str) -> None:
+    _append(migration, "settled", how=how)
+
+
+def _append(migration: Migrated, kind: str, **data: str) -> None:
     opened = journal.Journal(migration.folder / "journal")
     try:
-        opened.append("settled", how=how)
+        opened.append(kind, **data)
     finally:
         opened.close()
 

@@ -19,12 +19,14 @@ from xen2kvmd.steps.restore import RESTORE
 from xen2kvmd.steps.rollback import ROLLBACK
 from xen2kvmd.steps.shutdown import SHUTDOWN
 from xen2kvmd.steps.start import START
+from xen2kvmd.steps.storage import STORAGE
 from xen2kvmd.steps.verify import VERIFY
 
 NATIVE = (
     INSPECT,
     PLAN,
     hooks_step("pre-migrate"),
+    STORAGE,
     BACKUP,
     SHUTDOWN,
     hooks_step("post-shutdown"),

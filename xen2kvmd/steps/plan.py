@@ -44,7 +44,7 @@ def rehearse(
     """Make the plan of this job from what inspection noted."""
     text, disks, facts = context.document(run), context.disks(run), context.facts(run)
     with connected() as host:
-        places = open_places(request, host, [disk.dev for disk in disks])
+        places = open_places(request, host, disks)
         case = plan.make_case(
             request,
             document=text,

@@ -13,6 +13,7 @@ import cattrs
 from xen2kvmd.errors import Failed
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
+from xen2kvmd.steps.merge import MERGING
 from xen2kvmd.steps.migrated import SETTLE, Migrated, hold, migrated, settlement
 from xen2kvmd.system.libvirt import Host, connected
 from xen2kvmd.targets import Directory, StoragePool
@@ -35,6 +36,11 @@ def _fence(run: Run) -> None:
     """Stop the target, and keep it from starting with its host."""
     migration = migrated(run)
     hold(run, migration)
+    if MERGING in migration.notes:
+        raise Failed(
+            f"The disks of '{migration.plan.name}' were merged into the source's images.",
+            hint=f"There is no way back from that: finish it by 'xen2kvm finalize {migration.id}'.",
+        )
     migration.source_runs()  # if its host cannot be asked, the target shall run on
     with connected() as host:
         domain = migration.target(host)
@@ -94,11 +100,12 @@ def _check_stopped(migration: Migrated) -> None:
 def _remove_target(run: Run) -> None:
     """Remove the target's disks and then its domain, if the caller wants it.
 
+    Overlays over the source's images go in any case: they mean nothing once the source has run.
     In this order, so that a job which died in between finds by the domain what is left.
     """
-    if not settlement(run).remove_target:
-        return
     migration = migrated(run)
+    if not (settlement(run).remove_target or migration.request.in_place):
+        return
     with connected() as host:
         domain = migration.target(host)
         if domain is None:

@@ -9,6 +9,7 @@ disk can change the digest that lies beside it, too. XXH3 needs a twentieth of t
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,7 @@ from xen2kvmd.system.opened_disk import Extent, OpenedDisk, opened_for_reading, 
 
 BLOCK = 1 << 20  # bytes; the unit of hashing, and of reading and writing
 DURABLE = 256 << 20  # bytes that are written between two entries into a ledger
+LOOK = 0.5  # seconds that a pass which is too fast waits at once
 AHEAD = 16  # blocks that may wait between reader and writer
 ZEROES = bytes(BLOCK)
 
@@ -36,16 +38,18 @@ def copy(
     progress: Progress,
     *,
     ledger: Ledger | None = None,
+    compressed: bool = False,
 ) -> str:
     """Copy a disk into a new one, which reads as zeroes, and return the digest of what was read.
 
     progress(done, total) is called with bytes of data; what it raises ends the copy. A ledger is
     kept if it is given, and the copy goes on where it ends: with the same target, and the same
-    source as it was. Raises Failed if a side cannot be opened, read or written.
+    source as it was. compressed is for qcow2. Raises Failed if a side cannot be opened, read or
+    written.
     """
     with (
         opened_for_reading(source, source_format) as reader,
-        opened_for_writing(target, target_format) as writer,
+        opened_for_writing(target, target_format, compressed=compressed) as writer,
     ):
         if writer.size < reader.size:
             raise Failed(f"The disk {target} is smaller than {source}.")
@@ -59,6 +63,26 @@ def digest(path: str, image_format: str, progress: Progress) -> str:
     """Return the digest of a disk."""
     with opened_for_reading(path, image_format) as reader:
         return _pass(reader, progress, lambda _offset, _data, _part: None)
+
+
+def paced(progress: Progress, rate: int) -> Progress:
+    """Return a progress that lets a pass do no more than rate bytes per second, 0: as it can."""
+    if not rate:
+        return progress
+    begun, first = time.monotonic(), -1
+
+    def wait(done: int, total: int) -> None:
+        nonlocal begun, first
+        progress(done, total)
+        if first < 0 or done < first:  # another disk's pass has begun
+            begun, first = time.monotonic(), done
+        ahead = (done - first) / rate - (time.monotonic() - begun)
+        while ahead > 0:
+            time.sleep(min(ahead, LOOK))
+            ahead -= LOOK
+            progress(done, total)  # a cancel is heard
+
+    return wait
 
 
 def _pass(reader: OpenedDisk, progress: Progress, use: Use, *, known: Ledger | None = None) -> str:

@@ -23,6 +23,7 @@ _FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), with its padding 
 _F_OFD_GETLK = 36
 SECONDS = 60.0  # for a qemu-img call that moves no data
 CHECK = 3600.0  # seconds for reading all of an image's tables
+COMMIT = 24 * 3600.0  # seconds for writing all that an overlay holds
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,11 @@ def size_of(location: str, image_format: str) -> int:
     return int(json.loads(run(argv, timeout=SECONDS))["virtual-size"])
 
 
+def merge(overlay: str) -> None:
+    """Write an overlay into the image under it, which no QEMU may use. It can be done again."""
+    run(["qemu-img", "commit", "-q", "-d", "-f", "qcow2", overlay], timeout=COMMIT)
+
+
 def make_overlay(path: Path, *, base: str, base_format: str) -> None:
     """Make a qcow2 overlay: it takes all writes, the base is only read."""
     path.unlink(missing_ok=True)
@@ -174,10 +180,15 @@ def make_overlay(path: Path, *, base: str, base_format: str) -> None:
     run(argv, timeout=SECONDS)
 
 
-def make_image(path: Path, *, image_format: str, size: int, preallocated: bool) -> None:
-    """Make an empty disk image of `size` bytes."""
-    options = ["-o", "preallocation=falloc"] if preallocated else []
+def make_image(
+    path: Path, *, image_format: str, size: int, preallocated: bool, cluster_size: int = 0
+) -> None:
+    """Make an empty disk image of `size` bytes; a cluster_size of 0 is QEMU's default."""
+    options = ["preallocation=falloc"] * preallocated
+    if cluster_size:
+        options.append(f"cluster_size={cluster_size}")
+    given = ["-o", ",".join(options)] if options else []
     run(
-        ["qemu-img", "create", "-q", "-f", image_format, *options, str(path), str(size)],
+        ["qemu-img", "create", "-q", "-f", image_format, *given, str(path), str(size)],
         timeout=SECONDS,
     )

@@ -93,6 +93,59 @@ class Host:
                 available=found.info()[3],
             )
 
+    def pool_is_active(self, name: str) -> bool:
+        """Tell whether a pool is there and active."""
+        with absent(libvirt.VIR_ERR_NO_STORAGE_POOL):
+            return bool(self._connection.storagePoolLookupByName(name).isActive())
+        return False
+
+    def pool_folder(self, name: str) -> str:
+        """Return where a pool's volumes lie, active or not; "" if there is no such pool."""
+        with absent(libvirt.VIR_ERR_NO_STORAGE_POOL):
+            document = self._connection.storagePoolLookupByName(name).XMLDesc()
+            return xml.parse(document, what="The pool's XML").findtext("target/path") or ""
+        return ""
+
+    def netfs_pool(self, server: str, directory: str) -> str:
+        """Return the name of the pool that has a server's export, active or not; "" for none."""
+        for pool in self._connection.listAllStoragePools(
+            libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_NETFS
+        ):
+            source = xml.parse(pool.XMLDesc(), what="The pool's XML").find("source")
+            if source is not None and (host := source.find("host")) is not None:
+                path = source.find("dir")
+                where = "" if path is None else (path.get("path") or "").rstrip("/")
+                if (host.get("name"), where) == (server, directory.rstrip("/")):
+                    return str(pool.name())
+        return ""
+
+    def define_pool(self, document: str) -> None:
+        """Define a pool which starts with its host, and make its folder."""
+        with translated("The pool cannot be made"):
+            pool = self._connection.storagePoolDefineXML(document)
+            pool.build()
+            pool.setAutostart(1)
+
+    def start_pool(self, name: str) -> None:
+        with translated(f"The pool '{name}' does not start"):
+            self._connection.storagePoolLookupByName(name).create()
+
+    def stop_pool(self, name: str) -> None:
+        """Stop a pool; nothing happens if it does not run, or is not there."""
+        with absent(libvirt.VIR_ERR_NO_STORAGE_POOL):
+            pool = self._connection.storagePoolLookupByName(name)
+            if pool.isActive():
+                with translated(f"The pool '{name}' cannot be stopped"):
+                    pool.destroy()
+
+    def undefine_pool(self, name: str) -> None:
+        """Forget a pool and remove its folder, which is empty; nothing happens if there is none."""
+        with absent(libvirt.VIR_ERR_NO_STORAGE_POOL):
+            pool = self._connection.storagePoolLookupByName(name)
+            with suppress(libvirt.libvirtError):  # there is no folder yet
+                pool.delete()
+            pool.undefine()
+
     def volume_exists(self, pool: str, name: str) -> bool:
         with absent(libvirt.VIR_ERR_NO_STORAGE_VOL):
             self._pool(pool).storageVolLookupByName(name)

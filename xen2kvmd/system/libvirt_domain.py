@@ -8,6 +8,8 @@ from contextlib import suppress
 import libvirt
 import libvirt_qemu
 
+from xen2kvmd import xml
+from xen2kvmd.errors import Failed
 from xen2kvmd.system.libvirt_errors import absent, translated
 
 NAMESPACE = "urn:xen2kvm:migration:1"  # of what we write into the metadata of domains
@@ -134,6 +136,31 @@ class Domain:
         flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
         with absent(libvirt.VIR_ERR_NO_DOMAIN):
             self._domain.undefineFlags(flags | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM * nvram)
+
+    def merge(self, device: str, base: str, waiting: Callable[[float], None]) -> None:
+        """Write a running domain's disk into the file under it, which it has from then on."""
+        with translated(f"Disk '{device}' cannot be merged into {base}"):
+            flags = libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE
+            if not self._domain.blockJobInfo(device):  # one may go on from before
+                self._domain.blockCommit(device, base, None, 0, flags)
+            while not self._may_pivot(device, waiting):
+                time.sleep(LOOK)
+            self._domain.blockJobAbort(device, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
+
+    def _may_pivot(self, device: str, waiting: Callable[[float], None]) -> bool:
+        job = self._domain.blockJobInfo(device)
+        if not job:
+            raise Failed(
+                f"The merge of disk '{device}' ended by itself.",
+                hint="The domain's log in /var/log/libvirt/qemu may tell why.",
+            )
+        waiting(job["cur"] / job["end"] if job["end"] else 0.0)
+        disks = xml.parse(self._domain.XMLDesc()).iterfind("devices/disk")  # as it runs
+        return any(
+            disk.find(f"target[@dev='{device}']") is not None
+            and disk.find("mirror[@ready='yes']") is not None
+            for disk in disks
+        )
 
     def agent_answers(self) -> bool:
         """Tell whether the guest's agent answers within a second."""

@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +24,8 @@ from xen2kvmd.system.command import running
 Extent = tuple[int, int]  # offset and length, in bytes
 
 SPAN = 1 << 30  # bytes that one question for extents covers
+READ_ONLY = ("--read-only",)
+WRITABLE = ("--cache=writeback", "--discard=unmap")
 IN_FLIGHT = 4  # reads that a server may work on at once
 
 
@@ -48,7 +50,7 @@ class OpenedDisk(Protocol):
 @contextmanager
 def opened_for_reading(path: str, image_format: str) -> Iterator[OpenedDisk]:
     """Open a disk, read-only. Raises Failed if it cannot be opened or read."""
-    with _served(path, image_format, "read", ["--read-only"]) as served:
+    with _served(path, image_format, "read", READ_ONLY) as served:
         if image_format == "raw" and path.startswith("/"):  # the server just keeps its locks
             with _raw(path, "read", os.O_RDONLY) as disk:
                 yield disk
@@ -57,14 +59,18 @@ def opened_for_reading(path: str, image_format: str) -> Iterator[OpenedDisk]:
 
 
 @contextmanager
-def opened_for_writing(path: str, image_format: str) -> Iterator[OpenedDisk]:
-    """Open a disk that we have made. Raises Failed if it cannot be opened or written."""
-    opened = (
+def opened_for_writing(
+    path: str, image_format: str, *, compressed: bool = False
+) -> Iterator[OpenedDisk]:
+    """Open a disk that we have made. Raises Failed if it cannot be opened or written.
+
+    compressed lets qcow2 compress what is written, whole clusters, each once.
+    """
+    with (
         _raw(path, "written", os.O_RDWR)
         if image_format == "raw"
-        else _served(path, image_format, "written", ["--cache=writeback", "--discard=unmap"])
-    )
-    with opened as disk:
+        else _served(path, image_format, "written", WRITABLE, compressed=compressed)
+    ) as disk:
         yield disk
 
 
@@ -167,14 +173,20 @@ def _raw(path: str, verb: str, flags: int) -> Iterator[_Raw]:
 
 
 @contextmanager
-def _served(path: str, image_format: str, verb: str, access: list[str]) -> Iterator[_Served]:
+def _served(
+    path: str, image_format: str, verb: str, access: Sequence[str], *, compressed: bool = False
+) -> Iterator[_Served]:
     """Serve a disk by a qemu-nbd, which has ended when the block is left."""
+    image = ["-f", image_format, path]
+    if compressed:  # a filter over the format: qemu-block-drivers(7) names its options
+        name = path.replace(",", ",,")
+        image = ["--image-opts", f"driver=compress,file.driver=qcow2,file.file.filename={name}"]
     handle = nbd.NBD()
     handle.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
     with tempfile.TemporaryDirectory(prefix="xen2kvm-nbd-") as folder:
         address, ready = Path(folder) / "socket", Path(folder) / "pid"
-        argv = ["qemu-nbd", "-t", "-f", image_format, *access, "-k", str(address)]
-        with running([*argv, "--pid-file", str(ready), path]) as server:
+        argv = ["qemu-nbd", "-t", *access, "-k", str(address), "--pid-file", str(ready)]
+        with running([*argv, *image]) as server:
             while not ready.exists():  # the socket is there before anybody listens
                 server.check()
                 time.sleep(0.01)

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from xen2kvmd.errors import InvalidOption
-from xen2kvmd.model import Allocation, DiskFormat, Request, Volume
+from xen2kvmd.model import Allocation, DiskFormat, Request, SourceDisk, Volume
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets.directory import Directory
+from xen2kvmd.targets.in_place import InPlace
+from xen2kvmd.targets.nfs_export import NfsExport
 from xen2kvmd.targets.pool import StoragePool
 
-__all__ = ["Directory", "Place", "StoragePool", "open_places"]
+__all__ = ["Directory", "InPlace", "NfsExport", "Place", "StoragePool", "open_places"]
 
 
 class Place(Protocol):
@@ -19,22 +21,28 @@ class Place(Protocol):
     def available(self) -> int:
         """Return how many bytes fit. Raises if the place is not there or cannot be used."""
 
+    def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
+        """Return how many bytes a disk takes when it comes here."""
+
     def volume(self, *, dev: str, name: str, disk_format: DiskFormat) -> Volume:
         """Return the volume that a disk will be. Raises TargetExists if it is there already."""
 
-    def make(self, volume: Volume, *, size: int, allocation: Allocation) -> None:
-        """Make the volume; it reads as zeroes. size is in bytes."""
+    def make(
+        self, volume: Volume, *, size: int, allocation: Allocation, cluster_size: int = 0
+    ) -> None:
+        """Make the volume; it reads as zeroes. Sizes are in bytes, 0 for QEMU's default."""
 
     def discard(self, volume: Volume) -> None:
         """Remove the volume; nothing happens if there is none."""
 
 
-def open_places(request: Request, host: Host, devs: Iterable[str]) -> Mapping[str, Place]:
+def open_places(request: Request, host: Host, disks: Iterable[SourceDisk]) -> Mapping[str, Place]:
     """Open the place of each disk: its own pool or that of all, "default" where none is said.
 
     Raises InvalidOption if a pool is said for a disk that the guest has not.
     """
-    own, devs = dict(request.disk_pools), tuple(devs)
+    disks = tuple(disks)
+    own, devs = dict(request.disk_pools), tuple(disk.dev for disk in disks)
     if strange := sorted(set(own) - set(devs)):
         raise InvalidOption(
             f"A pool is given for disk '{strange[0]}', which the guest has not.",
@@ -43,5 +51,9 @@ def open_places(request: Request, host: Host, devs: Iterable[str]) -> Mapping[st
     common: Place = StoragePool(host, request.pool or "default")
     if request.directory:
         common = Directory(request.directory)
+    elif request.in_place:
+        common = InPlace(disks)
+    elif request.nfs_export:
+        common = NfsExport(host, request.nfs_export)
     pools = {name: StoragePool(host, name) for name in own.values()}
     return {dev: pools[own[dev]] if dev in own else common for dev in devs}

@@ -4,8 +4,9 @@
 from pathlib import Path
 
 from xen2kvmd.errors import InvalidOption, TargetExists
-from xen2kvmd.model import Allocation, DiskFormat, Volume
+from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
 from xen2kvmd.system import disk, files
+from xen2kvmd.targets.room import room_of
 
 
 class Directory:
@@ -22,6 +23,9 @@ class Directory:
             )
         return files.free(self._path)
 
+    def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
+        return room_of(disk, allocation)
+
     def volume(self, *, dev: str, name: str, disk_format: DiskFormat) -> Volume:
         path = self._path / name
         if path.exists() or path.is_symlink():
@@ -31,12 +35,15 @@ class Directory:
             )
         return Volume(dev=dev, path=str(path), format=disk_format, name=name)
 
-    def make(self, volume: Volume, *, size: int, allocation: Allocation) -> None:
+    def make(
+        self, volume: Volume, *, size: int, allocation: Allocation, cluster_size: int = 0
+    ) -> None:
         disk.make_image(
             Path(volume.path),
             image_format=volume.format,
             size=size,
             preallocated=allocation is Allocation.PREALLOCATED,
+            cluster_size=cluster_size,
         )
 
     def discard(self, volume: Volume) -> None:

@@ -5,8 +5,9 @@ from lxml import etree
 
 from xen2kvmd import xml
 from xen2kvmd.errors import Failed, TargetExists, Unsupported
-from xen2kvmd.model import Allocation, DiskFormat, Volume
+from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
 from xen2kvmd.system.libvirt import Host
+from xen2kvmd.targets.room import room_of
 
 FILE_POOLS = ("dir", "fs", "netfs")  # libvirt(7) formatstorage: volumes are files with a format
 BLOCK_POOLS = ("logical", "disk")  # volumes are block devices: raw
@@ -21,6 +22,9 @@ class StoragePool:
 
     def available(self) -> int:
         return self._host.pool(self._name).available
+
+    def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
+        return room_of(disk, allocation)
 
     def volume(self, *, dev: str, name: str, disk_format: DiskFormat) -> Volume:
         pool = self._host.pool(self._name)
@@ -43,8 +47,12 @@ class StoragePool:
         path = f"{pool.path.rstrip('/')}/{name}"
         return Volume(dev=dev, path=path, format=disk_format, pool=self._name, name=name)
 
-    def make(self, volume: Volume, *, size: int, allocation: Allocation) -> None:
-        path = self._host.make_volume(self._name, volume_xml(volume, size, allocation))
+    def make(
+        self, volume: Volume, *, size: int, allocation: Allocation, cluster_size: int = 0
+    ) -> None:
+        path = self._host.make_volume(
+            self._name, volume_xml(volume, size, allocation, cluster_size)
+        )
         if path != volume.path:
             raise Failed(f"libvirt made the volume at {path}, not at {volume.path} as planned.")
 
@@ -52,7 +60,7 @@ class StoragePool:
         self._host.remove_volume(self._name, volume.name)
 
 
-def volume_xml(volume: Volume, size: int, allocation: Allocation) -> str:
+def volume_xml(volume: Volume, size: int, allocation: Allocation, cluster_size: int) -> str:
     """Return the XML of a new volume (formatstorage.html#storage-volume-xml)."""
     root = etree.Element("volume")
     etree.SubElement(root, "name").text = volume.name
@@ -61,4 +69,6 @@ def volume_xml(volume: Volume, size: int, allocation: Allocation) -> str:
     etree.SubElement(root, "allocation", unit="bytes").text = str(taken)
     target = etree.SubElement(root, "target")
     etree.SubElement(target, "format", type=volume.format)
+    if cluster_size:
+        etree.SubElement(target, "clusterSize", unit="bytes").text = str(cluster_size)
     return xml.serialize(root)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the arguments ask of the service: a source and options, as D-Bus takes them."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from xen2kvmd.cli.documents import format_of, read_document
+from xen2kvmd.cli.nics import nic_maps
+from xen2kvmd.errors import InvalidOption
+
+Option = tuple[str, str, Any]  # key, D-Bus signature, value
+
+
+def source_of(arguments: argparse.Namespace) -> tuple[str, str, list[Option]]:
+    """Return the source's URI, the guest's name where the URI needs one, and the source's options.
+
+    A file is read here, with the rights of whoever calls, so that the daemon need not: raises
+    InvalidSource if it cannot be.
+    """
+    if arguments.input and bool(arguments.connect) != (arguments.input == "libvirt"):
+        raise InvalidOption("-i libvirt and -c URI belong together.")
+    if arguments.connect:
+        return arguments.connect, arguments.guest, []
+    document = read_document(arguments.guest)
+    form = arguments.input or format_of(document)
+    return f"{form}:{Path(arguments.guest).absolute()}", "", [("document", "s", document)]
+
+
+def options_of(arguments: argparse.Namespace) -> list[Option]:
+    """Return the options for the service, as the arguments give them."""
+    given = vars(arguments)
+    found: list[Option] = []
+    for key in ("name", "directory", "format", "allocation", "mac", "engine", "vmdp", "root"):
+        if given.get(key):
+            found.append((key, "s", str(given[key])))
+    for key in ("virtio-win", "backup-disks", "undefine-source"):
+        if given.get(key.replace("-", "_")):
+            found.append((key, "s", given[key.replace("-", "_")]))
+    for pool in given.get("pool", ()):
+        if key := _kind_of_storage(pool):
+            found.append((key, "s", pool))
+    if own := [pool for pool in given.get("pool", ()) if not _kind_of_storage(pool)]:
+        found.append(("disk-pool", "as", own))
+    if given.get("path_map"):
+        found.append(("path-map", "as", given["path_map"]))
+    if "nic" in given and (nics := nic_maps(arguments)):
+        found.append(("network-map", "as", nics))
+    if given.get("waive"):
+        found.append(("waive", "as", given["waive"]))
+    if given.get("digest"):
+        found.append(("plan-digest", "s", given["digest"]))
+    for key in ("boot-timeout", "shutdown-timeout", "cluster-size"):
+        if limit := given.get(key.replace("-", "_")):
+            found.append((key, "u", limit))
+    if given.get("shutdown_mode"):
+        found.append(("shutdown-mode", "s", given["shutdown_mode"]))
+    for key in ("not-before", "rate-limit"):
+        if number := given.get(key.replace("-", "_")):
+            found.append((key, "t", number))
+    if given.get("autostart") is not None:
+        found.append(("autostart", "b", given["autostart"]))
+    for key in ("in-place", "compress", "hold", "resume", "remove-target", "remove-backup"):
+        if given.get(key.replace("-", "_")):
+            found.append((key, "b", True))
+    found += [(key, "b", False) for key in ("start", "verify") if given.get(f"no_{key}")]
+    return found
+
+
+def _kind_of_storage(given: str) -> str:
+    """Return the option that -os means, which is much to virt-v2v; "" for the pool of one disk."""
+    if given.startswith("/"):
+        return "directory"
+    if ":/" in given:
+        return "nfs-export"
+    return "" if "=" in given else "pool"

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Merge what a migration in place has left in overlays into the source's images.
+
+From its beginning there is no way back: these images were the source's. That is written into the
+migration's journal before, so that no rollback starts a source from half of them.
+"""
+
+from pathlib import Path
+
+from xen2kvmd import xml
+from xen2kvmd.errors import Failed
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.model import PlannedDisk
+from xen2kvmd.steps.migrated import migrated, note
+from xen2kvmd.system import disk as images
+from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.libvirt_domain import Domain
+
+MERGING = "merging"  # the note in the migration's journal
+
+
+def do(run: Run) -> None:
+    """Merge each disk that is not merged yet, while the guest runs or while it does not."""
+    migration = migrated(run)
+    if not migration.request.in_place:
+        return
+    note(migration, MERGING, run.id)
+    for planned in migration.plan.disks:
+        with connected() as host:
+            domain = migration.target(host)
+            if domain is None:
+                raise Failed(
+                    f"The new guest '{migration.plan.name}' is gone.",
+                    hint=f"Its disks are in {planned.volume.path} and the like, over the source's.",
+                )
+            if planned.volume.path in domain.xml():
+                _merge(run, host, domain, planned)
+            Path(planned.volume.path).unlink(missing_ok=True)
+        run.result(f"disk-{planned.device}", planned.source.path)
+
+
+def _merge(run: Run, host: Host, domain: Domain, planned: PlannedDisk) -> None:
+    if domain.is_active():
+        domain.merge(
+            planned.device,
+            planned.source.path,
+            lambda share: run.fraction(share, f"merging {planned.device}"),
+        )
+        return
+    run.fraction(0.0, f"merging {planned.device}")
+    images.merge(planned.volume.path)
+    root = xml.parse(domain.xml())
+    for disk in root.iterfind("devices/disk"):
+        source, driver = disk.find("source"), disk.find("driver")
+        if source is not None and source.get("file") == planned.volume.path:
+            source.set("file", planned.source.path)
+            if driver is not None:
+                driver.set("type", planned.source.format)
+    host.define(xml.serialize(root))
+
+
+MERGE = Step("merge", do, weight=10, cancellable=False)
