@@ -3,6 +3,7 @@
 
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import fields
 
 import pytest
@@ -11,7 +12,8 @@ from lxml import etree
 from tests.bus.client import FDO, JOB, MANAGER, NAME, ROOT, Client
 from tests.bus.running import CHECKOUT
 from xen2kvmd.bus import contract, options, polkit
-from xen2kvmd.bus.contract import ContractError
+from xen2kvmd.bus.contract import LOG_CONTROL, ContractError
+from xen2kvmd.bus.log_control import LogControl
 from xen2kvmd.bus.option_table import OPTIONS
 from xen2kvmd.bus.service import Guarded, Handler, Service
 from xen2kvmd.errors import BY_NAME
@@ -53,6 +55,7 @@ class Half:
 
     path = ROOT
     interface = MANAGER
+    setters: Mapping[str, Handler] = {}
 
     def __init__(self, handlers: set[str], properties: set[str]) -> None:
         self.handlers: dict[str, Handler] = dict.fromkeys(handlers, self.handle)
@@ -137,7 +140,7 @@ def test_error_names_of_the_xml_exist() -> None:
 
 async def test_the_xml_is_served_as_it_stands(root: Client) -> None:
     job = await root.start()
-    for path, name in ((ROOT, MANAGER), (job, JOB)):
+    for path, name in ((ROOT, MANAGER), (job, JOB), (LogControl.path, LOG_CONTROL)):
         (served,) = await root.call("Introspect", path=path, interface=FDO + ".Introspectable")
         node = etree.fromstring(served.encode())
         ours = ROOT_ELEMENT.find(f"interface[@name='{name}']")
@@ -165,7 +168,7 @@ async def test_the_way_to_the_objects_is_shown(root: Client) -> None:
 
 async def test_gdbus_reads_it(root: Client, bus_address: str) -> None:
     job = await root.start()
-    for path, name in ((ROOT, MANAGER), (job, JOB)):
+    for path, name in ((ROOT, MANAGER), (job, JOB), (LogControl.path, LOG_CONTROL)):
         shown = run("gdbus", "introspect", f"--address={bus_address}", "-x", "-d", NAME, "-o", path)
         found = etree.fromstring(shown.encode()).find(f"interface[@name='{name}']")
         ours = ROOT_ELEMENT.find(f"interface[@name='{name}']")
@@ -180,7 +183,7 @@ async def test_gdbus_reads_it(root: Client, bus_address: str) -> None:
 
 async def test_busctl_reads_it(root: Client, bus_address: str) -> None:
     job = await root.start()
-    for path, name in ((ROOT, MANAGER), (job, JOB)):
+    for path, name in ((ROOT, MANAGER), (job, JOB), (LogControl.path, LOG_CONTROL)):
         shown = run("busctl", f"--address={bus_address}", "introspect", NAME, path, name)
         rows = [line.split() for line in shown.splitlines()[1:]]
         ours = ROOT_ELEMENT.find(f"interface[@name='{name}']")
@@ -188,6 +191,7 @@ async def test_busctl_reads_it(root: Client, bus_address: str) -> None:
         assert {(row[1], row[0].lstrip(".")) for row in rows} == members(ours)
         flags = {row[0].lstrip("."): row[-1] for row in rows if row[1] == "property"}
         says = {"true": "emits-change", "invalidates": "emits-invalidation", "const": "const"}
+        says["false"] = "writable"
         properties = contract.load(XML)[name].properties
         assert flags == {key: says[item.emits] for key, item in properties.items()}
 

@@ -60,6 +60,13 @@ def test_configuration_is_read_anew_and_a_mistake_is_refused(container: Containe
     assert container.property(SERVICE, "StatusText") == "Ready"
 
 
+def test_log_level_is_changed_by_systemctl(container: Container) -> None:
+    container.run("xen2kvm", "jobs")
+    for level in ("debug", "info"):
+        container.run("systemctl", "service-log-level", SERVICE, level)
+        assert container.run("systemctl", "service-log-level", SERVICE).strip() == level
+
+
 def test_hardening_is_in_force(container: Container) -> None:
     container.run("xen2kvm", "jobs")
     pid = container.property(SERVICE, "MainPID")

@@ -13,6 +13,7 @@ from xen2kvmd.bus.polkit import Action
 NAME = "org.xen2kvm.Migrator1"
 ROOT = "/org/xen2kvm/Migrator1"
 MANAGER = NAME + ".Manager"
+LOG_CONTROL = "org.freedesktop.LogControl1"
 JOB = NAME + ".Job"
 
 _FILE = NAME + ".xml"
@@ -35,10 +36,14 @@ class Method:
 
 @dataclass(frozen=True)
 class Property:
-    """A property; emits is "true", "invalidates" or "const"."""
+    """A property; emits is "true", "invalidates", "const" or "false".
+
+    actions guard its setting; there are none if it can only be read.
+    """
 
     type: str
     emits: str
+    actions: frozenset[Action]
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,9 @@ def _interface(element: etree._Element) -> Interface:
         {item.get("name", ""): _method(name, item) for item in element.iterfind("method")},
         {
             item.get("name", ""): Property(
-                item.get("type", ""), _annotation(item, _EMITS) or "true"
+                item.get("type", ""),
+                _annotation(item, _EMITS) or "true",
+                _actions(name, item) if "write" in item.get("access", "") else frozenset(),
             )
             for item in element.iterfind("property")
         },
@@ -91,14 +98,17 @@ def _interface(element: etree._Element) -> Interface:
 
 
 def _method(interface: str, element: etree._Element) -> Method:
+    return Method(_types(element, "in"), _types(element, "out"), _actions(interface, element))
+
+
+def _actions(interface: str, element: etree._Element) -> frozenset[Action]:
     actions = _annotation(element, _ACTION).split()
     if not actions:
         raise ContractError(f"{interface}.{element.get('name')} has no annotation {_ACTION}.")
     try:
-        guards = frozenset(map(Action, actions))
+        return frozenset(map(Action, actions))
     except ValueError as error:
         raise ContractError(f"{interface}.{element.get('name')}: {error}.") from error
-    return Method(_types(element, "in"), _types(element, "out"), guards)
 
 
 def _types(element: etree._Element, direction: str) -> str:

@@ -29,6 +29,7 @@ class JobObject:
     """Shows a status, and does what is asked of its job."""
 
     interface = JOB
+    setters: Mapping[str, Callable[..., Guarded]] = {}
 
     def __init__(self, status: JobStatus, jobs: Registry, callers: Callers) -> None:
         self.status = status

@@ -15,6 +15,7 @@ from xen2kvmd.bus import contract
 from xen2kvmd.bus.callers import Callers
 from xen2kvmd.bus.connection import Connection
 from xen2kvmd.bus.feed import Feed
+from xen2kvmd.bus.log_control import LogControl
 from xen2kvmd.bus.manager import Manager
 from xen2kvmd.bus.polkit import Authority
 from xen2kvmd.bus.registry import Registry
@@ -61,6 +62,7 @@ async def serve(
     feed = Feed(service, jobs, callers)
     manager = Manager(jobs, feed, max_jobs=max_jobs, reload=heed)
     service.export(manager)
+    service.export(LogControl())
     connection.serve(service.take)  # calls wait until the jobs are there
     await callers.start()
     # The name is a lock too: a second daemon must not read and begin the jobs of the first.

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from xen2kvmd.bus import standard
 from xen2kvmd.bus.callers import Callers
 from xen2kvmd.bus.connection import Connection
-from xen2kvmd.bus.contract import ContractError, Interface, Method
+from xen2kvmd.bus.contract import ContractError, Interface
 from xen2kvmd.bus.fault import BusError, CallerLeftError, fault
 from xen2kvmd.bus.library import Message, MessageFlag, Variant
 from xen2kvmd.bus.polkit import Action, Authority
@@ -63,6 +63,8 @@ class Exported(Protocol):
     def interface(self) -> str: ...
     @property
     def handlers(self) -> Mapping[str, Handler]: ...
+    @property
+    def setters(self) -> Mapping[str, Handler]: ...
     def properties(self) -> Mapping[str, object]: ...
 
 
@@ -100,11 +102,16 @@ class Service:
         for what, ours, theirs in (
             ("methods", set(exported.handlers), set(interface.methods)),
             ("properties", set(exported.properties()), set(interface.properties)),
+            (
+                "properties that can be set",
+                set(exported.setters),
+                {name for name, item in interface.properties.items() if item.actions},
+            ),
         ):
             if ours != theirs:
                 raise ContractError(f"{interface.name}: {what} differ: {sorted(ours ^ theirs)}")
         self.objects[exported.path] = exported
-        if announce and exported.path != self.root:
+        if announce and exported.path.startswith(f"{self.root}/"):
             body = [exported.path, self.values(exported)]
             self._manager_signal("InterfacesAdded", "oa{sa{sv}}", body)
 
@@ -201,6 +208,8 @@ class Service:
         found = standard.find(self, message)
         if found:
             _check_types(message, found.takes)
+            if message.member == "Set":
+                return found.gives, await self._set(message)
             return found.gives, found.do(self, message)
         exported = self.objects.get(message.path)
         if exported is None:
@@ -211,15 +220,24 @@ class Service:
         if method is None:
             raise fault("UnknownMethod", f"{exported.interface} has no method {message.member}.")
         _check_types(message, method.takes)
-        return method.gives, await self._perform_ours(message, exported, method)
+        handler = exported.handlers[message.member]
+        return method.gives, await self._guard(message, method.actions, handler, *message.body)
 
-    async def _perform_ours(
-        self, message: Message, exported: Exported, method: Method
+    async def _set(self, message: Message) -> list[Any]:
+        name = standard.settable(self, message)
+        exported = self.objects[message.path]
+        actions = self.contract[exported.interface].properties[name].actions
+        setter = exported.setters[name]
+        return await self._guard(message, actions, setter, message.body[2].value)
+
+    async def _guard(
+        self, message: Message, actions: frozenset[Action], handler: Handler, *body: Any
     ) -> list[Any]:
+        """Ask polkit whether the caller may have this done, and do it."""
         uid = await self._callers.uid(message.sender)
         call = Call(message.sender, uid, message.path, message.member)
-        guarded = exported.handlers[message.member](call, *message.body)
-        if guarded.action not in method.actions:
+        guarded = handler(call, *body)
+        if guarded.action not in actions:
             raise ContractError(f"{message.member} is guarded by {guarded.action}, says the code.")
         if guarded.action not in (Action.NONE, Action.OWNER):
             may_ask = bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)

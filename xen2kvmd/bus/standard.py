@@ -95,7 +95,7 @@ class Standard:
     interface: str
     takes: str
     gives: str
-    do: Callable[[Objects, Message], list[Any]]
+    do: Callable[[Objects, Message], list[Any]]  # Set's alone is guarded, see settable()
     where: str = "object"  # or "root", "anywhere"
 
 
@@ -142,7 +142,7 @@ def _managed(objects: Objects, _message: Message) -> list[Any]:
         {
             path: objects.values(exported)
             for path, exported in objects.objects.items()
-            if path != objects.root
+            if path.startswith(f"{objects.root}/")
         }
     ]
 
@@ -156,6 +156,22 @@ def _get(objects: Objects, message: Message) -> list[Any]:
 
 def _get_all(objects: Objects, message: Message) -> list[Any]:
     return [_values(objects, message)]
+
+
+def settable(objects: Objects, message: Message) -> str:
+    """Return the property that a call of Set names, checked with its new value's type.
+
+    Raises UnknownProperty, PropertyReadOnly or InvalidArgs.
+    """
+    name, new = message.body[1:]
+    _get(objects, message)
+    exported = objects.objects[message.path]
+    if name not in exported.setters:
+        _set(objects, message)
+    declared = objects.contract[exported.interface].properties[name]
+    if new.signature != declared.type:
+        raise fault("InvalidArgs", f"{name} is of the type {declared.type}, not {new.signature}.")
+    return str(name)
 
 
 def _set(objects: Objects, message: Message) -> list[Any]:
