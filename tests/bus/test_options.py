@@ -100,9 +100,17 @@ def test_so_many_options_are_allowed() -> None:
         options.read("Migrate", {f"k{number}": Variant("u", 1) for number in range(65)})
 
 
-def test_disks_go_to_one_place() -> None:
-    with pytest.raises(InvalidOption, match="not to both"):
-        options.read("Plan", {"pool": Variant("s", "a"), "directory": Variant("s", "/b")})
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("directory", Variant("s", "/b")),
+        ("nfs-export", Variant("s", "nas:/b")),
+        ("in-place", Variant("b", value=True)),
+    ],
+)
+def test_disks_go_to_one_place(key: str, value: Variant) -> None:
+    with pytest.raises(InvalidOption, match=f"one place: pool, {key}"):
+        options.read("Plan", {"pool": Variant("s", "a"), key: value})
 
 
 @pytest.mark.parametrize(

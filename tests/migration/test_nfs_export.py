@@ -46,6 +46,7 @@ def pools(sandbox: Sandbox) -> list[str]:
 def test_guest_lives_on_the_export_and_its_pool_stays(sandbox: Sandbox, tiny: Path) -> None:
     job = begin(sandbox, tiny, "-os", EXPORT)
     assert sandbox.run("xen2kvm", "follow", job).code == 0
+    assert "nfs-export" in [found["id"] for found in show(sandbox, job)["Findings"]]
     assert "login prompt" in show(sandbox, job)["Result"]["boot"]
     assert sandbox.run("ls", FOLDER).out == "tiny1-vda.qcow2\n"
     assert "Autostart:      yes" in sandbox.run("virsh", "pool-info", POOL).out

@@ -4,6 +4,7 @@
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from xen2kvmd.errors import Cancelled, Failed
 from xen2kvmd.system import blocks
 from xen2kvmd.system.blocks import BLOCK, copy, digest
-from xen2kvmd.system.disk import make_image
+from xen2kvmd.system.disk import make_image, write_zeroes
 from xen2kvmd.system.ledger import Ledger
 
 SIZE = 40 * BLOCK + 512  # not a whole number of blocks
@@ -74,6 +75,26 @@ def test_paced_copy_takes_its_time_and_hears_a_cancel(source: str) -> None:
     with pytest.raises(Cancelled):
         digest(source, "raw", blocks.paced(cancel, 1))  # would take two months
     assert time.monotonic() - begun < 10
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[str]:
+    """A block device that is not empty."""
+    (tmp_path / "device").write_bytes(b"stale" * (SIZE // 5) + b"!" * (SIZE % 5))
+    argv = ["losetup", "--find", "--show", str(tmp_path / "device")]
+    made = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"no loop devices here: {made.stderr}")
+    yield made.stdout.strip()
+    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+
+
+def test_block_device_is_written_and_read(source: str, device: str) -> None:
+    write_zeroes(device)
+    read = copy(source, "raw", device, "raw", ignore)
+    assert digest(device, "raw", ignore) == read
+    with open(source, "rb") as one, open(device, "rb") as other:
+        assert one.read() == other.read()
 
 
 def test_digest_sees_each_bit_and_where_it_is(source: str) -> None:

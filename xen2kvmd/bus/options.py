@@ -19,6 +19,8 @@ MAX_OPTIONS = 64
 
 Values = Mapping[str, Any]
 
+_PLACES = ("pool", "directory", "nfs_export", "in_place")
+
 
 def taken_by(method: str) -> dict[str, Option]:
     """Return the options of a method by key."""
@@ -44,8 +46,10 @@ def read(method: str, options: Mapping[str, Variant]) -> Values:
                 f"The option '{key}' has the D-Bus type {option.type}, not {variant.signature}.",
             )
         found[option.field or key] = option.read(key, variant.value)
-    if found.get("pool") and found.get("directory"):
-        raise InvalidOption("The disks go to a pool or to a directory, not to both.")
+    if len(given := [key for key in _PLACES if found.get(key)]) > 1:
+        raise InvalidOption(
+            "The disks go to one place: " + ", ".join(key.replace("_", "-") for key in given) + "?"
+        )
     return found
 
 

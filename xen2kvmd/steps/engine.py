@@ -34,6 +34,11 @@ def look(run: Run, request: Request, appliance: Appliance) -> Facts:
     v2v = request.engine is Engine.V2V or facts.family is Family.WINDOWS
     run.note("engine", (Engine.V2V if v2v else Engine.NATIVE).value)
     if v2v:
+        if request.in_place:
+            raise Unsupported(
+                "virt-v2v converts this guest, and writes new disks: that is not in place.",
+                hint="Have them copied: leave out --in-place.",
+            )
         _check_given(request)
     return facts
 

@@ -1,11 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Mount an NFS export that is to take the disks, as a libvirt pool (guide 15.1: -os HOST:/DIR)."""
 
+from collections.abc import Iterator
+
 from xen2kvmd import plan
 from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.model import Finding, Request, Severity
 from xen2kvmd.steps import context
-from xen2kvmd.system.libvirt import connected
+from xen2kvmd.system.libvirt import Host, connected
 from xen2kvmd.targets import NfsExport, open_places
+
+
+def findings(request: Request, host: Host) -> Iterator[Finding]:
+    """Tell what an export needs; the same whether it is mounted already or not."""
+    if request.nfs_export:
+        pool = NfsExport(host, request.nfs_export).name
+        yield Finding(
+            "nfs-export",
+            f"The disks go to {request.nfs_export}, by libvirt's pool '{pool}'. Where this host "
+            "has not mounted it yet, nobody knows whether it has room.",
+            Severity.INFO,
+            hint="It is mounted, and looked at, before the source is shut down.",
+        )
 
 
 def do(run: Run) -> None:

@@ -23,7 +23,7 @@ _FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), with its padding 
 _F_OFD_GETLK = 36
 SECONDS = 60.0  # for a qemu-img call that moves no data
 CHECK = 3600.0  # seconds for reading all of an image's tables
-COMMIT = 24 * 3600.0  # seconds for writing all that an overlay holds
+WRITE = 24 * 3600.0  # seconds for writing a whole disk
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def size_of(location: str, image_format: str) -> int:
 
 def merge(overlay: str) -> None:
     """Write an overlay into the image under it, which no QEMU may use. It can be done again."""
-    run(["qemu-img", "commit", "-q", "-d", "-f", "qcow2", overlay], timeout=COMMIT)
+    run(["qemu-img", "commit", "-q", "-d", "-f", "qcow2", overlay], timeout=WRITE)
 
 
 def make_overlay(path: Path, *, base: str, base_format: str) -> None:
@@ -178,6 +178,11 @@ def make_overlay(path: Path, *, base: str, base_format: str) -> None:
     path.unlink(missing_ok=True)
     argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", base_format, str(path)]
     run(argv, timeout=SECONDS)
+
+
+def write_zeroes(path: str) -> None:
+    """Fill a new block device with zeroes: a logical volume has what was there before it."""
+    run(["blkdiscard", "--zeroout", path], timeout=WRITE)
 
 
 def make_image(

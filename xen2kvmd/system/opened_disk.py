@@ -135,6 +135,9 @@ class _Raw:
             except OSError as error:
                 if error.errno == errno.ENXIO:  # nothing but a hole up to the end
                     return
+                if error.errno == errno.EINVAL:  # a block device does not tell
+                    yield end, self.size - end
+                    return
                 raise
             end = os.lseek(self._descriptor, start, os.SEEK_HOLE)
             yield start, end - start

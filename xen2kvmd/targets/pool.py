@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Disks as volumes of a libvirt storage pool."""
 
+from pathlib import Path
+
 from lxml import etree
 
 from xen2kvmd import xml
 from xen2kvmd.errors import Failed, TargetExists, Unsupported
 from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
+from xen2kvmd.system import disk
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets.room import room_of
 
 FILE_POOLS = ("dir", "fs", "netfs")  # libvirt(7) formatstorage: volumes are files with a format
-BLOCK_POOLS = ("logical", "disk")  # volumes are block devices: raw
+BLOCK_POOLS = ("logical",)  # volumes are block devices: raw
 
 
 class StoragePool:
@@ -55,6 +58,8 @@ class StoragePool:
         )
         if path != volume.path:
             raise Failed(f"libvirt made the volume at {path}, not at {volume.path} as planned.")
+        if Path(path).is_block_device():
+            disk.write_zeroes(path)
 
     def discard(self, volume: Volume) -> None:
         self._host.remove_volume(self._name, volume.name)
