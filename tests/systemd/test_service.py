@@ -169,6 +169,7 @@ def test_job_that_the_end_of_the_host_interrupted_goes_on_at_boot(
 
 
 def test_remove_takes_all_away_but_jobs(container: Container) -> None:
+    """The last test of this package: the others need the installation."""
     container.run(str(CHECKOUT / "tools/install"), "--remove")
     said = container.run("systemctl", "cat", SERVICE, "xen2kvm-job@x.service", check=False)
     assert said.count("No files found") == 2
