@@ -48,12 +48,19 @@ def check_target(
     """
     source = domain.read(document)
     name = domain.check_name(request.name or source.name)
-    if host.domain_exists(name):
+    there = host.domain(name)
+    if there is not None and not request.overwrite:
         raise TargetExists(
             f"This host has a domain '{name}' already.",
+            hint="Choose another name for the target with --name, or replace it with --overwrite.",
+        )
+    if there is not None and (trouble := there.irreplaceable()):
+        raise TargetExists(
+            f"The domain '{name}' of this host cannot be replaced: {trouble}.",
             hint="Choose another name for the target with --name.",
         )
-    if source.uuid and host.uuid_exists(source.uuid):
+    same = there is not None and there.uuid == source.uuid
+    if source.uuid and host.uuid_exists(source.uuid) and not same:
         raise TargetExists(
             f"This host has a domain with the UUID {source.uuid} already.",
             hint="Was this guest migrated before? Undefine that domain first, if it may go.",
@@ -93,6 +100,7 @@ def make_case(
                     dev=disk.dev,
                     name=_volume_name(name, dict(devices)[disk.dev], request.format),
                     disk_format=request.format,
+                    may_exist=request.overwrite,
                 )
                 for disk in disks
             ),

@@ -42,7 +42,7 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
         "pool": "fast", "disk_pools": [["xvdb", "slow"]], "directory": "", "nfs_export": "",
         "in_place": False, "path_map": [{"old": "/srv", "host": "ssh://root@xen1", "new": "/srv"}],
         "format": "raw", "allocation": "sparse",
-        "cluster_size": 0, "compress": False, "rate_limit": 0,
+        "overwrite": False, "cluster_size": 0, "compress": False, "rate_limit": 0,
         "nics": [
             {"match": "bridge", "old": "xenbr0", "kind": "bridge", "new": "br0"},
             {"match": "network", "old": "xenbr0", "kind": "bridge", "new": "br0"},

@@ -62,6 +62,7 @@ ARGUMENTS: dict[tuple[str, str], tuple[Any, ...]] = {
     (JOB, "GetPlan"): ("a{sv}", {}),
     (JOB, "GetReport"): ("a{sv}", {}),
 }
+OVERWRITE = {"overwrite": Variant("b", value=True)}
 PUBLIC = {(MANAGER, "ListJobs"), (MANAGER, "GetJob"), (JOB, "Wait")}
 
 CONTRACT = contract.load(contract.find().read_bytes())
@@ -110,6 +111,7 @@ async def test_every_method_refuses(
         ("mail", "Inspect", "web1", {}, CHALLENGE),
         ("mail", "Plan", "web1", {}, CHALLENGE),
         ("mail", "Migrate", "web1", {}, CHALLENGE),
+        ("news", "Migrate", "db01", {"pool": Variant("s", "fast"), **OVERWRITE}, CHALLENGE),
         ("root", "Migrate", "forbidden", {}, ""),
     ],
 )

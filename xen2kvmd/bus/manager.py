@@ -128,7 +128,9 @@ class Manager:
 
         action = _ACTIONS[operation][bool(paths)]
         details = {**about, "path": paths[0]} if paths else about
-        return Guarded(action, do, details, quiet=asked.quiet)
+        replaces = request.overwrite and operation is Operation.MIGRATE
+        also = (Action.OVERWRITE,) if replaces else ()
+        return Guarded(action, do, details, quiet=asked.quiet, also=also)
 
     def _restore(self, call: Call, backup: str, given: Options) -> Guarded:
         asked = begin.read(call, given)

@@ -104,6 +104,12 @@ OPTIONS = (
         partial(values.one_of, choices=Allocation), "allocation",
     ),
     Option(
+        "overwrite", "b", _PLANNING,
+        "Replace a domain of the new one's name that does not run, and files where its disks go. "
+        "They are kept until the new domain has booted. Migrate needs org.xen2kvm.overwrite, too.",
+        values.as_is, "overwrite",
+    ),
+    Option(
         "cluster-size", "u", _PLANNING,
         "Bytes of a cluster of the disks' format qcow2, a power of two from 512 to 2097152; QEMU's "
         "default, 65536, where it is left out.",

@@ -40,6 +40,7 @@ class Action(StrEnum):
     MIGRATE = "org.xen2kvm.migrate"
     INSPECT_PATHS = "org.xen2kvm.inspect-paths"
     MIGRATE_PATHS = "org.xen2kvm.migrate-paths"
+    OVERWRITE = "org.xen2kvm.overwrite"
     ROLLBACK = "org.xen2kvm.rollback"
     FINALIZE = "org.xen2kvm.finalize"
     CANCEL = "org.xen2kvm.cancel"

@@ -42,13 +42,15 @@ class Call:
 class Guarded:
     """What a call would do, and the action that guards it.
 
-    details are what polkit's dialogs and rules know of the call; quiet forbids dialogs.
+    details are what polkit's dialogs and rules know of the call; quiet forbids dialogs. also are
+    further actions, all of which the caller must be allowed.
     """
 
     action: Action
     do: Callable[[], Awaitable[list[Any]]]
     details: Mapping[str, str] = field(default_factory=dict)
     quiet: bool = False
+    also: tuple[Action, ...] = ()
 
 
 Handler = Callable[..., Guarded]
@@ -237,17 +239,18 @@ class Service:
         uid = await self._callers.uid(message.sender)
         call = Call(message.sender, uid, message.path, message.member)
         guarded = handler(call, *body)
-        if guarded.action not in actions:
-            raise ContractError(f"{message.member} is guarded by {guarded.action}, says the code.")
-        if guarded.action not in (Action.NONE, Action.OWNER):
-            may_ask = bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)
-            await self._authority.check(
-                message.sender,
-                guarded.action,
-                guarded.details,
-                uid=uid,
-                ask=may_ask and not guarded.quiet,
-            )
+        may_ask = bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)
+        for action in (guarded.action, *guarded.also):
+            if action not in actions:
+                raise ContractError(f"{message.member} is guarded by {action}, says the code.")
+            if action not in (Action.NONE, Action.OWNER):
+                await self._authority.check(
+                    message.sender,
+                    action,
+                    guarded.details,
+                    uid=uid,
+                    ask=may_ask and not guarded.quiet,
+                )
         return await guarded.do()
 
 

@@ -140,6 +140,10 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument("--directory", metavar="DIR", help="directory for the disks instead")
     command.add_argument(
+        "--overwrite", action="store_true",
+        help="replace a domain of the same name that does not run, and its disks",
+    )  # fmt: skip
+    command.add_argument(
         "--in-place", action="store_true",
         help="do not copy: use the source's images, changed in overlays until 'finalize'",
     )  # fmt: skip

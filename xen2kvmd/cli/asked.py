@@ -60,7 +60,15 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
             found.append((key, "t", number))
     if given.get("autostart") is not None:
         found.append(("autostart", "b", given["autostart"]))
-    for key in ("in-place", "compress", "hold", "resume", "remove-target", "remove-backup"):
+    for key in (
+        "overwrite",
+        "in-place",
+        "compress",
+        "hold",
+        "resume",
+        "remove-target",
+        "remove-backup",
+    ):
         if given.get(key.replace("-", "_")):
             found.append((key, "b", True))
     found += [(key, "b", False) for key in ("start", "verify") if given.get(f"no_{key}")]

@@ -93,6 +93,7 @@ class Request:
     cluster_size: int = 0  # of qcow2, in bytes; 0: QEMU's default
     compress: bool = False  # qcow2's clusters
     rate_limit: int = 0  # bytes per second that the copy takes; 0: no limit
+    overwrite: bool = False  # a domain of the target's name, and its disks, if it does not run
     nics: tuple[NicMap, ...] = ()
     mac: MacPolicy = MacPolicy.KEEP
     waive: tuple[str, ...] = ()

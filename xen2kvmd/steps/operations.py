@@ -17,6 +17,7 @@ from xen2kvmd.steps.inspect import INSPECT
 from xen2kvmd.steps.plan import PLAN
 from xen2kvmd.steps.restore import RESTORE
 from xen2kvmd.steps.rollback import ROLLBACK
+from xen2kvmd.steps.set_aside import SET_ASIDE, THROW_AWAY
 from xen2kvmd.steps.shutdown import SHUTDOWN
 from xen2kvmd.steps.start import START
 from xen2kvmd.steps.storage import STORAGE
@@ -32,6 +33,7 @@ NATIVE = (
     hooks_step("post-shutdown"),
     BACKUP_DISKS,
     CONVERT,
+    SET_ASIDE,
     COPY,
     COMPARE,
     DEFINE,
@@ -39,6 +41,7 @@ NATIVE = (
     START,
     VERIFY,
     hooks_step("post-migrate"),
+    THROW_AWAY,
 )
 
 # A step that reads the source's disks may find them gone with the connection to their host.

@@ -11,7 +11,7 @@ from xen2kvmd.errors import Blocked, PlanChanged
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Case, Finding, Operation, Plan, Request
-from xen2kvmd.steps import context, engine, inspect, storage
+from xen2kvmd.steps import context, engine, inspect, set_aside, storage
 from xen2kvmd.system.libvirt import connected
 from xen2kvmd.targets import open_places
 
@@ -64,6 +64,7 @@ def rehearse(
             found=(
                 *context.source_findings(run),
                 *storage.findings(request, host),
+                *set_aside.findings(request, case.target, disks, host),
                 *engine.findings(run, request),
             ),
             inside=not engine.is_v2v(run),

@@ -48,7 +48,9 @@ def do(run: Run) -> None:
         plan.check_target(request, document=document, disks=disks, host=host, places=places)
         for disk in context.plan(run).disks:
             dev, volume = disk.source.dev, disk.volume
-            places[dev].volume(dev=dev, name=volume.name, disk_format=request.format)
+            places[dev].volume(
+                dev=dev, name=volume.name, disk_format=request.format, may_exist=request.overwrite
+            )
 
 
 def undo(run: Run) -> None:

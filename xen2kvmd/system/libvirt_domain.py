@@ -52,6 +52,19 @@ class Domain:
     def xml(self) -> str:
         return str(self._domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
+    def definition(self) -> str:
+        """Return the XML that defines it anew, with its passwords."""
+        flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+        return str(self._domain.XMLDesc(flags))
+
+    def irreplaceable(self) -> str:
+        """Return why another domain cannot take its place, "" if it can."""
+        if self.is_active():
+            return "it runs"
+        if self._domain.hasManagedSaveImage():
+            return "its memory is saved on disk"
+        return "it has snapshots" if self._domain.snapshotNum() else ""
+
     def is_active(self) -> bool:
         return bool(self._domain.isActive())
 
@@ -127,6 +140,10 @@ class Domain:
         with absent(libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
             if self._domain.isActive():
                 self._domain.destroy()
+
+    def put_aside(self) -> None:
+        """Forget the domain alone: its disks and UEFI variables stay."""
+        self._domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM)
 
     def undefine(self, *, nvram: bool = True) -> None:
         """Forget the domain and its UEFI variables; its disks stay.

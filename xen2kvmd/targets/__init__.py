@@ -24,8 +24,10 @@ class Place(Protocol):
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
         """Return how many bytes a disk takes when it comes here."""
 
-    def volume(self, *, dev: str, name: str, disk_format: DiskFormat) -> Volume:
-        """Return the volume that a disk will be. Raises TargetExists if it is there already."""
+    def volume(
+        self, *, dev: str, name: str, disk_format: DiskFormat, may_exist: bool = False
+    ) -> Volume:
+        """Return the volume that a disk will be. Raises TargetExists if it must not be there."""
 
     def make(
         self, volume: Volume, *, size: int, allocation: Allocation, cluster_size: int = 0

@@ -26,9 +26,11 @@ class Directory:
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
         return room_of(disk, allocation)
 
-    def volume(self, *, dev: str, name: str, disk_format: DiskFormat) -> Volume:
+    def volume(
+        self, *, dev: str, name: str, disk_format: DiskFormat, may_exist: bool = False
+    ) -> Volume:
         path = self._path / name
-        if path.exists() or path.is_symlink():
+        if not may_exist and (path.exists() or path.is_symlink()):
             raise TargetExists(
                 f"The file {path} is there already.",
                 hint="Choose another name for the target with --name, or move the file away.",

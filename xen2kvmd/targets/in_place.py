@@ -37,9 +37,11 @@ class InPlace:
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
         return min(disk.allocated, CONVERSION)
 
-    def volume(self, *, dev: str, name: str, disk_format: DiskFormat) -> Volume:
+    def volume(
+        self, *, dev: str, name: str, disk_format: DiskFormat, may_exist: bool = False
+    ) -> Volume:
         path = Path(self._disks[dev].path).with_name(name)
-        if path.exists() or path.is_symlink():
+        if not may_exist and (path.exists() or path.is_symlink()):
             raise TargetExists(
                 f"The file {path} is there already.",
                 hint="Choose another name for the target with --name, or move the file away.",

@@ -37,9 +37,13 @@ class NfsExport:
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
         return room_of(disk, allocation)
 
-    def volume(self, *, dev: str, name: str, disk_format: DiskFormat) -> Volume:
+    def volume(
+        self, *, dev: str, name: str, disk_format: DiskFormat, may_exist: bool = False
+    ) -> Volume:
         if self._pool:
-            return self._pool.volume(dev=dev, name=name, disk_format=disk_format)
+            return self._pool.volume(
+                dev=dev, name=name, disk_format=disk_format, may_exist=may_exist
+            )
         where = self._host.pool_folder(self.name) or f"{FOLDER}/{self.name}"
         return Volume(
             dev=dev, path=f"{where}/{name}", format=disk_format, pool=self.name, name=name

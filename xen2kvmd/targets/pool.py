@@ -29,7 +29,9 @@ class StoragePool:
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
         return room_of(disk, allocation)
 
-    def volume(self, *, dev: str, name: str, disk_format: DiskFormat) -> Volume:
+    def volume(
+        self, *, dev: str, name: str, disk_format: DiskFormat, may_exist: bool = False
+    ) -> Volume:
         pool = self._host.pool(self._name)
         if pool.type not in FILE_POOLS + BLOCK_POOLS:
             raise Unsupported(
@@ -41,7 +43,7 @@ class StoragePool:
                 f"Volumes of pool '{self._name}' are block devices: they cannot be {disk_format}.",
                 hint="Ask for the format raw.",
             )
-        if self._host.volume_exists(self._name, name):
+        if not may_exist and self._host.volume_exists(self._name, name):
             raise TargetExists(
                 f"Pool '{self._name}' has a volume '{name}' already.",
                 hint="Choose another name for the target with --name, or remove the volume: "

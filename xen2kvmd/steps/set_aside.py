@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Put aside what the new guest replaces, and throw it away when the new guest has booted.
+
+Files are renamed within their folders, so that nothing is copied and nothing can run full; the
+domain's XML lies in the job's folder meanwhile.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from xen2kvmd import xml
+from xen2kvmd.errors import TargetExists, Unsupported
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.model import Finding, Plan, Request, Severity, SourceDisk, Target
+from xen2kvmd.steps import context
+from xen2kvmd.system.libvirt import Host, connected
+
+REPLACED = "replaced.xml"
+
+
+def findings(
+    request: Request, target: Target, disks: Iterable[SourceDisk], host: Host
+) -> Iterator[Finding]:
+    """Tell what will be replaced; a disk of the source never is."""
+    if not request.overwrite:
+        return
+    there = [volume.path for volume in target.volumes if os.path.lexists(volume.path)]
+    own = {os.path.realpath(path) for disk in disks if not disk.host for path in disk.paths}
+    for path in there:
+        if os.path.realpath(path) in own:
+            yield Finding(
+                "overwrites-source",
+                f"{path}, which would be replaced, is a disk of the source.",
+                Severity.BLOCKER,
+                hint="Choose another name for the target with --name, or another place.",
+            )
+    if host.domain_exists(target.name):
+        there.insert(0, f"the domain '{target.name}'")
+    if there:
+        yield Finding(
+            "overwrites",
+            f"Of this host are replaced: {', '.join(there)}.",
+            Severity.WARNING,
+            hint="They are kept until the new guest has booted; if it does not, they come back.",
+        )
+
+
+def _put_aside(run: Run) -> None:
+    """Rename the files, and undefine the domain. Raises TargetExists if somebody uses them."""
+    if not context.request(run).overwrite:
+        return
+    plan = context.plan(run)
+    with connected() as host:
+        paths = [disk.volume.path for disk in plan.disks if os.path.lexists(disk.volume.path)]
+        old = host.domain(plan.name)
+        if old is not None:
+            if trouble := old.irreplaceable():
+                raise TargetExists(f"The domain '{plan.name}' cannot be replaced: {trouble}.")
+            nvram = xml.parse(old.definition()).findtext("os/nvram")
+            paths += [nvram] if nvram and os.path.lexists(nvram) else []
+            context.write(run, REPLACED, old.definition())
+            run.note("replaced", {"name": plan.name, "autostart": old.autostarts()})
+        _check_unused(host, plan, paths)
+        run.note("aside", paths)
+        for path in paths:
+            os.rename(path, _aside(run, path))
+        if old is not None:
+            old.put_aside()
+
+
+def _check_unused(host: Host, plan: Plan, paths: list[str]) -> None:
+    volumes = {(disk.volume.pool, disk.volume.name): disk.volume.path for disk in plan.disks}
+    used = {}
+    for domain in host.domains():
+        for source in xml.parse(domain.xml()).iterfind("devices/disk//source"):
+            path = source.get("file") or source.get("dev") or ""
+            named = (source.get("pool", ""), source.get("volume", ""))
+            used[volumes.get(named, path)] = domain.name
+    for path in paths:
+        if not Path(path).is_file():
+            raise Unsupported(
+                f"{path} is there, and no file: it cannot be put aside.",
+                hint="Choose another name for the target with --name, or remove it first.",
+            )
+        if (user := used.get(path, plan.name)) != plan.name:
+            raise TargetExists(
+                f"The file {path} belongs to the domain '{user}'.",
+                hint="Choose another name for the target with --name.",
+            )
+
+
+def _put_back(run: Run) -> None:
+    for path in run.notes.get("aside", ()):
+        if _aside(run, path).exists():
+            os.replace(_aside(run, path), path)
+    if replaced := run.notes.get("replaced"):
+        with connected() as host:
+            if not host.domain_exists(replaced["name"]):
+                host.define((run.folder / REPLACED).read_text("utf-8"))
+                domain = host.domain(replaced["name"])
+                if domain is not None:
+                    domain.set_autostart(on=replaced["autostart"])
+    (run.folder / REPLACED).unlink(missing_ok=True)
+    _refresh(run)
+
+
+def _refresh(run: Run) -> None:
+    """Let libvirt's pools see what was renamed or removed in them."""
+    if run.notes.get("aside"):
+        with connected() as host:
+            for name in {disk.volume.pool for disk in context.plan(run).disks} - {""}:
+                host.pool(name)
+
+
+def _throw_away(run: Run) -> None:
+    for path in run.notes.get("aside", ()):
+        _aside(run, path).unlink(missing_ok=True)
+    _refresh(run)
+    if "replaced" in run.notes:
+        (run.folder / REPLACED).unlink(missing_ok=True)
+        run.result("replaced", run.notes["replaced"]["name"])
+
+
+def _aside(run: Run, path: str) -> Path:
+    return Path(path).with_name(f".{Path(path).name}.{run.id}.old")
+
+
+SET_ASIDE = Step("set-aside", _put_aside, _put_back)
+THROW_AWAY = Step("throw-away", _throw_away, cancellable=False)
