@@ -11,6 +11,8 @@ import os
 import pty
 import pwd
 import sys
+import termios
+import time
 
 user, prompt, answer, *program = sys.argv[1:]
 entry = pwd.getpwnam(user)
@@ -31,6 +33,9 @@ while True:
     seen += part
     if not asked and prompt.encode() in seen:
         asked = True
+        # A person is slower: what is typed before the echo is off is thrown away (TCSAFLUSH).
+        while termios.tcgetattr(terminal)[3] & termios.ECHO:
+            time.sleep(0.01)
         os.write(terminal, answer.encode().decode("unicode_escape").encode())
 sys.stdout.write(seen.decode(errors="replace"))
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
