@@ -17,6 +17,7 @@ from xen2kvmd.model import (
     DiskFormat,
     Facts,
     Finding,
+    Installed,
     Plan,
     PlannedDisk,
     Request,
@@ -78,6 +79,7 @@ def make_case(
     host: Host,
     places: Places,
     kvm: bool,
+    agent: bool,
 ) -> Case:
     """Decide where the guest goes and how it will be called there.
 
@@ -110,6 +112,7 @@ def make_case(
         nics=source.nics,
         devices=devices,
         joined=joined,
+        agent=agent,
     )
 
 
@@ -122,22 +125,26 @@ def make_plan(
     host: Host,
     tree: Tree,
     found: Sequence[Finding] = (),
+    installed: Installed,
     inside: bool = True,
 ) -> tuple[Plan, guest.Rehearsed]:
     """Convert copies of the domain XML and of the guest's files; return what that showed.
 
-    found is what is known already, of the source. inside is false where another program converts
-    what is inside the guest: what that will change, nobody knows.
+    found is what is known already, of the source; installed is what came into the tree before.
+    inside is false where another program converts what is inside the guest: what that will change,
+    nobody knows.
     """
     rehearsed = guest.rehearse(tree, case) if inside else guest.Rehearsed((), (), ())
+    inside_changes = (*installed.changes, *rehearsed.changes)
     converted = domain.convert(document, case)
     kvm = case.target.virt_type is VirtType.KVM
     findings = (
         *found,
         *converted.findings,
         *_missing_links(converted.domain_xml, host),
+        *installed.findings,
         *rehearsed.findings,
-        *((guest.under_xen(rehearsed.changes, rehearsed.findings, case),) if inside else ()),
+        *((guest.under_xen(inside_changes, rehearsed.findings, case),) if inside else ()),
     )
     bytes_total = 0 if request.in_place else sum(disk.allocated for disk in disks)
     seconds = SECONDS_TO_CONVERT[kvm] + 2 * bytes_total // COPY_RATE
@@ -150,7 +157,7 @@ def make_plan(
         disks=tuple(
             PlannedDisk(disk, volumes[disk.dev], dict(case.devices)[disk.dev]) for disk in disks
         ),
-        changes=(*converted.changes, *rehearsed.changes),
+        changes=(*converted.changes, *inside_changes),
         findings=findings,
         domain_xml=converted.domain_xml,
         bytes_total=bytes_total,

@@ -46,6 +46,7 @@ DISK = (
         ("xen:///system", "backup-disks", "/srv/backup", CHALLENGE),
         ("xen:///system", "path-map", ["/srv=/etc"], CHALLENGE),
         ("xen:///system", "virtio-win", "/root/win.iso", CHALLENGE),
+        ("xen:///system", "packages", ["/root/kernel.rpm"], CHALLENGE),
         ("xen:///system", "vmdp", "/root/vmdp.exe", CHALLENGE),
     ],
 )

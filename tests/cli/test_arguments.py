@@ -34,6 +34,15 @@ def test_words_of_virt_v2v_mean_the_same() -> None:
     assert options(ours) == options(theirs)
 
 
+def test_what_the_guest_lacks() -> None:
+    line = "plan x.xml --packages /srv/p --packages /srv/./k.rpm --guest-repositories --guest-agent"
+    assert options(line) == {
+        "packages": ["/srv/p", "/srv/k.rpm"],
+        "guest-repositories": True,
+        "guest-agent": True,
+    }
+
+
 def test_storage_that_is_a_path_is_a_directory() -> None:
     assert options("migrate x.xml -os /srv/kvm") == {"directory": "/srv/kvm"}
 

@@ -226,6 +226,25 @@ OPTIONS = (
         "root",
     ),
     Option(
+        "packages", "as", _PLANNING,
+        "Packages for the guest: full paths of .deb and .rpm files of the target host, or of "
+        "folders that hold some. A guest without a kernel that can use virtio gets the kernel that "
+        "is among them, and any guest qemu-guest-agent, with what these need.",
+        partial(values.each, read=values.full_path), "packages",
+    ),
+    Option(
+        "guest-repositories", "b", _PLANNING,
+        "The guest's own package manager may fetch what is missing from the repositories that the "
+        "guest is configured for, through this host's network; it may not by default.",
+        values.as_is, "guest_repositories",
+    ),
+    Option(
+        "guest-agent", "b", _PLANNING,
+        "Enable the QEMU guest agent: installed with packages or guest-repositories, else from the "
+        "guest's repositories when it is first started. It is left alone by default.",
+        values.as_is, "guest_agent",
+    ),
+    Option(
         "job-token", "s", f"{_STARTING} Rollback Finalize Restore",
         "Makes the call safe to repeat: the job's id is u<uid>_<token>, and the same call by the "
         "same user again returns the same job. 1 to 64 letters, digits and _.",

@@ -8,6 +8,7 @@ from typing import Any
 
 from xen2kvmd import __version__
 from xen2kvmd.cli.numbers import count, moment, seconds, size
+from xen2kvmd.cli.packages import add_packages
 from xen2kvmd.model import Allocation, DiskFormat, Engine, MacPolicy, ShutdownMode
 
 FORMATS = ("libvirtxml", "xl", "xl-json")
@@ -160,6 +161,7 @@ def _add_target(command: argparse.ArgumentParser) -> None:
         "--waive", action="append", default=[], metavar="ID", help="migrate despite this finding"
     )
     command.add_argument("-o", dest="output", choices=["libvirt"], help=argparse.SUPPRESS)
+    add_packages(command)
     _add_engine(command)
 
 

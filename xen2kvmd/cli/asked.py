@@ -7,6 +7,7 @@ from typing import Any
 
 from xen2kvmd.cli.documents import format_of, read_document
 from xen2kvmd.cli.nics import nic_maps
+from xen2kvmd.cli.packages import packages_of
 from xen2kvmd.errors import InvalidOption
 
 Option = tuple[str, str, Any]  # key, D-Bus signature, value
@@ -42,6 +43,7 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
             found.append((key, "s", pool))
     if own := [pool for pool in given.get("pool", ()) if not _kind_of_storage(pool)]:
         found.append(("disk-pool", "as", own))
+    found += packages_of(given)
     if given.get("path_map"):
         found.append(("path-map", "as", given["path_map"]))
     if "nic" in given and (nics := nic_maps(arguments)):

@@ -2,16 +2,19 @@
 """Inside the guest, offline: a rules file per part of it.
 
     inspect(appliance) ─▶ Facts          what it is; mounts its file systems
+    prepare, install(appliance, ...)     packages that the guest lacks, if the caller gives any
     rehearse(tree, case) ─▶ Rehearsed    RULES run on a copy in memory: operations, their diffs
     apply(tree, operations)              does these operations, and nothing else
     check(appliance, case) ─▶ Findings   looks at what came out: initrd, menu, boot code
 
-The same appliance serves all four, so a conversion costs one launch.
+The same appliance serves all, so a conversion costs one launch.
 """
 
 from xen2kvmd.guest.check import check
 from xen2kvmd.guest.convert import Rehearsed, rehearse
 from xen2kvmd.guest.inspect import inspect
+from xen2kvmd.guest.install import Allowed, Intent, install, prepare
+from xen2kvmd.guest.mount import mount_guest
 from xen2kvmd.guest.operations import apply
 from xen2kvmd.guest.rules import RULES
 from xen2kvmd.guest.sound import check_file_systems
@@ -20,11 +23,16 @@ from xen2kvmd.guest.windows import windows
 
 __all__ = [
     "RULES",
+    "Allowed",
+    "Intent",
     "Rehearsed",
     "apply",
     "check",
     "check_file_systems",
     "inspect",
+    "install",
+    "mount_guest",
+    "prepare",
     "rehearse",
     "under_xen",
     "windows",

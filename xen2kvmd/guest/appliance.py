@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The real guest: its disks in a virtual machine of their own, reached through libguestfs.
 
-Whatever a hostile guest's file systems, links or programs do, they do it in there, without network
-and with a time limit. Nothing else imports guestfs.
+Whatever a hostile guest's file systems, links or programs do, they do it in there, with a time
+limit, and without network but for a package manager's sake. Nothing else imports guestfs.
 
 The disks hang on virtio in the order of their real names, so they are called there as they will be
 under KVM: what grub-mkconfig, dracut or mkinitrd of the guest find out about its disks, is right.
@@ -19,7 +19,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from types import TracebackType
 from typing import Any, Self
 
 import guestfs
@@ -71,17 +70,19 @@ class Appliance:
         writable: bool,
         emulate: bool,
         remote: bool = False,
+        network: bool = False,
         on_process: Callable[[int], None] | None = None,
     ) -> Self:
         """Start the appliance with these disks; remote: they are read over a network.
 
+        With network, what is in it reaches what this host does, the host itself at 169.254.2.2.
         on_process learns the pid of its QEMU.
         """
         ordered = sorted(disks, key=lambda disk: xen_order(disk.dev))
         handle = guestfs.GuestFS(python_return_dict=True, close_on_exit=False)
         handle.set_backend("direct")  # libvirt's would need a libvirt that may not be ours
         handle.set_backend_settings(["force_tcg"] if emulate else [])
-        handle.set_network(False)
+        handle.set_network(network)
         # The job's TMPDIR would move it too, and the appliance be built anew for each job.
         handle.set_cachedir(os.environ.get("LIBGUESTFS_CACHEDIR", "/var/tmp"))
         handle.set_autosync(True)
@@ -116,12 +117,7 @@ class Appliance:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:
@@ -203,7 +199,7 @@ class Appliance:
         self.output(*command)
 
     def install(self, code: BootCode) -> None:
-        device = next(device for device, dev in self.devices.items() if dev == code.disk)
+        device = next(name for name, dev in self.devices.items() if dev == code.disk)
         self._copy_modules(Path(code.modules), code.into)
         self.write_bytes(device, code.core, offset=code.sector * 512)
         self.write_bytes(device, code.boot, offset=0)

@@ -6,6 +6,7 @@ from functools import partial
 
 from xen2kvmd.guest.cmdline import MENUS, edit_defaults, edit_menus
 from xen2kvmd.guest.devices import remap_file, remap_text, unmapped
+from xen2kvmd.guest.programs import has
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding
 from xen2kvmd.rule import rule
@@ -13,7 +14,6 @@ from xen2kvmd.rule import rule
 DEVICE_MAPS = ("/boot/grub/device.map", "/boot/grub2/device.map", "/boot/grub2-efi/device.map")
 
 # The first that the guest has makes its menu: a distribution's own way before the plain tool.
-_BIN = ("/usr/sbin", "/sbin", "/usr/bin", "/bin")
 MENU_TOOLS = (
     ("update-grub", (), "/boot/grub/grub.cfg"),
     ("grub2-mkconfig", ("-o", "/boot/grub2/grub.cfg"), "/boot/grub2/grub.cfg"),
@@ -61,7 +61,7 @@ def boot_menu_anew(guest: Tree, case: Case) -> Iterator[Finding]:
     So the guest's own tools agree with what was edited before its next kernel update runs them.
     """
     for tool, arguments, menu in MENU_TOOLS:
-        if guest.is_file(menu) and any(guest.exists(f"{folder}/{tool}") for folder in _BIN):
+        if guest.is_file(menu) and has(guest, tool):
             guest.run(tool, *arguments)
             break
     yield from ()

@@ -4,8 +4,9 @@
 import re
 from collections.abc import Iterator
 
+from xen2kvmd.guest.kernel_packages import kernel_package
 from xen2kvmd.guest.tree import Tree
-from xen2kvmd.model import Case, Facts, Family, Finding, Kernel, Severity
+from xen2kvmd.model import Case, Family, Finding, Kernel, Severity
 from xen2kvmd.rule import rule
 
 # What reaches a disk. virtio_net is left out of initramfs-tools' list: a NIC that the initrd finds
@@ -41,13 +42,14 @@ def kernel_with_virtio(guest: Tree, case: Case) -> Iterator[Finding]:
             place="/boot",
         )
     elif not case.facts.virtio:
-        package, command = _package(case.facts)
+        package, command = kernel_package(case.facts)
         yield Finding(
             "no-virtio-kernel",
             f"Kernel {case.facts.kernels[0].version} has no virtio drivers or starts under Xen "
             f"only, and no other is there. Missing: {package or 'the default kernel'}.",
             Severity.BLOCKER,
-            hint=f"Install it in the guest under Xen: {command} {package}".rstrip(": "),
+            hint=f"Install it in the guest under Xen: {command} {package}".rstrip(": ")
+            + (". Or give it (--packages), or allow --guest-repositories." if package else ""),
             place=case.facts.kernels[0].image,
         )
 
@@ -140,22 +142,6 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
                 hint="Build an initrd with virtio_pci and virtio_blk in the guest under Xen first.",
                 place=kernel.initrd,
             )
-
-
-def _package(facts: Facts) -> tuple[str, str]:
-    """Return the package of the distribution's kernel, and the command that installs packages."""
-    match facts.family:
-        case Family.SUSE:
-            return "kernel-default", "zypper install"
-        case Family.REDHAT:
-            return "kernel", "yum install"
-        case Family.DEBIAN if facts.distro == "ubuntu":
-            return "linux-image-generic", "apt-get install"
-        case Family.DEBIAN:
-            kind = {"x86_64": "amd64", "aarch64": "arm64"}.get(facts.arch, "686-pae")
-            return f"linux-image-{kind}", "apt-get install"
-        case _:
-            return "", ""
 
 
 def _virtio_alias(found: re.Match[str]) -> str:

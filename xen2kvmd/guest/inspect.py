@@ -20,6 +20,7 @@ from xen2kvmd.guest.partitions import (
     has_boot_code,
     read_table,
 )
+from xen2kvmd.guest.programs import has
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import BootArea, Facts, Family, Firmware
 
@@ -50,7 +51,6 @@ MENUS = (
 )
 AGENTS = ("/usr/sbin/qemu-ga", "/usr/bin/qemu-ga")
 MACHINES = {3: "i686", 62: "x86_64", 183: "aarch64"}
-_BIN = ("/usr/sbin", "/sbin", "/usr/bin", "/bin")
 
 
 def inspect(appliance: Appliance) -> Facts:
@@ -60,7 +60,7 @@ def inspect(appliance: Appliance) -> Facts:
     loader, menu = next(
         ((name, path) for name, path in MENUS if appliance.is_file(path)), ("", "/boot/grub/")
     )
-    tools = (name for name, tool in INITRD_TOOLS if _has(appliance, tool))
+    tools = (name for name, tool in INITRD_TOOLS if has(appliance, tool))
     return replace(
         _boot_disk(appliance, mounts, menu.rpartition("/")[0], facts),
         arch=_arch(appliance),
@@ -194,7 +194,3 @@ def _xen_name(appliance: Appliance, device: str) -> str:
 def _first_line(tree: Tree, *paths: str) -> str:
     path = next((path for path in paths if tree.is_file(path)), "")
     return tree.read(path).strip().partition("\n")[0] if path else ""
-
-
-def _has(tree: Tree, program: str) -> bool:
-    return any(tree.exists(f"{folder}/{program}") for folder in _BIN)

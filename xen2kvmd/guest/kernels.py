@@ -9,6 +9,7 @@ from itertools import takewhile
 from xen2kvmd.errors import Failed
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.menus import read_menu
+from xen2kvmd.guest.programs import has
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Kernel
 
@@ -17,7 +18,6 @@ INITRDS = ("initrd.img-{}", "initramfs-{}.img", "initrd-{}", "initrd-{}.img")
 NEEDED = ("virtio_pci", "virtio_blk", "virtio_net")
 DISK = ("virtio_pci", "virtio_blk")
 LISTERS = ("lsinitramfs", "lsinitrd")
-_BIN = ("/usr/bin", "/bin", "/usr/sbin", "/sbin")
 
 
 def find_kernels(appliance: Appliance) -> tuple[Kernel, ...]:
@@ -57,7 +57,7 @@ def initrd_lacks(appliance: Appliance, kernel: Kernel) -> tuple[str, ...]:
 def list_initrd(appliance: Appliance, path: str) -> str:
     """List an initrd by the guest's own tool, which can unpack what the guest packs; "" if none."""
     for tool in LISTERS:
-        if any(appliance.exists(f"{folder}/{tool}") for folder in _BIN):
+        if has(appliance, tool):
             return appliance.output(tool, path)
     try:
         return "\n".join(appliance.call("initrd_list", path))

@@ -5,11 +5,13 @@ Programs come last: what they write, no rule can see in a rehearsal.
 """
 
 from xen2kvmd.guest import (
+    agent,
     boot_code,
     bootloader,
     console,
     default_kernel,
     initrd,
+    kernel_entry,
     leftovers,
     lvm,
     network,
@@ -24,6 +26,7 @@ from xen2kvmd.rule import Rule
 RULES: tuple[Rule[Tree], ...] = (
     space.room_for_changes,
     initrd.kernel_with_virtio,
+    kernel_entry.kernel_entry,
     default_kernel.default_kernel,
     storage.fstab,
     storage.crypttab,
@@ -50,8 +53,10 @@ RULES: tuple[Rule[Tree], ...] = (
     initrd.dracut_drivers,
     initrd.modprobe_aliases,
     uefi.uefi_fallback_loader,
+    agent.agent_at_first_start,
     selinux.relabel,
     # From here on programs of the guest run, on the files as they are now.
+    agent.agent_enabled,
     initrd.initrd_anew,
     # After the initrds: a menu lists those that are there.
     bootloader.boot_menu_anew,

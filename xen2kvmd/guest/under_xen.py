@@ -6,8 +6,9 @@ way is a name: /dev/vda1 is not there under Xen.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from xen2kvmd.guest.install import RULE
 from xen2kvmd.model import Case, Change, Finding, Severity
 
 # Rules whose files a guest needs to boot. GRUB's device.map and LVM's lists are not among them:
@@ -16,10 +17,11 @@ _NEEDED = frozenset(
     {"fstab", "crypttab", "resume_device", "grub_defaults", "boot_menu", "mdadm_devices"}
 )
 _DRIVERS = frozenset({"suse_initrd_modules", "dracut_drivers"})
+_NEW_KERNEL = re.compile(r"^\+(?:linux-image|kernel)", re.MULTILINE)
 _XEN_KERNEL_ONLY = re.compile(r"^-.*\bxen(blk|net)\b", re.MULTILINE)
 
 
-def under_xen(changes: Iterable[Change], findings: Iterable[Finding], case: Case) -> Finding:
+def under_xen(changes: Sequence[Change], findings: Iterable[Finding], case: Case) -> Finding:
     """Return the finding for what a rehearsal changed inside the guest, and found."""
     reasons = tuple(dict.fromkeys(_reasons(changes, findings, case)))
     if not reasons:
@@ -37,11 +39,13 @@ def under_xen(changes: Iterable[Change], findings: Iterable[Finding], case: Case
     )
 
 
-def _reasons(changes: Iterable[Change], findings: Iterable[Finding], case: Case) -> Iterator[str]:
+def _reasons(changes: Sequence[Change], findings: Iterable[Finding], case: Case) -> Iterator[str]:
     if case.joined:
         yield "volumes of its own became partitions of one disk"
     if any(finding.id == "default-kernel-changed" for finding in findings):
         yield "another kernel starts"
+    if any(_NEW_KERNEL.search(change.diff) for change in changes if change.rule == RULE):
+        yield "a kernel was installed, which may be the one that starts"
     new = "|".join(re.escape(name) for _, name in case.devices)
     names_kvm = re.compile(rf"^\+(?!\+\+).*/dev/(?:{new})[0-9]*\b", re.MULTILINE)
     for change in changes:

@@ -11,6 +11,7 @@ Sizes are bytes, times are microseconds since the epoch, unless a name says othe
 from xen2kvmd.model.backup import Backup, Restoration, SavedDisk
 from xen2kvmd.model.findings import Change, Finding, Severity
 from xen2kvmd.model.guest import BootArea, Facts, Family, Firmware, Kernel
+from xen2kvmd.model.installed import Installed
 from xen2kvmd.model.limits import Limits
 from xen2kvmd.model.plan import Plan, PlannedDisk
 from xen2kvmd.model.request import (
@@ -39,6 +40,7 @@ __all__ = [
     "Family",
     "Finding",
     "Firmware",
+    "Installed",
     "Joined",
     "Kernel",
     "Limits",

@@ -106,6 +106,9 @@ class Request:
     engine: Engine = Engine.AUTO
     virtio_win: str = ""  # Windows' virtio drivers, for virt-v2v: an ISO image or a folder
     vmdp: str = ""  # SUSE's drivers for Windows, for virt-v2v: vmdp.exe
+    packages: tuple[str, ...] = ()  # .deb and .rpm files of this host for the guest, or folders
+    guest_repositories: bool = False  # the guest's package manager may fetch what is missing
+    guest_agent: bool = False  # install and enable the QEMU guest agent
     backup_disks: str = ""  # directory for a backup of the source's disks; "": none is made
     autostart: bool | None = None  # whether the target starts with its host; None: as the source
     not_before: int = 0  # when the job may begin, in microseconds since the epoch

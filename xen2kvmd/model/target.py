@@ -82,3 +82,4 @@ class Case:
     nics: tuple[Nic, ...] = ()
     devices: tuple[tuple[str, str], ...] = ()
     joined: tuple[Joined, ...] = ()
+    agent: bool = False  # the QEMU guest agent is to run in the converted guest

@@ -9,7 +9,7 @@ import cattrs
 
 from xen2kvmd.guest.appliance import Appliance, DiskImage
 from xen2kvmd.jobs.step import Run
-from xen2kvmd.model import Case, Facts, Finding, Plan, Request, SourceDisk
+from xen2kvmd.model import Case, Facts, Finding, Installed, Plan, Request, SourceDisk
 from xen2kvmd.steps import disks as sources
 from xen2kvmd.system import assembly, files
 from xen2kvmd.system import disk as images
@@ -42,6 +42,11 @@ def facts(run: Run) -> Facts:
     return cattrs.structure(run.notes["facts"], Facts)
 
 
+def installed(run: Run) -> Installed:
+    """Return what was installed in the guest before the plan was made."""
+    return cattrs.structure(run.notes["installed"], Installed)
+
+
 def case(run: Run) -> Case:
     """Return what the plan step has decided."""
     return cattrs.structure(run.notes["case"], Case)
@@ -71,10 +76,29 @@ def appliance(run: Run) -> tuple[Appliance, bool]:
     open_one = run.take(Appliance)
     if open_one is not None:
         return open_one, False
-    opened = overlays(run)
-    remote = any(disk.host for disk in disks(run))
-    new = Appliance.open(opened, writable=True, emulate=not run.notes["kvm"], remote=remote)
-    return run.keep(new, partial(new.close)), True
+    return _open(run, overlays(run), network=False), True
+
+
+def reopen(run: Run, *, network: bool) -> Appliance:
+    """Start the appliance anew on the overlays as they are; nothing is mounted in it."""
+    if (old := run.take(Appliance)) is not None:
+        old.close()
+    opened = tuple(
+        DiskImage(disk.dev, str(overlay(run, disk.dev)), "qcow2", disk.joined)
+        for disk in disks(run)
+    )
+    return _open(run, opened, network=network)
+
+
+def _open(run: Run, opened: tuple[DiskImage, ...], *, network: bool) -> Appliance:
+    new = Appliance.open(
+        opened,
+        writable=True,
+        emulate=not run.notes["kvm"],
+        remote=any(disk.host for disk in disks(run)),
+        network=network,
+    )
+    return run.keep(new, partial(new.close))
 
 
 def overlays(run: Run) -> tuple[DiskImage, ...]:

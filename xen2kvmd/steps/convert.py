@@ -12,7 +12,7 @@ from xen2kvmd import guest
 from xen2kvmd.errors import Failed, PlanChanged
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
-from xen2kvmd.steps import context, engine, inspect, v2v
+from xen2kvmd.steps import context, engine, inspect, packages, v2v
 from xen2kvmd.steps.plan import rehearse
 from xen2kvmd.system import files
 
@@ -38,10 +38,16 @@ def _convert(run: Run) -> None:
     appliance, fresh = context.appliance(run)
     rehearsed = run.take(guest.Rehearsed)
     if fresh or rehearsed is None:
-        run.note("facts", cattrs.unstructure(guest.inspect(appliance)))  # mounts it, too
-        made, _, rehearsed = rehearse(run, context.request(run), appliance)
+        request = context.request(run)
+        facts = packages.install(run, request, guest.inspect(appliance))  # mounts it, too
+        run.note("facts", cattrs.unstructure(facts))
+        appliance, _ = context.appliance(run)
+        made, _, rehearsed = rehearse(run, request, appliance)
         if made.digest != context.plan(run).digest:
-            raise PlanChanged("The source changed since the job began.", hint="Migrate again.")
+            what = (
+                "source, or a repository of the guest," if request.guest_repositories else "source"
+            )
+            raise PlanChanged(f"The {what} changed since the job began.", hint="Migrate again.")
     guest.apply(appliance, rehearsed.operations, lambda done, at: run.fraction(0.8 * done, at))
     run.fraction(0.8, "looking at the result")
     wrong = [

@@ -8,7 +8,7 @@ from xen2kvmd.errors import VmNotFound
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation
 from xen2kvmd.sources import open_source
-from xen2kvmd.steps import context, disks, engine
+from xen2kvmd.steps import context, disks, engine, packages
 from xen2kvmd.steps.assemble import assemble
 from xen2kvmd.steps.backup_disks import check_room
 from xen2kvmd.system import appliances, kvm
@@ -23,6 +23,7 @@ def do(run: Run) -> None:
     The appliance works on overlays: nothing is ever written to the source.
     """
     request = context.request(run)
+    packages.check(request)
     source_host = open_source(request)
     imported = source_host.read()
     text = imported.domain_xml
@@ -48,7 +49,7 @@ def do(run: Run) -> None:
     run.fraction(0.1, "starting the appliance")
     appliance, _ = context.appliance(run)
     run.fraction(0.7, "looking into the guest")
-    facts = engine.look(run, request, appliance)
+    facts = packages.install(run, request, engine.look(run, request, appliance))
     run.note("facts", cattrs.unstructure(facts))
     run.result("guest", facts.product or facts.distro)
 

@@ -43,6 +43,7 @@ def rehearse(
 ) -> tuple[Plan, Case, guest.Rehearsed]:
     """Make the plan of this job from what inspection noted."""
     text, disks, facts = context.document(run), context.disks(run), context.facts(run)
+    installed = context.installed(run)
     with connected() as host:
         places = open_places(request, host, disks)
         case = plan.make_case(
@@ -53,6 +54,7 @@ def rehearse(
             host=host,
             places=places,
             kvm=run.notes["kvm"],
+            agent=request.guest_agent or installed.agent,
         )
         made, rehearsed = plan.make_plan(
             request,
@@ -67,6 +69,7 @@ def rehearse(
                 *set_aside.findings(request, case.target, disks, host),
                 *engine.findings(run, request),
             ),
+            installed=installed,
             inside=not engine.is_v2v(run),
         )
     return made, case, rehearsed
