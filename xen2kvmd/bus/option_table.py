@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The table of the options of methods: the introspection XML and the manual are made of it."""
 
-from dataclasses import dataclass
 from functools import partial
 
 from xen2kvmd.bus import values
+from xen2kvmd.bus.option import Option
 from xen2kvmd.jobs.status import JobState
 from xen2kvmd.model import (
     Allocation,
@@ -15,22 +15,6 @@ from xen2kvmd.model import (
     ReportFormat,
     ShutdownMode,
 )
-
-
-@dataclass(frozen=True)
-class Option:
-    """An option: its key on the bus, D-Bus type, the methods that take it, what it says.
-
-    field is that of model.Request it sets, or the key where the method itself reads it.
-    """
-
-    key: str
-    type: str
-    methods: str
-    says: str
-    read: values.Reader = values.as_is
-    field: str = ""
-
 
 _TOKEN = partial(
     values.matching, pattern="[A-Za-z0-9_]{1,64}", says="1 to 64 letters, digits and _"

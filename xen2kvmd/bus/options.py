@@ -12,7 +12,8 @@ from typing import Any
 
 from xen2kvmd.bus.fault import fault
 from xen2kvmd.bus.library import Variant
-from xen2kvmd.bus.option_table import OPTIONS, Option
+from xen2kvmd.bus.option import Option
+from xen2kvmd.bus.option_table import OPTIONS
 from xen2kvmd.errors import InvalidOption
 
 MAX_OPTIONS = 64
