@@ -10,7 +10,7 @@ from pathlib import Path
 import cattrs
 
 from xen2kvmd import domain, guest, xml
-from xen2kvmd.errors import InsufficientSpace, InvalidOption, TargetExists
+from xen2kvmd.errors import InvalidOption, TargetExists
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import (
     Case,
@@ -26,9 +26,10 @@ from xen2kvmd.model import (
     Target,
     VirtType,
 )
-from xen2kvmd.system import blocks
+from xen2kvmd.system import blocks, files
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import Place
+from xen2kvmd.targets.room import Need, check_room, store_of
 
 Places = Mapping[str, Place]  # by <target dev>
 
@@ -67,7 +68,7 @@ def check_target(
             hint="Was this guest migrated before? Undefine that domain first, if it may go.",
         )
     _check_format(request, disks)
-    _check_room(request, disks, places)
+    check_room(_needs(request, disks, places))
 
 
 def make_case(
@@ -204,20 +205,18 @@ def _check_compressible(disks: Sequence[SourceDisk], cluster: int) -> None:
             )
 
 
-def _check_room(request: Request, disks: Sequence[SourceDisk], places: Places) -> None:
-    """Refuse what cannot fit."""
-    needed: dict[Place, int] = {}
+def _needs(request: Request, disks: Sequence[SourceDisk], places: Places) -> Iterator[Need]:
+    """Yield all that takes room, the backup too: it may lie on the target's file system."""
+    free = {place: place.available() for place in set(places.values())}  # refreshes a pool once
+    stores = {place: place.store() for place in free}
     for disk in disks:
         place = places[disk.dev]
-        needed[place] = needed.get(place, 0) + place.needed(disk, request.allocation)
-    for place, count in needed.items():
-        available = place.available()
-        if count > available:
-            raise InsufficientSpace(
-                f"The disks need {count / 2**30:.1f} GiB; {available / 2**30:.1f} GiB are free on "
-                "the target.",
-                hint="Make room, or choose another pool or directory.",
-            )
+        count = place.needed(disk, request.allocation)
+        yield Need(f"disk '{disk.dev}'", count, stores[place], free[place])
+    if request.backup_disks:
+        folder = Path(request.backup_disks)
+        count = sum(disk.allocated for disk in disks)
+        yield Need(f"the backup in {folder}", count, store_of(folder), files.free(folder))
 
 
 def _missing_links(document: str, host: Host) -> Iterator[Finding]:

@@ -21,6 +21,9 @@ class Place(Protocol):
     def available(self) -> int:
         """Return how many bytes fit. Raises if the place is not there or cannot be used."""
 
+    def store(self) -> str:
+        """Return what its bytes come out of; the same for places that share a file system."""
+
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
         """Return how many bytes a disk takes when it comes here."""
 

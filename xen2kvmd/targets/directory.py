@@ -6,7 +6,7 @@ from pathlib import Path
 from xen2kvmd.errors import InvalidOption, TargetExists
 from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
 from xen2kvmd.system import disk, files
-from xen2kvmd.targets.room import room_of
+from xen2kvmd.targets.room import room_of, store_of
 
 
 class Directory:
@@ -22,6 +22,9 @@ class Directory:
                 hint="Make it first, where QEMU's user may read, or give a pool.",
             )
         return files.free(self._path)
+
+    def store(self) -> str:
+        return store_of(self._path)
 
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
         return room_of(disk, allocation)

@@ -13,6 +13,7 @@ from stat import S_ISREG
 from xen2kvmd.errors import TargetExists, Unsupported, VerifyFailed
 from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
 from xen2kvmd.system import blocks, files
+from xen2kvmd.targets.room import store_of
 
 CONVERSION = 512 << 20  # bytes that a conversion writes, at most: initrds, and what is trimmed
 
@@ -32,7 +33,13 @@ class InPlace:
                     f"Disk '{disk.dev}' is {what}: it cannot be converted in place.",
                     hint="Have it copied: leave out --in-place.",
                 )
-        return min(files.free(Path(disk.path).parent) for disk in self._disks.values())
+        return files.free(self._fullest())
+
+    def store(self) -> str:
+        return store_of(self._fullest())
+
+    def _fullest(self) -> Path:
+        return min((Path(disk.path).parent for disk in self._disks.values()), key=files.free)
 
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
         return min(disk.allocated, CONVERSION)

@@ -34,6 +34,9 @@ class NfsExport:
     def available(self) -> int:
         return self._pool.available() if self._pool else UNKNOWN
 
+    def store(self) -> str:
+        return self._pool.store() if self._pool else f"pool '{self.name}'"
+
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
         return room_of(disk, allocation)
 

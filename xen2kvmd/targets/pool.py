@@ -10,7 +10,7 @@ from xen2kvmd.errors import Failed, TargetExists, Unsupported
 from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
 from xen2kvmd.system import disk
 from xen2kvmd.system.libvirt import Host
-from xen2kvmd.targets.room import room_of
+from xen2kvmd.targets.room import room_of, store_of
 
 FILE_POOLS = ("dir", "fs", "netfs")  # libvirt(7) formatstorage: volumes are files with a format
 BLOCK_POOLS = ("logical",)  # volumes are block devices: raw
@@ -25,6 +25,12 @@ class StoragePool:
 
     def available(self) -> int:
         return self._host.pool(self._name).available
+
+    def store(self) -> str:
+        pool = self._host.pool(self._name)
+        if pool.type in FILE_POOLS and Path(pool.path).is_dir():
+            return store_of(Path(pool.path))
+        return f"pool '{self._name}'"
 
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
         return room_of(disk, allocation)

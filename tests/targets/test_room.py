@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What comes to one file system or pool is counted together, whatever names it by."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from xen2kvmd import plan
+from xen2kvmd.errors import InsufficientSpace, InvalidOption
+from xen2kvmd.model import Operation, Request, SourceDisk
+from xen2kvmd.system import files
+from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.targets import Directory, Place, StoragePool, open_places
+
+POOL = "default-pool"
+SOURCE = (
+    "<domain type='xen'><name>web1</name><memory>1024</memory><os><type>xen</type></os></domain>"
+)
+REQUEST = Request(Operation.PLAN, "libvirtxml:/x", pool=POOL)
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with connected("test:///default") as opened:
+        yield opened
+
+
+def disks_of(allocated: int) -> tuple[SourceDisk, ...]:
+    return tuple(
+        SourceDisk(dev, f"/{dev}", "raw", allocated, allocated) for dev in ("xvda", "xvdb")
+    )
+
+
+def check(request: Request, host: Host, disks: tuple[SourceDisk, ...], **places: Place) -> None:
+    opened = places or open_places(request, host, disks)
+    plan.check_target(request, document=SOURCE, disks=disks, host=host, places=opened)
+
+
+def test_directories_of_one_file_system_are_counted_together(host: Host, tmp_path: Path) -> None:
+    one, other = Directory(str(tmp_path)), Directory(str(tmp_path.parent))
+    disks = disks_of(files.free(tmp_path) * 6 // 10)
+    check(REQUEST, host, disks[:1], xvda=one)  # each alone has room
+    check(REQUEST, host, disks[1:], xvdb=other)
+    with pytest.raises(InsufficientSpace, match=r"'xvda' .*, disk 'xvdb' "):
+        check(REQUEST, host, disks, xvda=one, xvdb=other)
+
+
+def test_the_backup_is_counted_with_the_target(host: Host, tmp_path: Path) -> None:
+    place, disks = Directory(str(tmp_path)), disks_of(files.free(tmp_path) * 6 // 10)[:1]
+    with pytest.raises(InsufficientSpace, match=f"'xvda' .*, the backup in {tmp_path} "):
+        check(replace(REQUEST, backup_disks=str(tmp_path)), host, disks, xvda=place)
+
+
+def test_a_backup_elsewhere_is_counted_by_itself(host: Host, tmp_path: Path) -> None:
+    disks = disks_of(min(files.free(tmp_path), StoragePool(host, POOL).available()) * 6 // 10)[:1]
+    check(replace(REQUEST, backup_disks=str(tmp_path)), host, disks)
+
+
+def test_a_pool_that_is_named_twice_is_counted_once(host: Host) -> None:
+    disks = disks_of(StoragePool(host, POOL).available() * 6 // 10)
+    check(REQUEST, host, disks[:1])
+    with pytest.raises(InsufficientSpace, match=f"on pool '{POOL}'"):
+        check(replace(REQUEST, disk_pools=(("xvdb", POOL),)), host, disks)
+
+
+def test_what_is_no_directory_is_refused_before_its_room(host: Host, tmp_path: Path) -> None:
+    with pytest.raises(InvalidOption, match="gone"):
+        check(REQUEST, host, disks_of(1)[:1], xvda=Directory(str(tmp_path / "gone")))
