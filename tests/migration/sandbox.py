@@ -10,6 +10,16 @@ from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
+# A /tmp of its own, so that what is left behind there is seen, whatever else the machine does;
+# the folder of the tests' own files stays where it is.
+WITH_OWN_TMP = """
+    mkdir -p "$1/tmp" "$1$2"
+    mount --bind "$2" "$1$2"
+    mount --rbind "$1/tmp" /tmp
+    shift 2
+    exec "$@"
+"""
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -23,8 +33,19 @@ class Ended:
 class Sandbox:
     """tools/sandbox with an agent as its command, which runs what it is told to."""
 
-    def __init__(self) -> None:
-        argv = [str(CHECKOUT / "tools/sandbox"), "--", "/usr/bin/python3", "-u", __file__]
+    def __init__(self, own_tmp: Path, files: Path) -> None:
+        argv = [
+            "unshare",
+            "--mount",
+            "sh",
+            "-e",
+            "-c",
+            WITH_OWN_TMP,
+            "sh",
+            str(own_tmp),
+            str(files),
+        ]
+        argv += [str(CHECKOUT / "tools/sandbox"), "--", "/usr/bin/python3", "-u", __file__]
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdin
         assert self._process.stdout

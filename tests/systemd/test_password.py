@@ -8,7 +8,7 @@ import pytest
 
 from tests.systemd.conftest import CHECKOUT, Container
 
-pytestmark = pytest.mark.guest
+pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("container")]
 
 TYPED = ("/usr/bin/python3", str(CHECKOUT / "tests/systemd/typed.py"))
 ASKED = "Password: "

@@ -10,7 +10,7 @@ import pytest
 
 from tests.systemd.conftest import CHECKOUT, Container
 
-pytestmark = pytest.mark.guest
+pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("container")]
 
 SERVICE = "xen2kvmd.service"
 
