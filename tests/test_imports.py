@@ -36,7 +36,7 @@ PLACES = {
     "dbus_fast": ("bus/library.py", "cli/*"),
     "libvirt": ("system/libvirt*.py",),
     "libvirt_qemu": ("system/libvirt*.py",),
-    "guestfs": ("guest/appliance.py",),
+    "guestfs": ("guest/launch.py",),
     "nbd": ("system/*",),
     "subprocess": ("system/*", "cli/text_agent.py"),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xen2kvmd.guest.appliance import DiskImage
+from xen2kvmd.guest.launch import DiskImage
 
 BUILD = Path(__file__).parent.parent / "guests" / "build"
 

@@ -12,7 +12,8 @@ import pytest
 from tests.guest.built import guest_folder, overlay, sha256
 from tests.guest.machine import booted
 from xen2kvmd import guest
-from xen2kvmd.guest.appliance import Appliance, DiskImage
+from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.launch import DiskImage
 from xen2kvmd.model import Case, Facts, Family, Nic
 
 MAC = "00:16:3e:2a:00:01"

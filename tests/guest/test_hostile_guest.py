@@ -12,7 +12,8 @@ import pytest
 from tests.guest.built import overlay
 from xen2kvmd import guest
 from xen2kvmd.errors import Failed, Unsupported
-from xen2kvmd.guest.appliance import Appliance, DiskImage
+from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.launch import DiskImage
 from xen2kvmd.model import Case, Nic
 
 LDCONFIG = Path("/sbin/ldconfig")  # linked statically, so it runs in a guest without libraries

@@ -9,6 +9,7 @@ import pytest
 from xen2kvmd.guest.partitions import (
     BIOS_BOOT,
     SECTOR,
+    BootRoom,
     Read,
     boot_room,
     has_boot_code,
@@ -42,13 +43,13 @@ def test_mbr_of_pygrubs_guest_has_room_and_no_code(tmp_path: Path) -> None:
     read = reader(disk(tmp_path, "label: dos\n2048,,83,*\n"))
     table = read_table(read)
     assert (table.kind, table.partitions[0].start) == ("msdos", 2048)
-    assert boot_room(read, table) == (1, 2047 * SECTOR)
+    assert boot_room(read, table) == BootRoom(1, 2047 * SECTOR)
     assert not has_boot_code(read, table)
 
 
 def test_old_disk_has_62_sectors(tmp_path: Path) -> None:
     read = reader(disk(tmp_path, "label: dos\n63,100000,83\n,,82\n"))
-    assert boot_room(read, read_table(read)) == (1, 62 * SECTOR)
+    assert boot_room(read, read_table(read)) == BootRoom(1, 62 * SECTOR)
 
 
 def test_code_that_only_looks_for_the_active_partition_is_none(tmp_path: Path) -> None:
@@ -62,13 +63,13 @@ def test_code_that_only_looks_for_the_active_partition_is_none(tmp_path: Path) -
 def test_foreign_data_in_the_gap_are_not_overwritten(tmp_path: Path) -> None:
     path = disk(tmp_path, "label: dos\n2048,,83\n")
     put(path, b"someone's", at=700 * SECTOR)
-    assert boot_room(reader(path), read_table(reader(path)))[1] == 0
+    assert boot_room(reader(path), read_table(reader(path))).size == 0
 
 
 def test_an_old_core_of_grub_in_the_gap_may_go(tmp_path: Path) -> None:
     path = disk(tmp_path, "label: dos\n2048,,83\n")
     put(path, b"loading\x00Geom\x00Read\x00 Error", at=SECTOR + 0x180)
-    assert boot_room(reader(path), read_table(reader(path)))[1] > 0
+    assert boot_room(reader(path), read_table(reader(path))).size > 0
 
 
 def test_gpt_has_room_in_its_bios_boot_partition(tmp_path: Path) -> None:
@@ -77,12 +78,30 @@ def test_gpt_has_room_in_its_bios_boot_partition(tmp_path: Path) -> None:
     table = read_table(read)
     assert table.kind == "gpt"
     assert [part.number for part in table.partitions] == [1, 2]
-    assert boot_room(read, table) == (2048, 2048 * SECTOR)
+    assert boot_room(read, table) == BootRoom(2048, 2048 * SECTOR)
 
 
-def test_gpt_without_bios_boot_partition_has_no_room(tmp_path: Path) -> None:
-    read = reader(disk(tmp_path, "label: gpt\n2048,,L\n"))
-    assert boot_room(read, read_table(read)) == (0, 0)
+@pytest.mark.parametrize(
+    ("partitions", "sector", "sectors"),
+    [
+        ("2048,,L", 34, 2014),
+        ("4096,,L", 34, 2048),
+        ("64,40960,L\n45056,40960,L\n43008,,L", 41024, 1984),
+        ("64,130960,L", 0, 0),
+    ],
+)
+def test_gpt_has_room_where_a_partition_can_be_made(
+    tmp_path: Path, partitions: str, sector: int, sectors: int
+) -> None:
+    read = reader(disk(tmp_path, f"label: gpt\nfirst-lba: 34\n{partitions}\n"))
+    room = boot_room(read, read_table(read))
+    assert room == BootRoom(sector, sectors * SECTOR, free=bool(sectors))
+
+
+def test_gpt_that_says_to_begin_at_sector_0_keeps_its_table(tmp_path: Path) -> None:
+    path = disk(tmp_path, "label: gpt\n2048,,L\n")
+    put(path, bytes(8), at=SECTOR + 40)
+    assert boot_room(reader(path), read_table(reader(path))).sector == 34
 
 
 @pytest.mark.parametrize("kind", ["", "ext4", "vfat"])
@@ -99,7 +118,7 @@ def test_garbage_is_no_table_with_partitions(sector: bytes) -> None:
         return sector if at == 0 else b"\xff" * count * SECTOR
 
     assert read_table(read).partitions == ()
-    assert boot_room(read, read_table(read)) == (0, 0)
+    assert boot_room(read, read_table(read)).size == 0
 
 
 def test_gpt_with_absurd_numbers_is_read_to_its_end() -> None:

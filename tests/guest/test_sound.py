@@ -13,10 +13,11 @@ pytestmark = pytest.mark.slow
 
 
 def test_damage_is_told_and_nothing_else(tmp_path: Path) -> None:
-    image = partitioned(tmp_path / "disk.raw", "2048,100M,83\n,,83\n")
+    image = partitioned(tmp_path / "disk.raw", "2048,100M,83\n,120M,83\n,,c\n")
     with Appliance.open([image], writable=True, emulate=True) as appliance:
         appliance.call("mkfs", "ext4", "/dev/vda1")
         appliance.call("mkfs", "btrfs", "/dev/vda2")
+        appliance.call("mkfs", "vfat", "/dev/vda3")
         mount(appliance)
         assert list(check_file_systems(appliance)) == []
         assert appliance.call("mountpoints") == {}
@@ -25,13 +26,26 @@ def test_damage_is_told_and_nothing_else(tmp_path: Path) -> None:
         appliance.write("/file", "x" * 9000)
         number = appliance.call("lstatns", "/file")["st_ino"]
         appliance.call("umount_all")
-        appliance.call("debug", "sh", [f"debugfs -w -R 'clri <{number}>' /dev/vda1"])
+        appliance.shell(f"debugfs -w -R 'clri <{number}>' /dev/vda1")
+        spoil_second_table(appliance, "/dev/vda3")
         mount(appliance)
         found = list(check_file_systems(appliance))
-        assert [(one.id, one.place) for one in found] == [("filesystem-damaged", "/dev/vda1")]
+        assert [(one.id, one.place) for one in found] == [
+            ("filesystem-damaged", "/dev/vda1"),
+            ("filesystem-damaged", "/dev/vda3"),
+        ]
 
 
 def mount(appliance: Appliance) -> None:
     appliance.call("mount", "/dev/vda1", "/")
     appliance.call("mkdir_p", "/data")
     appliance.call("mount", "/dev/vda2", "/data")
+    appliance.call("mkdir_p", "/fat")
+    appliance.call("mount", "/dev/vda3", "/fat")
+
+
+def spoil_second_table(appliance: Appliance, device: str) -> None:
+    """Let the two file allocation tables of FAT differ."""
+    head = appliance.read_bytes(device, offset=0, size=512)
+    reserved, size = (int.from_bytes(head[at : at + 2], "little") for at in (14, 22))
+    appliance.write_bytes(device, b"\x55" * 16, offset=(reserved + size) * 512 + 16)

@@ -8,7 +8,8 @@ import pytest
 
 from xen2kvmd import guest
 from xen2kvmd.errors import Unsupported
-from xen2kvmd.guest.appliance import Appliance, DiskImage
+from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.launch import DiskImage
 from xen2kvmd.model import Family, Firmware
 
 pytestmark = pytest.mark.slow

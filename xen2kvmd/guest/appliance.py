@@ -2,12 +2,12 @@
 """The real guest: its disks in a virtual machine of their own, reached through libguestfs.
 
 Whatever a hostile guest's file systems, links or programs do, they do it in there, with a time
-limit, and without network but for a package manager's sake. Nothing else imports guestfs.
+limit, and without network but for a package manager's sake.
 
-The disks hang on virtio in the order of their real names, so they are called there as they will be
-under KVM: what grub-mkconfig, dracut or mkinitrd of the guest find out about its disks, is right.
-libguestfs offers the second name /dev/sdX for the same disks; it is never used here, because the
-appliance's own disk has one of these names too.
+The disks hang there in the order of their real names, so they are called as they will be under KVM:
+what grub-mkconfig, dracut or mkinitrd of the guest find out about its disks, is right. libguestfs
+offers the second name /dev/sdX for the same disks; it is never used here, because the appliance's
+own disk has one of these names too.
 """
 
 import errno
@@ -16,24 +16,20 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Self
 
-import guestfs
-
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest.archive import pack
 from xen2kvmd.guest.devices import letters, xen_order
-from xen2kvmd.guest.emulation import ARGUMENTS, PROCESSOR
+from xen2kvmd.guest.launch import DiskImage, Key, launch
+from xen2kvmd.guest.partitions import BIOS_BOOT, SECTOR
 from xen2kvmd.guest.tree import LARGEST, BootCode, Room
 from xen2kvmd.guest.watchdog import Watchdog
-from xen2kvmd.model import Joined
 
 MEMORY = 1024  # MiB; zstd and xz need much of it when a guest packs its initrd
-# More do not help: a guest's programs are mostly shell scripts. Emulated ones wait for each other.
-PROCESSORS, EMULATED = 4, 1
+MEMORY_FOR_KEYS = 2560  # argon2id takes up to 1 GiB to try a key (cryptsetup(8), --pbkdf-memory)
 CALL = 120.0  # seconds for one operation on files
 PROGRAM = 1200.0  # seconds for a program of the guest: an initrd takes a minute under emulation
 REMOTE = 5.0  # times as long where disks are read over a network: 1 MB/s was seen
@@ -42,21 +38,14 @@ ABSENT = tuple(map(os.strerror, (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno
 TAIL = 800  # characters of a failed program's output that an error shows
 
 
-@dataclass(frozen=True)
-class DiskImage:
-    """A disk of the guest: its <target dev> under Xen, and the image that we may read or write."""
-
-    dev: str
-    path: str
-    format: str
-    joined: tuple[Joined, ...] = ()  # the volumes that it was put together from
-
-
 class Appliance:
     """A Tree over a guest's disks. Made by open(), ended by close() or by `with`."""
 
-    def __init__(self, handle: Any, disks: Sequence[DiskImage], *, patience: float) -> None:
+    def __init__(
+        self, handle: Any, disks: Sequence[DiskImage], *, keys: Sequence[Key], patience: float
+    ) -> None:
         self._guestfs = handle
+        self.keys = tuple(keys)
         # The pid is not asked for later: a handle does one call at a time.
         self._watchdog = Watchdog(handle.get_pid(), patience=patience)
         self.joined = tuple(volume for disk in disks for volume in disk.joined)
@@ -71,45 +60,18 @@ class Appliance:
         emulate: bool,
         remote: bool = False,
         network: bool = False,
+        keys: Sequence[Key] = (),
         on_process: Callable[[int], None] | None = None,
     ) -> Self:
         """Start the appliance with these disks; remote: they are read over a network.
 
         With network, what is in it reaches what this host does, the host itself at 169.254.2.2.
-        on_process learns the pid of its QEMU.
+        keys open the encrypted disks. on_process learns the pid of its QEMU.
         """
         ordered = sorted(disks, key=lambda disk: xen_order(disk.dev))
-        handle = guestfs.GuestFS(python_return_dict=True, close_on_exit=False)
-        handle.set_backend("direct")  # libvirt's would need a libvirt that may not be ours
-        handle.set_backend_settings(["force_tcg"] if emulate else [])
-        handle.set_network(network)
-        # The job's TMPDIR would move it too, and the appliance be built anew for each job.
-        handle.set_cachedir(os.environ.get("LIBGUESTFS_CACHEDIR", "/var/tmp"))
-        handle.set_autosync(True)
-        handle.set_pgroup(True)  # Ctrl-C at a terminal is for us, we end it ourselves
-        handle.set_memsize(MEMORY)
-        handle.set_smp(EMULATED if emulate else min(PROCESSORS, os.cpu_count() or 1))
-        if emulate:
-            handle.set_append(ARGUMENTS)
-            handle.config("-cpu", PROCESSOR)  # QEMU takes the last one
-        for disk in ordered:
-            handle.add_drive_opts(
-                disk.path,
-                readonly=not writable,
-                format=disk.format,
-                iface="virtio",
-                cachemode="unsafe" if writable else "writeback",
-                discard="besteffort" if writable else "disable",
-            )
-        try:
-            handle.launch()
-        except RuntimeError as error:
-            handle.close()
-            raise Failed(
-                f"The appliance did not start: {error}",
-                hint="Run libguestfs-test-tool on this host to see why.",
-            ) from error
-        opened = cls(handle, ordered, patience=REMOTE if remote else 1.0)
+        memory = MEMORY_FOR_KEYS if keys else MEMORY
+        handle = launch(ordered, writable=writable, emulate=emulate, network=network, memory=memory)
+        opened = cls(handle, ordered, keys=keys, patience=REMOTE if remote else 1.0)
         if on_process:
             on_process(handle.get_pid())
         return opened
@@ -198,10 +160,20 @@ class Appliance:
     def run(self, *command: str) -> None:
         self.output(*command)
 
+    def divide(self, disk: str, start: int, sectors: int) -> None:
+        device = self._device(disk)
+        self.call("part_add", device, "p", start, start + sectors - 1)
+        made = next(
+            part["part_num"]
+            for part in self.call("part_list", device)
+            if part["part_start"] == start * SECTOR
+        )
+        self.call("part_set_gpt_type", device, made, BIOS_BOOT)
+
     def install(self, code: BootCode) -> None:
-        device = next(name for name, dev in self.devices.items() if dev == code.disk)
+        device = self._device(code.disk)
         self._copy_modules(Path(code.modules), code.into)
-        self.write_bytes(device, code.core, offset=code.sector * 512)
+        self.write_bytes(device, code.core, offset=code.sector * SECTOR)
         self.write_bytes(device, code.boot, offset=0)
 
     # --- what rules do not see: disks, file systems, programs that answer -------------------------
@@ -220,6 +192,14 @@ class Appliance:
         try:
             with self._limit(CALL, name):
                 return getattr(self._guestfs, name)(*arguments, **options)
+        except RuntimeError as error:
+            raise Failed(f"The guest's disks could not be worked on: {error}") from error
+
+    def shell(self, line: str) -> str:
+        """Run a line in a shell of the appliance, not of the guest; return what it printed."""
+        try:
+            with self._limit(PROGRAM, line):
+                return str(self._guestfs.debug("sh", [line]))
         except RuntimeError as error:
             raise Failed(f"The guest's disks could not be worked on: {error}") from error
 
@@ -247,6 +227,9 @@ class Appliance:
                 self.call("fstrim", path)
 
     # --- within -----------------------------------------------------------------------------------
+
+    def _device(self, disk: str) -> str:
+        return next(name for name, dev in self.devices.items() if dev == disk)
 
     def _stat(self, path: str, *, follow: bool = True) -> dict[str, int] | None:
         """Return the state of a path, or None where there is nothing or links lead nowhere."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from xen2kvmd.guest.tree import BootCode, Tree
-from xen2kvmd.model import BootArea, Case, Finding, Firmware, Severity
+from xen2kvmd.model import BootArea, Case, Facts, Finding, Firmware, Severity
 from xen2kvmd.rule import rule
 from xen2kvmd.system.command import run
 
@@ -44,35 +44,50 @@ def bios_boot_code(guest: Tree, case: Case) -> Iterator[Finding]:
     if missing:
         yield missing
         return
-    disk = dict(case.devices)[facts.boot_disk]
-    installer = _guests_own(guest)
-    if installer and (facts.boot_area.room >= ENOUGH or _unreadable(facts.boot_area)):
+    installer = _guests_own(guest, facts.boot_area)
+    code = None if installer else _hosts(facts)
+    if isinstance(code, Finding):
+        yield code
+        return
+    if facts.boot_area.free:
+        area = facts.boot_area
+        guest.divide(facts.boot_disk, area.sector, area.room // SECTOR)
+    if code:
+        guest.install(code)
+    else:
+        disk = dict(case.devices)[facts.boot_disk]
         guest.run(installer, f"--target={PLATFORM}", f"/dev/{disk}")
-        return
-    missing = _unreadable(facts.boot_area)
-    if missing:
-        yield missing
-        return
+
+
+def _hosts(facts: Facts) -> BootCode | Finding:
+    """Return this host's GRUB for the guest's disk, or why it would not do."""
+    area = facts.boot_area
+    if not _readable(area):
+        return _blocker(
+            "boot-filesystem-unknown",
+            f"/boot lies on {area.filesystem or 'a file system'} where only the guest's own GRUB "
+            "could find it, and the guest has none for BIOS.",
+            hint="Install GRUB for BIOS in the guest under Xen: grub-pc-bin (Debian), "
+            "grub2-i386-pc (SUSE), grub2-pc (Red Hat).",
+        )
     modules = next((path for path in HOST_MODULES if (path / "boot.img").exists()), None)
     tool = next((path for path in HOST_TOOLS if path.exists()), None)
     if modules is None or tool is None:
-        yield _blocker(
+        return _blocker(
             "grub-missing",
             "The disk has no boot code, neither the guest nor this host has GRUB for BIOS.",
             hint="Install the package grub-pc-bin (SUSE: grub2-i386-pc; Red Hat: "
             "grub2-pc-modules) on this host.",
         )
-        return
-    code = build(facts.boot_disk, facts.boot_area, modules=modules, tool=tool)
-    if len(code.core) > facts.boot_area.room:
-        yield _blocker(
+    code = build(facts.boot_disk, area, modules=modules, tool=tool)
+    if len(code.core) > area.room:
+        return _blocker(
             "boot-gap-too-small",
             f"GRUB needs {-(-len(code.core) // 1024)} KiB before the first partition; "
-            f"{facts.boot_area.room // 1024} KiB are free.",
+            f"{area.room // 1024} KiB are free.",
             hint="Move the first partition of a copy of the disk to sector 2048.",
         )
-        return
-    guest.install(code)
+    return code
 
 
 def build(disk: str, area: BootArea, *, modules: Path, tool: Path) -> BootCode:
@@ -107,14 +122,24 @@ def _table_module(area: BootArea) -> str:
     return {"msdos": "part_msdos", "gpt": "part_gpt"}[area.table]
 
 
-def _guests_own(guest: Tree) -> str:
-    """Return the guest's installer, if it has GRUB's modules for PCs, or ""."""
+def _guests_own(guest: Tree, area: BootArea) -> str:
+    """Return the guest's installer if it has GRUB's modules for PCs, and they fit, or "".
+
+    Where this host's GRUB could not read /boot, it is tried in whatever room there is.
+    """
+    if _readable(area) and area.room < ENOUGH:
+        return ""
     if not any(guest.is_file(f"{path}/{PLATFORM}/moddep.lst") for path in GUEST_MODULES):
         return ""
     folders = ("/usr/sbin", "/sbin")
     return next(
         (name for name in INSTALLERS for path in folders if guest.exists(f"{path}/{name}")), ""
     )
+
+
+def _readable(area: BootArea) -> bool:
+    """Tell whether this host's GRUB could find the menu."""
+    return area.filesystem in READERS and bool(area.device)
 
 
 def _no_place(area: BootArea) -> Finding | None:
@@ -134,24 +159,10 @@ def _no_place(area: BootArea) -> Finding | None:
         return _blocker(
             "no-boot-gap",
             "There is no free space for boot code between the partition table and the first "
-            "partition: it is missing, or holds data of something else.",
-            hint="GPT needs a BIOS boot partition of 1 MiB; with MBR the first partition begins at "
-            "sector 2048.",
+            "partition, nor elsewhere with GPT: it is missing, or holds data of something else.",
+            hint="Make room in a copy of the disk: 1 MiB without a partition.",
         )
     return None
-
-
-def _unreadable(area: BootArea) -> Finding | None:
-    """Say why this host's GRUB would not find the menu, if it would not."""
-    if area.filesystem in READERS and area.device:
-        return None
-    return _blocker(
-        "boot-filesystem-unknown",
-        f"/boot lies on {area.filesystem or 'a file system'} where only the guest's own GRUB could "
-        "find it, and the guest has none for BIOS.",
-        hint="Install GRUB for BIOS in the guest under Xen: grub-pc-bin (Debian), grub2-i386-pc "
-        "(SUSE), grub2-pc (Red Hat).",
-    )
 
 
 def _blocker(name: str, message: str, *, hint: str) -> Finding:

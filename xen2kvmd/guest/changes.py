@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator
 from difflib import unified_diff
 
-from xen2kvmd.guest.operations import Copy, Install, Link, Remove, Run, Write
+from xen2kvmd.guest.operations import Copy, Divide, Install, Link, Remove, Run, Write
 from xen2kvmd.guest.rehearsal import Entry, Rehearsal, shown
 from xen2kvmd.guest.tree import BootCode, Tree, printable
 from xen2kvmd.model import Change
@@ -23,6 +23,8 @@ def changes(rule: Rule[Tree], rehearsal: Rehearsal, *, since: int) -> Iterator[C
                 last[step.path] = step
             case Run(command=command):
                 yield _change(rule, place="a program of the guest", command=command)
+            case Divide():
+                yield _change(rule, place=f"disk {step.disk}", diff=_partition(step))
             case Install(code=code):
                 yield _change(rule, place=_sectors(code), diff=_boot_code(code))
     for path, step in last.items():
@@ -52,6 +54,11 @@ def _diff(path: str, old: list[str] | None, new: list[str] | None) -> str:
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
         for line in unified_diff(old or [], new or [], before, after)
     )
+
+
+def _partition(step: Divide) -> str:
+    last = step.start + step.sectors - 1
+    return f"+ BIOS boot partition for GRUB in sectors {step.start}-{last}, which are free\n"
 
 
 def _sectors(code: BootCode) -> str:

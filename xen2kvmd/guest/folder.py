@@ -69,6 +69,9 @@ class Folder:
     def run(self, *command: str) -> None:
         self.commands.append(command)
 
+    def divide(self, disk: str, start: int, sectors: int) -> None:
+        self.commands.append(("(BIOS boot partition)", disk, str(start), str(sectors)))
+
     def install(self, code: BootCode) -> None:
         self.commands.append(("(boot code)", code.disk, str(code.sector), code.into))
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.kernels import find_kernels
 from xen2kvmd.guest.mount import FileSystem, Mounts, mount_guest
+from xen2kvmd.guest.naming import disk_of, xen_name
 from xen2kvmd.guest.partitions import (
     BIOS_BOOT,
     EFI_SYSTEM,
@@ -65,7 +66,7 @@ def inspect(appliance: Appliance) -> Facts:
         _boot_disk(appliance, mounts, menu.rpartition("/")[0], facts),
         arch=_arch(appliance),
         hostname=printable(_first_line(appliance, "/etc/hostname", "/etc/HOSTNAME")),
-        root=_xen_name(appliance, mounts.root.device),
+        root=xen_name(appliance, mounts.root.device),
         bootloader=loader,
         kernels=find_kernels(appliance),
         initrd_tool=next(tools, ""),
@@ -77,14 +78,14 @@ def inspect(appliance: Appliance) -> Facts:
 def _boot_disk(appliance: Appliance, mounts: Mounts, folder: str, facts: Facts) -> Facts:
     """Look at the first sectors of the disk that the menu lies on."""
     at, system = mounts.holding(folder)
-    device, number = _disk_of(appliance, system.device)
+    device, number = disk_of(appliance, system.device)
 
     def read(sector: int, count: int) -> bytes:
         return appliance.read_bytes(device, offset=sector * 512, size=count * 512)
 
     table = read_table(read)
     code = has_boot_code(read, table)
-    sector, room = boot_room(read, table)
+    room = boot_room(read, table)
     kinds = {part.kind for part in table.partitions}
     uefi = EFI_SYSTEM in kinds and BIOS_BOOT not in kinds and not code
     return replace(
@@ -94,22 +95,15 @@ def _boot_disk(appliance: Appliance, mounts: Mounts, folder: str, facts: Facts) 
         boot_disk=appliance.devices[device],
         boot_area=BootArea(
             table=table.kind,
-            sector=sector,
-            room=room,
+            sector=room.sector,
+            room=room.size,
+            free=room.free,
             filesystem=system.kind,
             device=_grub_device(table, number, system),
             prefix=folder if at == "/" else folder.removeprefix(at),
             folder=folder,
         ),
     )
-
-
-def _disk_of(appliance: Appliance, device: str) -> tuple[str, str]:
-    """Split /dev/vda1 into its disk and number; a logical volume counts to the first disk."""
-    for disk in sorted(appliance.devices, key=len, reverse=True):
-        if device.startswith(disk):
-            return disk, device.removeprefix(disk)
-    return next(iter(appliance.devices)), ""
 
 
 def _grub_device(table: Table, number: str, system: FileSystem) -> str:
@@ -180,15 +174,6 @@ def _init(tree: Tree) -> str:
     if any(tree.exists(f"{lib}/systemd/systemd") for lib in ("/lib", "/usr/lib")):
         return "systemd"
     return "upstart" if tree.exists("/sbin/initctl") else "sysvinit"
-
-
-def _xen_name(appliance: Appliance, device: str) -> str:
-    """Return how the guest calls a device of the appliance under Xen."""
-    disk, number = _disk_of(appliance, device)
-    for volume in appliance.joined:
-        if (volume.disk, str(volume.number)) == (appliance.devices[disk], number):
-            return f"/dev/{volume.dev}"
-    return f"/dev/{appliance.devices[disk]}{number}" if device.startswith(disk) else device
 
 
 def _first_line(tree: Tree, *paths: str) -> str:

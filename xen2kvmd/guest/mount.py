@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from xen2kvmd.errors import Failed, Unsupported
+from xen2kvmd.guest import luks
 from xen2kvmd.guest.appliance import Appliance
-from xen2kvmd.guest.devices import remap_text
-from xen2kvmd.model import Case
+from xen2kvmd.guest.arrays import array_names
+from xen2kvmd.guest.naming import appliance_name, xen_name
 
 FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "reiserfs", "jfs", "vfat"})
 ROOT_MARKS = ("/etc/fstab", "/etc/passwd")  # both in every root, neither in /boot or /home
@@ -51,7 +52,22 @@ class Mounts:
 
 
 def mount_guest(appliance: Appliance) -> Mounts:
-    """Mount the guest's file systems. Raises Unsupported if no Linux root is on its disks."""
+    """Mount the guest's file systems, its encrypted disks opened with the keys of the appliance.
+
+    Raises Unsupported if no Linux root is on its disks, InvalidOption for a key that opens nothing.
+    """
+    encrypted = {s.device: s.uuid for s in file_systems(appliance) if s.kind == luks.KIND}
+    opened = luks.unlock(appliance, encrypted)
+    mounts = _mount(appliance)
+    named = luks.as_the_guest_names(appliance, opened)
+    if named == opened:
+        return mounts
+    appliance.call("umount_all")
+    luks.rename(appliance, opened, named)
+    return _mount(appliance)
+
+
+def _mount(appliance: Appliance) -> Mounts:
     systems = tuple(file_systems(appliance))
     root = next(_roots(appliance, systems), None)
     if root is None:
@@ -62,8 +78,9 @@ def mount_guest(appliance: Appliance) -> Mounts:
         default = appliance.call("btrfs_subvolume_get_default", "/")
         root = replace(root, subvolume="" if default == TOP else "default")
     mounted = {"/": root}
+    arrays = array_names(appliance)
     for spec, path, options in sorted(_fstab(appliance), key=lambda line: line[1]):
-        system = _find(appliance, systems, spec)
+        system = _find(appliance, systems, arrays.get(spec, spec))
         if system and path not in mounted and system.kind in FILE_SYSTEMS:
             try:
                 appliance.call("mount_options", options, system.device, path)
@@ -74,10 +91,11 @@ def mount_guest(appliance: Appliance) -> Mounts:
 
 
 def file_systems(appliance: Appliance) -> Iterator[FileSystem]:
-    """Yield what is on partitions, on disks that have none, on logical volumes and on arrays."""
+    """Yield what is on partitions, on disks that have none, on volumes, arrays, opened disks."""
     partitions = appliance.partitions()
     whole = [disk for disk in appliance.devices if not _divided(disk, partitions)]
-    volumes = [*appliance.call("lvs"), *appliance.call("list_md_devices")]
+    kinds = ("lvs", "list_md_devices", "list_dm_devices")
+    volumes = [device for kind in kinds for device in appliance.call(kind)]
     for device in (*partitions, *whole, *volumes):
         try:
             tags = appliance.call("blkid", device)
@@ -132,33 +150,22 @@ def _fstab(appliance: Appliance) -> Iterator[tuple[str, str, str]]:
 def _find(appliance: Appliance, systems: tuple[FileSystem, ...], spec: str) -> FileSystem | None:
     """Find the file system that a line of fstab means, by UUID, label, or name under Xen."""
     tag, _, value = spec.partition("=")
-    here = Case(devices=names(appliance), joined=appliance.joined)
-    device = remap_text(spec, here)
-    mapper = re.sub(r"^/dev/mapper/((?:[^-]|--)+)-((?:[^-]|--)+)$", _volume, device)
+    device = appliance_name(appliance, spec)
     for system in systems:
         if (tag, value) in (("UUID", system.uuid), ("LABEL", system.label)) and value:
             return system
-        if system.device in (device, mapper):
+        if system.device in (device, spec):
             return system
     return None
 
 
-def names(appliance: Appliance) -> tuple[tuple[str, str], ...]:
-    """Pair the names of the disks under Xen with those in the appliance."""
-    return tuple((dev, device.removeprefix("/dev/")) for device, dev in appliance.devices.items())
-
-
-def _volume(found: re.Match[str]) -> str:
-    """Turn /dev/mapper/GROUP-VOLUME, in which a dash is doubled, into /dev/GROUP/VOLUME."""
-    return f"/dev/{found[1].replace('--', '-')}/{found[2].replace('--', '-')}"
-
-
 def _no_root(appliance: Appliance, systems: tuple[FileSystem, ...]) -> Unsupported:
     kinds = {system.kind for system in systems}
-    if "crypto_LUKS" in kinds:
+    locked = [xen_name(appliance, each.device) for each in systems if each.kind == luks.KIND]
+    if locked and not appliance.keys:
         return Unsupported(
-            "The guest's disks are encrypted (LUKS).",
-            hint="Encrypted guests cannot be migrated yet.",
+            f"The guest's disks are encrypted (LUKS): {', '.join(locked)}.",
+            hint=f"Give the key: --key {locked[0]}:file:PATH (see xen2kvm(1)).",
         )
     if "ntfs" in kinds:
         return Unsupported(

@@ -86,6 +86,23 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Divide:
+    """Make a BIOS boot partition."""
+
+    disk: str
+    start: int
+    sectors: int
+    weight = 1
+
+    @property
+    def shown(self) -> str:
+        return "BIOS boot partition"
+
+    def perform(self, tree: Tree) -> None:
+        tree.divide(self.disk, self.start, self.sectors)
+
+
+@dataclass(frozen=True)
 class Install:
     """Write boot code."""
 
@@ -100,7 +117,7 @@ class Install:
         tree.install(self.code)
 
 
-Operation = Write | Remove | Link | Copy | Run | Install
+Operation = Write | Remove | Link | Copy | Run | Divide | Install
 
 
 def apply(

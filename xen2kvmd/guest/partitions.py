@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 SECTOR = 512
 GAP = 2048  # sectors; room behind this one is more than any boot loader needs
+TABLE = 34  # sectors at least of GPT itself
+LEAST = 128  # sectors of a BIOS boot partition: 64 KiB hold the core of any grub-install
 BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
 EFI_SYSTEM = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 LOADERS = (b"GRUB", b"LILO", b"SYSLINUX", b"EXTLINUX")
@@ -28,10 +30,27 @@ class Partition:
 
 @dataclass(frozen=True)
 class Table:
-    """A partition table: "msdos", "gpt", or "" where there is none."""
+    """A partition table: "msdos", "gpt", or "" where there is none.
+
+    Partitions of GPT lie between the sectors first and last.
+    """
 
     kind: str
     partitions: tuple[Partition, ...] = ()
+    first: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True)
+class BootRoom:
+    """Where boot code may lie: from a sector on, so many bytes; free if a partition is to be made.
+
+    GPT alone needs a partition around it. Where there is no room, size is 0.
+    """
+
+    sector: int = 0
+    size: int = 0
+    free: bool = False
 
 
 def read_table(read: Read) -> Table:
@@ -43,7 +62,7 @@ def read_table(read: Read) -> Table:
     if any(entry[0] not in (0, 0x80) for entry in entries):
         return Table("")  # a file system's boot sector, which ends alike
     if any(entry[4] == 0xEE for entry in entries):
-        return Table("gpt", _gpt(read))
+        return _gpt(read)
     found = tuple(_mbr(number, entry) for number, entry in enumerate(entries, start=1) if entry[4])
     return Table("msdos", found) if found else Table("")  # or FAT, whose first sector ends alike
 
@@ -58,19 +77,40 @@ def has_boot_code(read: Read, table: Table) -> bool:
     return any(name in read(start, 1)[:440] for start in places for name in LOADERS)
 
 
-def boot_room(read: Read, table: Table) -> tuple[int, int]:
-    """Return the sector from which on boot code may lie, and the bytes that are free there."""
+def boot_room(read: Read, table: Table) -> BootRoom:
+    """Find room for boot code: the gap before the first partition, or a partition for it."""
     if table.kind == "gpt":
         for part in table.partitions:
             if part.kind == BIOS_BOOT:
-                return part.start, part.sectors * SECTOR
-        return 0, 0
+                return BootRoom(part.start, part.sectors * SECTOR)
+        return _gap_of_gpt(read, table)
     if table.kind != "msdos" or not table.partitions:
-        return 0, 0
+        return BootRoom()
     end = min(GAP, *(part.start for part in table.partitions))
     gap = read(1, end - 1) if end > 1 else b""
-    ours = not any(gap) or GRUB_CORE in gap[:SECTOR]
-    return 1, len(gap) if ours else 0
+    return BootRoom(1, len(gap) if _unused(gap) else 0)
+
+
+def _gap_of_gpt(read: Read, table: Table) -> BootRoom:
+    """Find the first sectors that no partition has and nobody uses.
+
+    There are some on nearly every disk: partitions begin at sector 2048, the table ends at 33.
+    """
+    at = max(table.first, TABLE)
+    for part in (*sorted(table.partitions, key=lambda part: part.start), _end(table)):
+        count = min(part.start - at, GAP)
+        if count >= LEAST and _unused(read(at, count)):
+            return BootRoom(at, count * SECTOR, free=True)
+        at = max(at, part.start + part.sectors)
+    return BootRoom()
+
+
+def _end(table: Table) -> Partition:
+    return Partition(0, table.last + 1, 0, "")
+
+
+def _unused(gap: bytes) -> bool:
+    return not any(gap) or GRUB_CORE in gap[:SECTOR]
 
 
 def _mbr(number: int, entry: bytes) -> Partition:
@@ -78,21 +118,22 @@ def _mbr(number: int, entry: bytes) -> Partition:
     return Partition(number, start, sectors, f"{entry[4]:02x}", active=entry[0] == 0x80)
 
 
-def _gpt(read: Read) -> tuple[Partition, ...]:
+def _gpt(read: Read) -> Table:
     header = read(1, 1)
     if header[:8] != b"EFI PART":
-        return ()
+        return Table("gpt")
+    first, last = struct.unpack("<QQ", header[40:56])
     at, count, size = struct.unpack("<QII", header[72:88])
     if size < 128 or size > SECTOR or not 0 < count <= 1024:
-        return ()
+        return Table("gpt")
     entries = read(at, -(-count * size // SECTOR))
     found = []
     for number in range(count):
         entry = entries[number * size : (number + 1) * size]
         if any(entry[:16]):
-            first, last = struct.unpack("<QQ", entry[32:48])
-            found.append(Partition(number + 1, first, last - first + 1, _guid(entry[:16])))
-    return tuple(found)
+            start, end = struct.unpack("<QQ", entry[32:48])
+            found.append(Partition(number + 1, start, end - start + 1, _guid(entry[:16])))
+    return Table("gpt", tuple(found), first, last)
 
 
 def _guid(raw: bytes) -> str:

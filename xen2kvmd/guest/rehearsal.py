@@ -8,7 +8,7 @@ it would change, no later rule can see, so rules that run programs come last.
 import fnmatch
 
 from xen2kvmd.errors import Unsupported
-from xen2kvmd.guest.operations import Copy, Install, Link, Operation, Remove, Run, Write
+from xen2kvmd.guest.operations import Copy, Divide, Install, Link, Operation, Remove, Run, Write
 from xen2kvmd.guest.tree import BootCode, Room, Tree
 
 Entry = Write | Link | Copy | Remove
@@ -81,6 +81,9 @@ class Rehearsal:
 
     def run(self, *command: str) -> None:
         self.operations.append(Run(command))
+
+    def divide(self, disk: str, start: int, sectors: int) -> None:
+        self.operations.append(Divide(disk, start, sectors))
 
     def install(self, code: BootCode) -> None:
         self.operations.append(Install(code))

@@ -13,13 +13,15 @@ from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.tree import printable
 from xen2kvmd.model import Finding, Severity
 
-# None of them writes. The exit status that means damage: e2fsck(8), xfs_repair(8), btrfs-check(8).
+# None of them writes. The exit status that means damage: e2fsck(8), xfs_repair(8), btrfs-check(8),
+# fsck.fat(8).
 CHECKERS = {
     "ext2": ("e2fsck -f -n", 4),
     "ext3": ("e2fsck -f -n", 4),
     "ext4": ("e2fsck -f -n", 4),
     "xfs": ("xfs_repair -n", 1),
     "btrfs": ("btrfs check --readonly", 1),
+    "vfat": ("fsck.fat -n", 1),
 }
 SECONDS = 90  # for one file system; a large one without KVM takes longer
 OVERTIME = 124  # timeout(1)
@@ -44,8 +46,10 @@ def check_file_systems(appliance: Appliance) -> Iterator[Finding]:
 
 def _examine(appliance: Appliance, command: str, device: str) -> tuple[int, str]:
     """Return a checker's exit status and output. The shell is the appliance's, not this host's."""
-    line = f"timeout {SECONDS} {command} {shlex.quote(device)} >/tmp/said 2>&1; echo $?"
-    answer = str(appliance.call("debug", "sh", [f"{line}; tail -c {SHOWN} /tmp/said"]))
+    line = (
+        f"timeout --kill-after 5 {SECONDS} {command} {shlex.quote(device)} >/tmp/said 2>&1; echo $?"
+    )
+    answer = appliance.shell(f"{line}; tail -c {SHOWN} /tmp/said")
     status, _, said = answer.partition("\n")
     return int(status), said
 

@@ -95,5 +95,8 @@ class Tree(Protocol):
         Raises Failed with the end of its output if it fails.
         """
 
+    def divide(self, disk: str, start: int, sectors: int) -> None:
+        """Make a BIOS boot partition on a disk with GPT, by its <target dev>."""
+
     def install(self, code: BootCode) -> None:
         """Write boot code to the disk and GRUB's modules beside its menu."""

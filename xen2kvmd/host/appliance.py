@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from xen2kvmd.errors import MigrationError
-from xen2kvmd.guest.appliance import Appliance, DiskImage
+from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.launch import DiskImage
 from xen2kvmd.host.checks import emulator
 from xen2kvmd.system import kvm
 

@@ -17,6 +17,7 @@ from xen2kvmd.model.plan import Plan, PlannedDisk
 from xen2kvmd.model.request import (
     Allocation,
     DiskFormat,
+    DiskKey,
     Engine,
     Operation,
     PathMap,
@@ -35,6 +36,7 @@ __all__ = [
     "Case",
     "Change",
     "DiskFormat",
+    "DiskKey",
     "Engine",
     "Facts",
     "Family",

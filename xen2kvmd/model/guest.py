@@ -39,14 +39,16 @@ class BootArea:
     """Where a BIOS boot loader lies on the boot disk, and how it reaches its menu.
 
     room is how many bytes are free for it from `sector` on; 0 if there is no place, or it holds
-    data that are not a boot loader's. device is GRUB's name of the file system with its menu,
-    "(,msdos1)"; folder is where the guest has the menu, "/boot/grub", prefix the same folder seen
-    from the root of its file system, "/grub" where /boot is one of its own.
+    data that are not a boot loader's; free means that no partition is there, and GPT wants one.
+    device is GRUB's name of the file system with its menu, "(,msdos1)"; folder is where the guest
+    has the menu, "/boot/grub", prefix the same folder seen from the root of its file system,
+    "/grub" where /boot is one of its own.
     """
 
     table: str = ""  # partition table: msdos, gpt, or "" for none
     sector: int = 0
     room: int = 0
+    free: bool = False
     filesystem: str = ""  # as blkid calls it: ext4, xfs, btrfs
     device: str = ""
     prefix: str = ""

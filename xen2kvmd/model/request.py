@@ -69,6 +69,18 @@ class PathMap:
 
 
 @dataclass(frozen=True)
+class DiskKey:
+    """What opens an encrypted disk: a file of this host, or a credential; the key itself is in it.
+
+    selector is "all", a UUID of LUKS, or the name of a device under Xen: /dev/xvda2.
+    """
+
+    selector: str
+    file: str = ""
+    credential: str = ""
+
+
+@dataclass(frozen=True)
 class Request:
     """What a caller asked for, checked at the door.
 
@@ -106,6 +118,7 @@ class Request:
     engine: Engine = Engine.AUTO
     virtio_win: str = ""  # Windows' virtio drivers, for virt-v2v: an ISO image or a folder
     vmdp: str = ""  # SUSE's drivers for Windows, for virt-v2v: vmdp.exe
+    keys: tuple[DiskKey, ...] = ()  # of the guest's encrypted disks
     packages: tuple[str, ...] = ()  # .deb and .rpm files of this host for the guest, or folders
     guest_repositories: bool = False  # the guest's package manager may fetch what is missing
     guest_agent: bool = False  # install and enable the QEMU guest agent
