@@ -17,6 +17,7 @@ complete -c xen2kvm -n '__fish_seen_subcommand_from inspect' -l json -d 'print J
 complete -c xen2kvm -n '__fish_seen_subcommand_from inspect' -l no-ask-password -d 'do not ask for a password, even on a terminal'
 complete -c xen2kvm -n '__fish_seen_subcommand_from inspect' -s i -r -f -a 'libvirtxml xl xl-json libvirt' -d 'what GUEST is (default: by its first character)'
 complete -c xen2kvm -n '__fish_seen_subcommand_from inspect' -s c -l connect -o ic -r -f -d 'the libvirt that has the guest: xen:///system, xen+ssh://root@HOST/system'
+complete -c xen2kvm -n '__fish_seen_subcommand_from inspect' -l key -r -f -d 'what opens an encrypted disk: a file with the passphrase, or :credential:NAME'
 complete -c xen2kvm -n '__fish_seen_subcommand_from inspect' -l path-map -r -f -d 'read the disks at path OLD, or below it, at NEW: /PATH or ssh://USER@HOST:PORT/PATH'
 complete -c xen2kvm -n __fish_use_subcommand -a plan -d 'show all that a migration would change; changes nothing'
 complete -c xen2kvm -n '__fish_seen_subcommand_from plan' -F
@@ -25,6 +26,7 @@ complete -c xen2kvm -n '__fish_seen_subcommand_from plan' -l json -d 'print JSON
 complete -c xen2kvm -n '__fish_seen_subcommand_from plan' -l no-ask-password -d 'do not ask for a password, even on a terminal'
 complete -c xen2kvm -n '__fish_seen_subcommand_from plan' -s i -r -f -a 'libvirtxml xl xl-json libvirt' -d 'what GUEST is (default: by its first character)'
 complete -c xen2kvm -n '__fish_seen_subcommand_from plan' -s c -l connect -o ic -r -f -d 'the libvirt that has the guest: xen:///system, xen+ssh://root@HOST/system'
+complete -c xen2kvm -n '__fish_seen_subcommand_from plan' -l key -r -f -d 'what opens an encrypted disk: a file with the passphrase, or :credential:NAME'
 complete -c xen2kvm -n '__fish_seen_subcommand_from plan' -l path-map -r -f -d 'read the disks at path OLD, or below it, at NEW: /PATH or ssh://USER@HOST:PORT/PATH'
 complete -c xen2kvm -n '__fish_seen_subcommand_from plan' -l name -o on -r -f -d 'name of the target domain'
 complete -c xen2kvm -n '__fish_seen_subcommand_from plan' -l network -r -f -d 'connect all NICs, or those of network OLD, to a libvirt network'
@@ -57,6 +59,7 @@ complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l json -d 'print J
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l no-ask-password -d 'do not ask for a password, even on a terminal'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -s i -r -f -a 'libvirtxml xl xl-json libvirt' -d 'what GUEST is (default: by its first character)'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -s c -l connect -o ic -r -f -d 'the libvirt that has the guest: xen:///system, xen+ssh://root@HOST/system'
+complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l key -r -f -d 'what opens an encrypted disk: a file with the passphrase, or :credential:NAME'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l path-map -r -f -d 'read the disks at path OLD, or below it, at NEW: /PATH or ssh://USER@HOST:PORT/PATH'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l name -o on -r -f -d 'name of the target domain'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l network -r -f -d 'connect all NICs, or those of network OLD, to a libvirt network'

@@ -24,12 +24,11 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
         "path-map": Variant("as", ["/srv=ssh://root@xen1/srv"]),
         "disk-pool": Variant("as", ["xvdb=slow"]),
         "format": Variant("s", "raw"), "mac": Variant("s", "new"),
-        "start": Variant("b", value=False),
-        "waive": Variant("as", ["no-agent"]),
+        "start": Variant("b", value=False), "waive": Variant("as", ["no-agent"]),
         "network-map": Variant("as", ["xenbr0=bridge:br0"]),
-        "boot-timeout": Variant("u", 60),
-        "shutdown-mode": Variant("s", "destroy"),
+        "boot-timeout": Variant("u", 60), "shutdown-mode": Variant("s", "destroy"),
         "plan-digest": Variant("s", "abc"),
+        "keys": Variant("as", ["all:file:/root/key"]),
         "engine": Variant("s", "v2v"), "packages": Variant("as", ["/srv/k.rpm"]),
     }  # fmt: skip
     job = await root.start(options=options)
@@ -50,6 +49,7 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
         "boot_timeout": 60, "shutdown_mode": "destroy", "shutdown_timeout": 300,
         "engine": "v2v", "virtio_win": "", "vmdp": "", "root": "",
         "not_before": 0, "hold": False, "resume": False, "autostart": None, "backup_disks": "",
+        "keys": [{"selector": "all", "file": "/root/key", "credential": ""}],
         "packages": ["/srv/k.rpm"], "guest_repositories": False, "guest_agent": False,
     }  # fmt: skip
 

@@ -68,6 +68,11 @@ def test_an_option_is_read(key: str, variant: Variant, field: str, value: object
         ("packages", Variant("as", ["kernel.rpm"]), InvalidOption),
         ("packages", Variant("as", ["/srv/../etc"]), InvalidOption),
         ("packages", Variant("as", ["/srv"] * 65), InvalidOption),
+        ("keys", Variant("as", ["all:file:vm.key"]), InvalidOption),
+        ("keys", Variant("as", ["all:file:/srv/../etc/shadow"]), InvalidOption),
+        ("keys", Variant("as", ["xvda2:file:/root/vm.key"]), InvalidOption),
+        ("keys", Variant("as", ["all:credential:../x"]), InvalidOption),
+        ("keys", Variant("as", ["all:clevis"]), InvalidOption),
         ("job-token", Variant("s", "a-b"), InvalidOption),
         ("job-token", Variant("s", ""), InvalidOption),
         ("job-token", Variant("s", "x" * 65), InvalidOption),
@@ -96,6 +101,12 @@ def test_an_unknown_option_names_the_nearest() -> None:
 def test_an_option_of_another_method_is_unknown() -> None:
     with pytest.raises(InvalidOption, match="Inspect has no option 'name'"):
         options.read("Inspect", {"name": Variant("s", "x")})
+
+
+def test_a_key_itself_is_refused_and_not_repeated() -> None:
+    with pytest.raises(InvalidOption, match="others can read it") as refused:
+        options.read("Plan", {"keys": Variant("as", ["all:key:hunter2"])})
+    assert "hunter2" not in str(refused.value)
 
 
 def test_so_many_options_are_allowed() -> None:

@@ -43,6 +43,11 @@ def test_what_the_guest_lacks() -> None:
     }
 
 
+def test_keys_are_files_or_credentials() -> None:
+    line = "inspect x.xml --key /dev/xvda2:file:/srv/./vm.key --key all:credential:vm1"
+    assert options(line) == {"keys": ["/dev/xvda2:file:/srv/vm.key", "all:credential:vm1"]}
+
+
 def test_storage_that_is_a_path_is_a_directory() -> None:
     assert options("migrate x.xml -os /srv/kvm") == {"directory": "/srv/kvm"}
 

@@ -10,12 +10,17 @@ from tests.migration.test_migration import sha256, shell
 pytestmark = pytest.mark.guest
 
 
-def migrated(sandbox: Sandbox, guest: str, name: str, *commands: str) -> str:
-    """Migrate a guest by the whole program; return what commands in it print."""
+def migrated(sandbox: Sandbox, guest: str, name: str, *commands: str, key: str = "") -> str:
+    """Migrate a guest by the whole program; return what commands in it print.
+
+    key is the name of a file in the guest's folder that opens its encrypted disks.
+    """
     folder = build(guest)
     before = [sha256(path) for path in sorted(folder.glob("*.raw"))]
     ended = sandbox.run(
-        *("xen2kvm", "migrate", "--network", "default", f"{folder}/guest.xml"), seconds=900
+        *("xen2kvm", "migrate", "--network", "default", f"{folder}/guest.xml"),
+        *(("--key", f"all:file:{folder}/{key}") if key else ()),
+        seconds=900,
     )
     assert ended.code == 0, ended.err + ended.out
     said = shell(sandbox, name, *commands)
@@ -47,6 +52,37 @@ def test_volume_group_on_two_disks_with_boot_apart(sandbox: Sandbox) -> None:
     ):
         assert line in said
     assert "192.168.122." in said
+
+
+def test_encrypted_root_and_mirrored_boot_of_32_bits(sandbox: Sandbox) -> None:
+    """LVM in LUKS, /boot on a RAID 1; the boot asks for the passphrase, which the job has."""
+    said = migrated(
+        sandbox,
+        "debian12-luks",
+        "luks1",
+        "uname -m; lsblk -rno NAME,TYPE",
+        "findmnt -rn -o TARGET,SOURCE",
+        "cat /proc/mdstat /etc/mdadm/mdadm.conf",
+        "swapon --show=SIZE --bytes --noheadings",
+        "systemctl --failed --no-pager",
+        "ip -4 -br address show eth0",
+        key="passphrase",
+    )
+    for line in (
+        "i686",
+        "vda2 part",
+        "xvda2_crypt crypt",
+        "/ /dev/mapper/luks1--vg-root",
+        "/boot /dev/md0",
+        "active raid1 vda1[0] vdb1[1]",
+        "DEVICE /dev/vda1 /dev/vdb1",
+        "67104768",
+        "0 loaded units listed.",
+        "192.168.122.",
+    ):
+        assert line in said
+    secrets = sandbox.run("grep", "-rl", "open-sesame", "/var/lib/xen2kvmd", "/run", "/var/log")
+    assert secrets.out == ""
 
 
 def test_uefi_guest_gains_a_loader_that_needs_no_boot_entry(sandbox: Sandbox) -> None:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from xen2kvmd.steps.boot import Fault, fault, last_lines, shows_login, silence
+from xen2kvmd.steps.boot import Fault, asks_passphrase, fault, last_lines, shows_login, silence
 from xen2kvmd.words import without_escapes
 
 LOGIN = "[  OK  ] Reached target Multi-User System.\r\n\r\nDebian GNU/Linux 12\r\n\r\nweb1 login: "
@@ -41,6 +41,23 @@ Give root password for maintenance
 def test_login_prompt_is_seen(text: str) -> None:
     assert shows_login(text)
     assert fault(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("Volume group not found\r\nPlease unlock disk xvda2_crypt: ", True),
+        ("\U0001f510 Please enter passphrase for disk luks-5a: (press TAB for no echo) ", True),
+        ("Enter passphrase for hd0,msdos1 (5a0c): ", True),
+        ("Password (luks-5a0c): ", True),
+        ("Please unlock disk xvda2_crypt: \r\ncryptsetup: set up successfully\r\n", False),
+        ("[    4.1] systemd[1]: Starting passphrase for nobody\r\n", False),
+        (LOGIN, False),
+        ("web1 login: root\r\nPassword: ", False),
+    ],
+)
+def test_question_for_a_passphrase_is_seen(text: str, asks: bool) -> None:  # noqa: FBT001
+    assert asks_passphrase(text) is asks
 
 
 @pytest.mark.parametrize(

@@ -30,13 +30,22 @@ class Machine:
 
     printed: bytes = b""
     screen: str = ""
+    answers: tuple[bytes, ...] = ()  # one for each line that is typed
+    typed: bytes = b""
 
     def read(self) -> bytes:
         printed, self.printed = self.printed, b""
         return printed
 
+    def write(self, data: bytes) -> None:
+        self.typed += data
+        self.printed, self.answers = self.answers[0], self.answers[1:]
+
     def is_active(self) -> bool:
         return True
+
+    def close(self) -> None:
+        pass
 
     def screen_text(self) -> str:
         return self.screen
@@ -50,9 +59,11 @@ def run(tmp_path: Path) -> Iterator[Run]:
     sender.close()
 
 
-def watch(run: Run, machine: Machine, family: Family, *, seconds: int) -> str:
+def watch(
+    run: Run, machine: Machine, family: Family, *, seconds: int, passphrases: tuple[str, ...] = ()
+) -> str:
     run.notes["facts"] = cattrs.unstructure(Facts(family=family))
-    recorder = Recorder(cast(Console, machine))
+    recorder = Recorder(cast(Console, machine), passphrases)
     return _watch(run, cast(Domain, machine), recorder, seconds=seconds)
 
 
@@ -101,3 +112,30 @@ def test_login_prompt_is_a_proof(run: Run) -> None:
     verdict = watch(run, Machine(printed=b"\r\nweb1 login: "), Family.DEBIAN, seconds=5)
     assert verdict.startswith("login prompt after")
     assert found(run) == []
+
+
+ASKED = b"\r\nPlease unlock disk vda2_crypt: "
+
+
+def test_passphrase_is_typed_when_it_is_asked_for(run: Run) -> None:
+    machine = Machine(ASKED, answers=(ASKED, b"\r\nset up successfully\r\n\r\nweb1 login: "))
+    verdict = watch(run, machine, Family.DEBIAN, seconds=5, passphrases=("one", "two"))
+    assert verdict.startswith("login prompt after")
+    assert machine.typed == b"one\rtwo\r"
+    assert found(run) == []
+
+
+@pytest.mark.parametrize("passphrases", [(), ("wrong",)])
+def test_guest_that_waits_for_a_passphrase_has_booted(
+    run: Run, passphrases: tuple[str, ...]
+) -> None:
+    machine = Machine(ASKED, answers=(b"No key available\r\n" + ASKED,))
+    verdict = watch(run, machine, Family.DEBIAN, seconds=5, passphrases=passphrases)
+    assert verdict.startswith("asks for the passphrase of a disk after")
+    assert found(run) == ["passphrase-asked"]
+
+
+def test_passphrase_that_the_guest_shows_is_not_kept() -> None:
+    recorder = Recorder(cast(Console, Machine(answers=(b"unlock disk: hunter2\r\n",))), ["hunter2"])
+    assert recorder.type_passphrase()
+    assert recorder.close() == "unlock disk: ***\r\n"

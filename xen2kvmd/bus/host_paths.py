@@ -21,6 +21,7 @@ def named_paths(request: Request, described: SourceDomain | None) -> Iterator[st
     named = (request.directory, request.nfs_export, request.backup_disks)
     yield from filter(None, (*named, request.virtio_win, request.vmdp))
     yield from request.packages
+    yield from (key.file for key in request.keys if key.file)
     yield from (entry.new for entry in request.path_map)
     if described:
         yield from (disk.path for disk in described.disks if disk.path.startswith("/"))

@@ -210,6 +210,13 @@ OPTIONS = (
         "root",
     ),
     Option(
+        "keys", "as", f"Inspect {_PLANNING}",
+        "What opens the guest's encrypted disks (LUKS). Each item is SELECTOR:file:PATH, a file of "
+        "the target host that holds the passphrase, or SELECTOR:credential:NAME, the credential "
+        "xen2kvm.NAME of systemd. SELECTOR: all, a UUID of LUKS, or a device of Xen: /dev/xvda2.",
+        values.disk_keys, "keys",
+    ),
+    Option(
         "packages", "as", _PLANNING,
         "Packages for the guest: full paths of .deb and .rpm files of the target host, or of "
         "folders that hold some. A guest without a kernel that can use virtio gets the kernel that "

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-from xen2kvmd.bus import networks, paths
+from xen2kvmd.bus import keys, networks, paths
 from xen2kvmd.errors import InvalidName, InvalidOption
 
 MAX_ITEMS = 64
@@ -115,6 +115,11 @@ def network_map(key: str, value: list[str]) -> object:
 def path_map(key: str, value: list[str]) -> object:
     """Return where disks are read instead; bus/paths.py has the grammar."""
     return paths.parse(str(item) for item in each(key, value, read=text))
+
+
+def disk_keys(key: str, value: list[str]) -> object:
+    """Return what opens encrypted disks; bus/keys.py has the grammar."""
+    return keys.parse(str(item) for item in each(key, value, read=text))
 
 
 def disk_pools(key: str, value: list[str]) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xen2kvmd import __version__
+from xen2kvmd.cli.keys import disk_key
 from xen2kvmd.cli.numbers import count, moment, seconds, size
 from xen2kvmd.cli.packages import add_packages
 from xen2kvmd.model import Allocation, DiskFormat, Engine, MacPolicy, ShutdownMode
@@ -106,6 +107,10 @@ def _add_source(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-c", "--connect", "-ic", metavar="URI",
         help="the libvirt that has the guest: xen:///system, xen+ssh://root@HOST/system",
+    )  # fmt: skip
+    command.add_argument(
+        "--key", action="append", default=[], type=disk_key, metavar="SELECTOR:file:PATH",
+        help="what opens an encrypted disk: a file with the passphrase, or :credential:NAME",
     )  # fmt: skip
     command.add_argument(
         "--path-map", action="append", default=[], metavar="OLD=NEW",

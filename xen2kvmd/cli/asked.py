@@ -44,6 +44,8 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
     if own := [pool for pool in given.get("pool", ()) if not _kind_of_storage(pool)]:
         found.append(("disk-pool", "as", own))
     found += packages_of(given)
+    if given.get("key"):
+        found.append(("keys", "as", given["key"]))
     if given.get("path_map"):
         found.append(("path-map", "as", given["path_map"]))
     if "nic" in given and (nics := nic_maps(arguments)):

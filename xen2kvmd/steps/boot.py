@@ -7,6 +7,8 @@ from enum import Enum
 from xen2kvmd.words import without_escapes
 
 _LOGIN = re.compile(r"(^|\s)\S*login: ?$", re.MULTILINE)
+# cryptsetup's scripts in an initrd of Debian's, systemd-ask-password(1), GRUB.
+_PASSPHRASE = re.compile(r"(unlock disk|passphrase for|Password \()[^\n]*:[^\n]*\Z", re.IGNORECASE)
 _PANIC = re.compile(r"Kernel panic - not syncing", re.IGNORECASE)
 _NO_ROOT = re.compile(
     r"Gave up waiting for root|ALERT!.*does not exist|Cannot open root device|"
@@ -72,6 +74,11 @@ class Fault(Enum):
 def shows_login(text: str) -> bool:
     """Tell whether the console's last line asks for a login."""
     return bool(_LOGIN.search(without_escapes(text)[-400:].rstrip("\n").rpartition("\n")[2]))
+
+
+def asks_passphrase(text: str) -> bool:
+    """Tell whether the console's last line asks for the passphrase of an encrypted disk."""
+    return bool(_PASSPHRASE.search(without_escapes(text)[-400:].rstrip("\n").rpartition("\n")[2]))
 
 
 def fault(text: str) -> Fault | None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import cattrs
 
-from xen2kvmd.guest.appliance import Appliance, DiskImage
+from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.launch import DiskImage
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Case, Facts, Finding, Installed, Plan, Request, SourceDisk
 from xen2kvmd.steps import disks as sources
+from xen2kvmd.steps import keys
 from xen2kvmd.system import assembly, files
 from xen2kvmd.system import disk as images
 
@@ -97,6 +99,7 @@ def _open(run: Run, opened: tuple[DiskImage, ...], *, network: bool) -> Applianc
         emulate=not run.notes["kvm"],
         remote=any(disk.host for disk in disks(run)),
         network=network,
+        keys=keys.read(request(run)),
     )
     return run.keep(new, partial(new.close))
 

@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xen2kvmd import domain
-from xen2kvmd.errors import Failed, InsufficientSpace
+from xen2kvmd.errors import Failed, InsufficientSpace, Unsupported
 from xen2kvmd.guest import emulation
-from xen2kvmd.guest.devices import xen_order
+from xen2kvmd.guest.devices import letters, remap_text, xen_order
 from xen2kvmd.jobs.step import Run
-from xen2kvmd.model import Request
-from xen2kvmd.steps import context, v2v_words
+from xen2kvmd.model import Case, Request
+from xen2kvmd.steps import context, keys, v2v_words
 from xen2kvmd.steps.engine import TOOLS, virtio_win
 from xen2kvmd.steps.v2v_document import NAME, given, output_name, written
 from xen2kvmd.system import appliances, files
@@ -95,6 +95,7 @@ def _run(run: Run, folder: Path) -> None:
         "virt-v2v", f"--machine-readable=file:{said}", "--root", request.root or "first",
         "-i", "libvirtxml", str(run.scratch / "v2v-source.xml"),
         "-o", "local", "-os", str(folder), "-of", "qcow2", "-on", NAME,
+        *_keys(run, request),
     )  # fmt: skip
     outcome = supervise(
         argv,
@@ -114,6 +115,20 @@ def _run(run: Run, folder: Path) -> None:
         raise Failed(f"virt-v2v was not done after {LIMIT:g} seconds and was ended.")
     if outcome.code:
         raise v2v_words.failure(watch.messages, tuple(watch.last), outcome.code)
+
+
+def _keys(run: Run, request: Request) -> Iterator[str]:
+    """Yield what opens the guest's disks, which virt-v2v calls as its appliance does: /dev/sda2."""
+    order = sorted((disk.dev for disk in context.disks(run)), key=xen_order)
+    here = Case(devices=tuple((dev, f"sd{letters(n)}") for n, dev in enumerate(order)))
+    for key in request.keys:
+        file = keys.path(key)
+        if not file:
+            raise Unsupported(
+                f"virt-v2v cannot read the credential {key.credential}, which is encrypted.",
+                hint="Give it as a file: --key SELECTOR:file:PATH.",
+            )
+        yield from ("--key", f"{remap_text(key.selector, here)}:file:{file}")
 
 
 def _environment(run: Run, request: Request) -> Mapping[str, str]:

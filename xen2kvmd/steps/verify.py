@@ -2,14 +2,15 @@
 """See the guest boot: watch its serial console and ask its agent, and keep the evidence."""
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 import cattrs
 
-from xen2kvmd.errors import Failed, MigrationError, VerifyFailed
+from xen2kvmd.errors import Failed, InvalidOption, MigrationError, VerifyFailed
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Family, Finding, Severity
-from xen2kvmd.steps import boot, context
+from xen2kvmd.model import Family, Finding, Request, Severity
+from xen2kvmd.steps import boot, context, keys
 from xen2kvmd.steps.define import own_domain
 from xen2kvmd.steps.start import start
 from xen2kvmd.system import files
@@ -20,6 +21,13 @@ LOOK = 0.5  # seconds between two looks
 AGENT = 5.0  # seconds between two questions to the guest's agent
 LEASE = 15.0  # seconds that an address may take after the login prompt
 KEPT = 4 << 20  # bytes of console output that are kept; a guest may print without end
+
+LOCKED = Finding(
+    "passphrase-asked",
+    "The guest booted as far as it can alone: it asks for the passphrase of an encrypted disk.",
+    Severity.WARNING,
+    hint="Type it on its console (virsh console NAME), now and at each start, as under Xen.",
+)
 
 NOT_PROVEN = Finding(
     "boot-not-proven",
@@ -32,6 +40,8 @@ NOT_PROVEN = Finding(
 
 def do(run: Run) -> None:
     """Let the guest run until it shows a login prompt or answers by its agent.
+
+    It is given the passphrases of its disks when it asks for them: those that the job has keys for.
 
     Raises VerifyFailed, which says how far it came, if it does neither within the time limit. Of
     Windows, which prints nothing on a serial console, it is enough that it left the firmware.
@@ -55,7 +65,7 @@ def _verify(run: Run, *, begun: bool) -> None:
             raise Failed(f"The domain '{run.notes['domain']}' is gone.", hint="Who removed it?")
         if not domain.is_active():  # this host went down since the step before
             start(run, domain, paused=True)
-        recorder = Recorder(host.console(run.notes["domain"]))
+        recorder = Recorder(host.console(run.notes["domain"]), _passphrases(request))
         try:
             if domain.is_paused():
                 domain.resume()
@@ -70,11 +80,13 @@ def _verify(run: Run, *, begun: bool) -> None:
 
 
 class Recorder:
-    """Keeps what a console prints, as far as it was taken."""
+    """Keeps what a console prints, as far as it was taken; types what it asks for."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, passphrases: Sequence[str]) -> None:
         self._console = console
         self._data = bytearray()
+        self._passphrases = list(passphrases)
+        self._typed: list[str] = []
 
     def take(self) -> str:
         """Take what was printed meanwhile; return all."""
@@ -86,23 +98,46 @@ class Recorder:
         """Ask for what the console says to everybody: getty(8) shows its prompt again."""
         self._console.write(b"\r")
 
+    def type_passphrase(self) -> bool:
+        """Type the next passphrase, each but once; False if there is none left."""
+        if not self._passphrases:
+            return False
+        self._typed.append(self._passphrases.pop(0))
+        self._console.write(self._typed[-1].encode() + b"\r")
+        return True
+
     def close(self) -> str:
-        """Return all that was printed, and let the console go."""
+        """Return all that was printed, and let the console go. What was typed is not shown."""
         text = self.take()
         self._console.close()
+        for passphrase in self._typed:  # who asks should not show it, and a guest may
+            text = text.replace(passphrase, "***")
         return text
+
+
+def _passphrases(request: Request) -> tuple[str, ...]:
+    """Return what opens the guest's disks; a key that was taken away meanwhile is none."""
+    with suppress(InvalidOption):
+        return tuple(key.secret for key in keys.read(request))
+    return ()
 
 
 def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str:
     """Wait for a proof that the guest booted, and return it in words."""
     begun = time.monotonic()
     asked = begun
+    answered = 0  # characters of the console that are over
     while (passed := time.monotonic() - begun) < seconds:
         run.fraction(passed / seconds, "waiting for a login prompt")
         active = domain.is_active()  # brings what the console printed, too
         text = recorder.take()
         if boot.shows_login(text):
             return f"login prompt after {passed:.0f} s"
+        if boot.asks_passphrase(text[answered:]):
+            answered = len(text)
+            if not recorder.type_passphrase():
+                run.finding(cattrs.unstructure(LOCKED))
+                return f"asks for the passphrase of a disk after {passed:.0f} s"
         if fault := boot.fault(text):
             raise _failure(fault, recorder, domain)
         if not active:
