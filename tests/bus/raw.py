@@ -6,6 +6,7 @@ import os
 import pwd
 import socket
 import struct
+from contextlib import suppress
 from types import TracebackType
 
 from dbus_next import Message, MessageType
@@ -62,6 +63,15 @@ class RawCaller:
         head = bytearray(self._call(signature="au", body=[[]]))[:-4]
         struct.pack_into("<I", head, 4, 4 + 4 * count)
         self.socket.sendall(head + struct.pack("<I", 4 * count) + bytes(4 * count))
+
+    def ask_for_jobs(self, count: int) -> None:
+        """Call ListJobs many times and read no reply; end when the bus takes no more from us."""
+        call = bytearray(self._call(signature="a{sv}", body=[{}]))
+        self.socket.settimeout(1)
+        with suppress(TimeoutError):
+            for serial in range(2, count + 2):
+                struct.pack_into("<I", call, 8, serial)
+                self.socket.sendall(call)
 
     def send_descriptors(self, kind: MessageType, *, count: int) -> None:
         """Send a message that says in its header that it brings descriptors, and does."""
