@@ -3,13 +3,15 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest import luks
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.arrays import array_names
-from xen2kvmd.guest.naming import appliance_name, xen_name
+from xen2kvmd.guest.naming import appliance_name, disk_of, xen_name
+from xen2kvmd.guest.partitions import EFI_SYSTEM
 
 FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "reiserfs", "jfs", "vfat"})
 ROOT_MARKS = ("/etc/fstab", "/etc/passwd")  # both in every root, neither in /boot or /home
@@ -17,6 +19,8 @@ ROOT_MARKS = ("/etc/fstab", "/etc/passwd")  # both in every root, neither in /bo
 # The default first, which is the active snapshot of SUSE; then where Ubuntu, Debian and Fedora put
 # the root, with root= and fstab that name it and a default that stays the top.
 SUBVOLUMES = ("", "subvol=@", "subvol=@rootfs", "subvol=root")
+# Where systemd-gpt-auto-generator(8) and installers put an EFI system partition.
+ESP_PLACES = ("/efi", "/boot/efi", "/boot")
 TOP = 5  # the number of the subvolume that holds all others
 
 
@@ -87,6 +91,11 @@ def _mount(appliance: Appliance) -> Mounts:
             except Failed:
                 continue  # as at boot with nofail: what is needed and missing shows itself later
             mounted[path] = replace(system, subvolume=options)
+    esp = _unnamed_esp(appliance, systems, {system.device for system in mounted.values()})
+    place = next((path for path in ESP_PLACES if _is_free(appliance, path)), "")
+    if esp and place:
+        appliance.call("mount", esp.device, place)
+        mounted[place] = esp
     return Mounts(tuple(mounted.items()))
 
 
@@ -116,6 +125,27 @@ def _roots(appliance: Appliance, systems: tuple[FileSystem, ...]) -> Iterator[Fi
         for subvolume in SUBVOLUMES if system.kind == "btrfs" else ("",):
             if _is_root(appliance, system, subvolume):
                 yield replace(system, subvolume=subvolume)
+
+
+def _unnamed_esp(
+    appliance: Appliance, systems: tuple[FileSystem, ...], mounted: set[str]
+) -> FileSystem | None:
+    """Find the EFI system partition that systemd mounts by itself: fstab does not name it."""
+    for system in systems:
+        disk, number = disk_of(appliance, system.device)
+        if system.kind != "vfat" or not number or system.device in mounted:
+            continue
+        with suppress(Failed):  # MBR has no types of GPT
+            if appliance.call("part_get_gpt_type", disk, int(number)).upper() == EFI_SYSTEM:
+                return system
+    return None
+
+
+def _is_free(appliance: Appliance, path: str) -> bool:
+    """Tell whether a path is an empty folder."""
+    with suppress(Failed):
+        return not appliance.call("ls", path)
+    return False
 
 
 def _is_root(appliance: Appliance, system: FileSystem, subvolume: str) -> bool:

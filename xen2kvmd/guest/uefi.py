@@ -37,8 +37,8 @@ def uefi_fallback_loader(guest: Tree, case: Case) -> Iterator[Finding]:
     if not loader:
         yield Finding(
             "no-uefi-loader",
-            "No boot loader was found on the EFI system partition, or that is not mounted by "
-            "/etc/fstab: will the firmware find one to start?",
+            "No boot loader was found on an EFI system partition: will the firmware find one to "
+            "start?",
             Severity.WARNING,
             hint=r"Put a loader at \EFI\BOOT\BOOTX64.EFI in the guest: grub-install --removable, "
             "or bootctl install.",
