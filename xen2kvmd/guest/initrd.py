@@ -21,6 +21,8 @@ _SUSE_LIST = re.compile(r"""^INITRD_MODULES=["'](?P<list>[^"']*)["']""", re.MULT
 _DRACUT_LIST = re.compile(
     r"""^\s*(?:add_drivers|force_drivers|drivers)\+?=["'](?P<list>[^"']*)["']""", re.MULTILINE
 )
+INITRAMFS_CONFIG = "/etc/initramfs-tools/initramfs.conf"
+_MODULES = re.compile(r"""^\s*MODULES=["']?(\w+)""", re.MULTILINE)
 INITRAMFS_MODULES = "/etc/initramfs-tools/modules"
 _ALIAS = re.compile(
     r"^(?P<head>\s*alias\s+(?:eth|scsi_hostadapter)\d*\s+)(?P<driver>xennet|xenblk|xen-vnif|xen-vbd"
@@ -56,12 +58,15 @@ def kernel_with_virtio(guest: Tree, case: Case) -> Iterator[Finding]:
 
 @rule(guide="15.2.3 (1)")
 def initramfs_modules(guest: Tree, case: Case) -> Iterator[Finding]:
-    """Put the virtio drivers on initramfs-tools' list, where the initrd lacks them.
+    """Put the virtio drivers on initramfs-tools' list, where the initrd lacks them, or will.
 
-    Xen's drivers stay: the guest can still be started under Xen.
+    An initrd may be from before its guest was told to hold what is listed and no more
+    (initramfs.conf(5), MODULES=list). Xen's drivers stay: the guest can still be started under Xen.
     """
     kernel = _kernel(case)
-    if kernel is None or kernel.initrd_virtio or case.facts.initrd_tool != "initramfs-tools":
+    if kernel is None or case.facts.initrd_tool != "initramfs-tools":
+        return
+    if kernel.initrd_virtio and not _holds_listed_alone(guest):
         return
     text = guest.read(INITRAMFS_MODULES) if guest.is_file(INITRAMFS_MODULES) else ""
     listed = {line.split()[0] for line in text.splitlines() if line.strip()}
@@ -70,6 +75,13 @@ def initramfs_modules(guest: Tree, case: Case) -> Iterator[Finding]:
         newline = "\n" if text and not text.endswith("\n") else ""
         guest.write(INITRAMFS_MODULES, text + newline + "\n".join(missing) + "\n")
     yield from ()
+
+
+def _holds_listed_alone(guest: Tree) -> bool:
+    paths = (INITRAMFS_CONFIG, *guest.glob("/etc/initramfs-tools/conf.d/*"))
+    texts = (guest.read(path) for path in paths if guest.is_file(path))
+    chosen = [value for text in texts for value in _MODULES.findall(text)]
+    return chosen[-1:] == ["list"]
 
 
 @rule(guide="15.2.3 (1)")
