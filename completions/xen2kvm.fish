@@ -92,6 +92,7 @@ complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l boot-timeout -r 
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l shutdown-mode -r -f -a 'graceful destroy never' -d 'what to do about a source that runs (default: graceful)'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l shutdown-timeout -r -f -d 'time for the source to shut down (default: 300)'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l not-before -r -f -d 'begin at this time or later: 22:00, or 2026-12-01T22:00 (local time)'
+complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l finish-by -r -f -d 'leave the source alone if the target would not be up by then'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l rate-limit -r -f -d 'copy so many bytes per second at most: 50M'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l hold -d 'begin when the job is released'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l resume -d 'go on, rather than undo, if the job\'s process dies or this host stops'

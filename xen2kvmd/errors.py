@@ -104,6 +104,10 @@ class Blocked(MigrationError):
     """A finding forbids the migration and was not waived."""
 
 
+class WindowMissed(MigrationError):
+    """The new guest would be up later than the caller wants."""
+
+
 class PlanChanged(MigrationError):
     """The source is no longer what the plan was made for."""
 

@@ -47,8 +47,8 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
         ],
         "mac": "new", "waive": ["no-agent"], "plan_digest": "abc", "start": False, "verify": True,
         "boot_timeout": 60, "shutdown_mode": "destroy", "shutdown_timeout": 300,
-        "engine": "v2v", "virtio_win": "", "vmdp": "", "root": "",
-        "not_before": 0, "hold": False, "resume": False, "autostart": None, "backup_disks": "",
+        "engine": "v2v", "virtio_win": "", "vmdp": "", "root": "", "not_before": 0,
+        "finish_by": 0, "hold": False, "resume": False, "autostart": None, "backup_disks": "",
         "keys": [{"selector": "all", "file": "/root/key", "credential": ""}],
         "packages": ["/srv/k.rpm"], "guest_repositories": False, "guest_agent": False,
     }  # fmt: skip

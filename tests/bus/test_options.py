@@ -93,6 +93,13 @@ def test_the_type_is_that_of_d_bus(method: str, variant: Variant) -> None:
         options.read(method, {"auth.no_user_interaction": variant})
 
 
+def test_a_window_ends_after_it_begins() -> None:
+    window = {"not-before": Variant("t", 20), "finish-by": Variant("t", 20)}
+    with pytest.raises(InvalidOption, match="no later than"):
+        options.read("Migrate", window)
+    assert options.read("Migrate", window | {"finish-by": Variant("t", 21)})["finish_by"] == 21
+
+
 def test_an_unknown_option_names_the_nearest() -> None:
     with pytest.raises(InvalidOption, match=r"'netwrok-map'(.|\n)*'network-map'"):
         options.read("Migrate", {"netwrok-map": Variant("as", [])})

@@ -48,6 +48,14 @@ def test_keys_are_files_or_credentials() -> None:
     assert options(line) == {"keys": ["/dev/xvda2:file:/srv/vm.key", "all:credential:vm1"]}
 
 
+def test_night_ends_on_the_next_day() -> None:
+    hour = 3_600_000_000
+    for begin, end in (("22:00", "04:00"), ("01:00", "02:00"), ("23:00", "22:00")):
+        given = options(f"migrate x.xml --not-before {begin} --finish-by {end}")
+        window = int(str(given["finish-by"])) - int(str(given["not-before"]))
+        assert 0 < window <= 24 * hour
+
+
 def test_storage_that_is_a_path_is_a_directory() -> None:
     assert options("migrate x.xml -os /srv/kvm") == {"directory": "/srv/kvm"}
 

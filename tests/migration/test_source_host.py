@@ -2,6 +2,7 @@
 """Guests of a libvirt: shut down for the migration, started again if it fails; and by ssh."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,12 @@ def test_running_guest_is_left_alone_where_that_is_said(
     code, output = migrate(sandbox, "--shutdown-mode", "never")
     assert code == 1
     assert "The guest 'tiny1' runs." in output
+    assert state(sandbox) == "running"
+    # It is looked into in that time, but not migrated.
+    end = datetime.now(UTC) + timedelta(seconds=45)
+    code, output = migrate(sandbox, "--finish-by", end.isoformat(timespec="seconds"))
+    assert code == 1
+    assert "The new guest would be up" in output
     assert state(sandbox) == "running"
 
 

@@ -36,7 +36,7 @@ def read(method: str, options: Mapping[str, Variant]) -> Values:
     if len(options) > MAX_OPTIONS:
         raise InvalidOption(f"There are {len(options)} options, and {MAX_OPTIONS} are allowed.")
     known = taken_by(method)
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for key, variant in options.items():
         if key not in known:
             raise _unknown(method, key, known)
@@ -51,6 +51,8 @@ def read(method: str, options: Mapping[str, Variant]) -> Values:
         raise InvalidOption(
             "The disks go to one place: " + ", ".join(key.replace("_", "-") for key in given) + "?"
         )
+    if 0 < found.get("finish_by", 0) <= found.get("not_before", 0):
+        raise InvalidOption("The option 'finish-by' is no later than 'not-before'.")
     return found
 
 

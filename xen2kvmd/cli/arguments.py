@@ -204,6 +204,10 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
         help="begin at this time or later: 22:00, or 2026-12-01T22:00 (local time)",
     )  # fmt: skip
     command.add_argument(
+        "--finish-by", type=moment, metavar="TIME",
+        help="leave the source alone if the target would not be up by then",
+    )  # fmt: skip
+    command.add_argument(
         "--rate-limit", type=size, metavar="SIZE", help="copy so many bytes per second at most: 50M"
     )
     command.add_argument("--hold", action="store_true", help="begin when the job is released")

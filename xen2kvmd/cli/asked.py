@@ -10,6 +10,8 @@ from xen2kvmd.cli.nics import nic_maps
 from xen2kvmd.cli.packages import packages_of
 from xen2kvmd.errors import InvalidOption
 
+DAY = 86_400_000_000  # microseconds
+
 Option = tuple[str, str, Any]  # key, D-Bus signature, value
 
 
@@ -59,6 +61,8 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
             found.append((key, "u", limit))
     if given.get("shutdown_mode"):
         found.append(("shutdown-mode", "s", given["shutdown_mode"]))
+    if given.get("finish_by"):
+        found.append(("finish-by", "t", _after(given["not_before"] or 0, given["finish_by"])))
     for key in ("not-before", "rate-limit"):
         if number := given.get(key.replace("-", "_")):
             found.append((key, "t", number))
@@ -77,6 +81,11 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
             found.append((key, "b", True))
     found += [(key, "b", False) for key in ("start", "verify") if given.get(f"no_{key}")]
     return found
+
+
+def _after(begin: int, end: int) -> int:
+    """Return the end of a window, which goes to the next day where 22:00 and 04:00 make it."""
+    return end if end > begin else end + DAY
 
 
 def _kind_of_storage(given: str) -> str:

@@ -125,6 +125,7 @@ class Request:
     backup_disks: str = ""  # directory for a backup of the source's disks; "": none is made
     autostart: bool | None = None  # whether the target starts with its host; None: as the source
     not_before: int = 0  # when the job may begin, in microseconds since the epoch
+    finish_by: int = 0  # when the new guest must be up, in the same; 0: whenever it is
     hold: bool = False  # it is queued until it is released
     resume: bool = False  # it goes on if its process dies or the host stops, and is not undone
     root: str = ""  # the root file system that virt-v2v converts, in its words; "": the first

@@ -8,7 +8,7 @@ from xen2kvmd.errors import VmNotFound
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation
 from xen2kvmd.sources import open_source
-from xen2kvmd.steps import context, disks, engine, keys, packages
+from xen2kvmd.steps import context, disks, engine, keys, packages, window
 from xen2kvmd.steps.assemble import assemble
 from xen2kvmd.steps.backup_disks import check_room
 from xen2kvmd.system import appliances, kvm
@@ -23,6 +23,7 @@ def do(run: Run) -> None:
     The appliance works on overlays: nothing is ever written to the source.
     """
     request = context.request(run)
+    window.check(request, needed=0)
     packages.check(request)
     keys.read(request)  # better now than after a launch
     source_host = open_source(request)

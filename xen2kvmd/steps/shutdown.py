@@ -7,7 +7,7 @@ from xen2kvmd.errors import VmRunning
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Request, Severity, ShutdownMode
 from xen2kvmd.sources import Source, open_source
-from xen2kvmd.steps import context, disks
+from xen2kvmd.steps import context, disks, window
 
 NOT_KNOWN = Finding(
     "source-not-shut-down",
@@ -20,6 +20,7 @@ NOT_KNOWN = Finding(
 def do(run: Run) -> None:
     """Shut the guest down if the source can; refuse disks that somebody writes to."""
     request = context.request(run)
+    window.check(request, needed=context.plan(run).downtime)
     source = open_source(request)
     match source.is_running():
         case None:
