@@ -50,6 +50,7 @@ ARGUMENTS: dict[tuple[str, str], tuple[Any, ...]] = {
     (MANAGER, "PruneJobs"): ("a{sv}", {}),
     (JOB, "Cancel"): ("a{sv}", {}),
     (JOB, "Remove"): ("a{sv}", {}),
+    (MANAGER, "Backup"): ("sssa{sv}", "xen:///system", "web1", "/srv/backup", {}),
     (MANAGER, "Restore"): ("sa{sv}", "/srv/backup/web1", {}),
     (MANAGER, "Reload"): ("a{sv}", {}),
     (JOB, "Hold"): ("a{sv}", {}),

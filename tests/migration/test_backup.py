@@ -3,11 +3,13 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.migration.sandbox import Sandbox
 from tests.migration.test_undo import check_nothing_runs, cut_off, show
+from tests.migration.xenhost import URI, state
 
 pytestmark = pytest.mark.guest
 
@@ -19,6 +21,17 @@ def migrate(sandbox: Sandbox, guest: Path, *options: str) -> str:
     began = sandbox.run(*argv, "--backup-disks", PLACE, str(guest / "guest.xml"))
     assert began.code == 0, began.err
     return began.out.strip()
+
+
+def backup(sandbox: Sandbox, *arguments: str) -> Any:
+    """Make a backup of a guest and nothing else; return its job's results."""
+    argv = ("xen2kvm", "backup", "--detach", "--directory", PLACE, *arguments)
+    began = sandbox.run(*argv)
+    assert began.code == 0, began.err
+    job = began.out.strip()
+    followed = sandbox.run("xen2kvm", "follow", job)
+    assert followed.code == 0, followed.err + followed.out
+    return show(sandbox, job)["Result"]
 
 
 @pytest.fixture
@@ -73,9 +86,7 @@ def test_backup_goes_with_a_migration_that_does(
 def test_restore_that_is_cut_off_leaves_nothing(
     sandbox: Sandbox, place: None, tiny: Path, way: str
 ) -> None:
-    job = migrate(sandbox, tiny)
-    assert sandbox.run("xen2kvm", "follow", job).code == 0
-    folder = show(sandbox, job)["Result"]["backup-disks"]
+    folder = backup(sandbox, str(tiny / "guest.xml"))["backup-disks"]
     sandbox.run("mkdir", "/srv/restored")
     argv = ("xen2kvm", "restore", "--detach", folder, "--directory", "/srv/restored")
     began = sandbox.run(*argv)
@@ -85,9 +96,35 @@ def test_restore_that_is_cut_off_leaves_nothing(
     check_nothing_runs(sandbox)
 
 
+@pytest.mark.parametrize(("option", "after"), [((), "running"), (("--no-start",), "shut off")])
+def test_guest_is_shut_down_for_its_backup_and_started_again(
+    sandbox: Sandbox, place: None, source_host: None, option: tuple[str, ...], after: str
+) -> None:
+    made = backup(sandbox, "-c", URI, *option, "tiny1")
+    assert state(sandbox) == after
+    files = sandbox.run("ls", made["backup-disks"]).out.split()
+    assert files == ["domain.xml", "manifest.json", "xvda.qcow2"]
+    assert sandbox.run("virsh", "list", "--all", "--name").out.strip() == ""
+    check_nothing_runs(sandbox)
+
+
+@pytest.mark.parametrize("way", ["kill", "cancel"])
+def test_guest_is_started_again_after_a_backup_that_is_cut_off(
+    sandbox: Sandbox, place: None, source_host: None, way: str
+) -> None:
+    argv = ("xen2kvm", "backup", "--detach", "--directory", PLACE, "-c", URI, "tiny1")
+    cut_off(sandbox, sandbox.run(*argv).out.strip(), "backup-disks", way)
+    assert state(sandbox) == "running"
+    assert sandbox.run("ls", PLACE).out == ""
+    check_nothing_runs(sandbox)
+
+
 def test_backup_without_a_place_is_refused_before_all_else(sandbox: Sandbox, tiny: Path) -> None:
     argv = ("xen2kvm", "plan", "--network", "default", "--backup-disks", "/nowhere")
     refused = sandbox.run(*argv, str(tiny / "guest.xml"))
+    assert refused.code == 2
+    assert "'/nowhere' is no directory" in refused.out
+    refused = sandbox.run("xen2kvm", "backup", "--directory", "/nowhere", str(tiny / "guest.xml"))
     assert refused.code == 2
     assert "'/nowhere' is no directory" in refused.out
     refused = sandbox.run("xen2kvm", "restore", "/srv")

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import urlsplit
 
 from xen2kvmd import __version__
 from xen2kvmd.bus import begin, options, variants
@@ -19,15 +18,10 @@ from xen2kvmd.bus.job import Options
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Call, Guarded
-from xen2kvmd.bus.values import MAX_DOCUMENT, MAX_STRING, domain_name, full_path
+from xen2kvmd.bus.source_uri import check_source, public
+from xen2kvmd.bus.values import MAX_DOCUMENT, domain_name, full_path
 from xen2kvmd.domain import SourceDomain, convert, read
-from xen2kvmd.errors import (
-    InvalidSource,
-    InvalidXml,
-    JobNotFound,
-    Unsupported,
-    VmNotFound,
-)
+from xen2kvmd.errors import InvalidXml, JobNotFound, Unsupported, VmNotFound
 from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.model import Case, Finding, Operation, Request, Restoration, Target
 from xen2kvmd.sources import FORMATS, open_source, read_document
@@ -41,6 +35,7 @@ FEATURES = (
     "migrate",
     "rollback",
     "finalize",
+    "backup",
     "restore",
     "hold",
     "priority",
@@ -55,6 +50,7 @@ _ACTIONS = {
     Operation.INSPECT: (Action.INSPECT, Action.INSPECT_PATHS),
     Operation.PLAN: (Action.INSPECT, Action.INSPECT_PATHS),
     Operation.MIGRATE: (Action.MIGRATE, Action.MIGRATE_PATHS),
+    Operation.BACKUP: (Action.MIGRATE_PATHS, Action.MIGRATE_PATHS),
 }
 
 
@@ -77,6 +73,7 @@ class Manager:
             "Inspect": self._inspect,
             "Plan": self._plan,
             "Migrate": self._migrate,
+            "Backup": self._backup,
             "Restore": self._restore,
             "ConvertXml": self._convert_xml,
             "ListJobs": self._list_jobs,
@@ -108,17 +105,28 @@ class Manager:
     def _migrate(self, call: Call, source: str, vm: str, given: Options) -> Guarded:
         return self._start(call, Operation.MIGRATE, source=source, vm=vm, given=given)
 
+    def _backup(self, call: Call, source: str, vm: str, folder: str, given: Options) -> Guarded:
+        place = {"backup_disks": full_path("folder", folder)}
+        return self._start(call, Operation.BACKUP, source=source, vm=vm, given=given, **place)
+
     def _start(
-        self, call: Call, operation: Operation, *, source: str, vm: str, given: Options
+        self,
+        call: Call,
+        operation: Operation,
+        *,
+        source: str,
+        vm: str,
+        given: Options,
+        **fields: Any,
     ) -> Guarded:
         asked = begin.read(call, given)
         check_source(source)
-        request = Request(operation, source, domain_name(vm), **asked.values)
+        request = Request(operation, source, domain_name(vm), **asked.values, **fields)
         described = _described(request)
         about = {
             "vm": described.name if described else _label(request),
             "source": public(source),
-            "target": request.directory or request.nfs_export or request.pool,
+            "target": _target(request),
             "operation": str(operation),
         }
         paths = tuple(named_paths(request, described))
@@ -253,39 +261,15 @@ def _described(request: Request) -> SourceDomain | None:
     return found
 
 
+def _target(request: Request) -> str:
+    """Return where the disks go, as far as the call tells it."""
+    if request.operation is Operation.BACKUP:
+        return request.backup_disks
+    return request.directory or request.nfs_export or request.pool
+
+
 def _label(request: Request) -> str:
     """Return the guest's name as far as the call tells it; a list of guests is of none."""
     if request.operation is Operation.GUESTS:
         return ""
     return request.vm or PurePath(request.source.partition(":")[2]).stem
-
-
-def check_source(source: str) -> None:
-    """Raise InvalidSource for what is no URI, or one that gives a password away."""
-    if not source.isprintable() or len(source.encode()) > MAX_STRING:
-        raise InvalidSource(
-            "The source holds characters that cannot be printed, or is too long.",
-            hint="Give a URI as libvirtxml:/path/to/guest.xml.",
-        )
-    try:
-        parts = urlsplit(source)
-        password = parts.password
-    except ValueError as error:
-        raise InvalidSource(f"The source '{source}' is no URI: {error}.") from error
-    if not parts.scheme:
-        raise InvalidSource(
-            f"The source '{source}' is no URI.", hint="Example: libvirtxml:/path/to/guest.xml."
-        )
-    if password is not None:
-        raise InvalidSource(
-            "The source holds a password, which everybody could read.",
-            hint="Use a key that the ssh of root knows.",
-        )
-
-
-def public(source: str) -> str:
-    """Return a source as everybody may see it: without user and query."""
-    parts = urlsplit(source)
-    if not parts.netloc:
-        return source
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

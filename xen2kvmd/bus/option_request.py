@@ -18,12 +18,12 @@ _PLANNING = "Plan Migrate"
 
 OF_REQUESTS = (
     Option(
-        "document", "s", f"Inspect {_PLANNING}",
+        "document", "s", f"Inspect Backup {_PLANNING}",
         "The guest's domain XML, where the caller has read it: the file is not read again. 1 MiB.",
         values.document, "document",
     ),
     Option(
-        "path-map", "as", f"Inspect {_PLANNING}",
+        "path-map", "as", f"Inspect Backup {_PLANNING}",
         "Where disks are read instead of where the source has them. Each item is OLD=NEW. OLD: the "
         "path of a disk, or of a folder above it. NEW: a path of this host, or "
         "ssh://USER@HOST:PORT/PATH. The first item that matches wins.",
@@ -142,7 +142,7 @@ OF_REQUESTS = (
         partial(values.between, least=1, most=86400), "boot_timeout",
     ),
     Option(
-        "not-before", "t", "Migrate",
+        "not-before", "t", "Migrate Backup",
         "When the job may begin, in microseconds since the epoch; until then it is queued.",
         partial(values.between, least=0, most=1 << 60), "not_before",
     ),
@@ -153,7 +153,8 @@ OF_REQUESTS = (
         partial(values.between, least=0, most=1 << 60), "finish_by",
     ),
     Option(
-        "hold", "b", "Migrate", "Queue the job until Release is called.", values.as_is, "hold",
+        "hold", "b", "Migrate Backup",
+        "Queue the job until Release is called.", values.as_is, "hold",
     ),
     Option(
         "resume", "b", "Migrate",
@@ -163,14 +164,14 @@ OF_REQUESTS = (
         values.as_is, "resume",
     ),
     Option(
-        "shutdown-mode", "s", "Migrate",
+        "shutdown-mode", "s", "Migrate Backup",
         "What is done about a source of libvirt that runs. graceful (the default): it is asked to "
         "shut down, and the job fails with VmRunning if it does not in time; destroy: then it is "
         "destroyed; never: the job fails at once. A job that fails starts it again.",
         partial(values.one_of, choices=ShutdownMode), "shutdown_mode",
     ),
     Option(
-        "shutdown-timeout", "u", "Migrate",
+        "shutdown-timeout", "u", "Migrate Backup",
         "Seconds that the source has to shut down, 1 to 86400; 300 by default.",
         partial(values.between, least=1, most=86400), "shutdown_timeout",
     ),

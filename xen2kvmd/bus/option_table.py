@@ -13,10 +13,15 @@ _TOKEN = partial(
     values.matching, pattern="[A-Za-z0-9_]{1,64}", says="1 to 64 letters, digits and _"
 )
 _STATES = partial(values.each, read=partial(values.one_of, choices=JobState))
-_STARTING = "ListGuests Inspect Plan Migrate"
+_STARTING = "ListGuests Inspect Plan Migrate Backup"
 
 OPTIONS = (
     *OF_REQUESTS,
+    Option(
+        "start", "b", "Backup",
+        "Start the source again afterwards, if it ran (the default).",
+        values.as_is, "start",
+    ),
     Option(
         "directory", "s", "Restore",
         "Folder for the disks and the domain XML; where this is left out, the disks go where they "

@@ -41,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     ):
         command = _command(commands, name, text)
         _add_source(command)
+        _add_key(command)
         if name != "inspect":
             _add_target(command)
         if name == "plan":
@@ -67,6 +68,15 @@ def make_parser() -> argparse.ArgumentParser:
     move = _command(commands, "priority", "move a queued job: the highest priority begins first")
     move.add_argument("job", metavar="JOB", help="id of the job")
     move.add_argument("priority", type=int, metavar="NUMBER", help="-1000 to 1000; 0 at first")
+    backup = _command(commands, "backup", "copy a guest's disks, and start it again")
+    _add_source(backup)
+    backup.add_argument(
+        "--directory", dest="folder", type=os.path.abspath, required=True, metavar="DIR",
+        help="the backup becomes a folder in this one",
+    )  # fmt: skip
+    backup.add_argument("--no-start", action="store_true", help="do not start the guest again")
+    _add_times(backup)
+    _add_detach(backup)
     restore = _command(commands, "restore", "write the disks of a backup again")
     restore.add_argument(
         "backup", metavar="DIR", type=os.path.abspath, help="the backup, as the report names it"
@@ -109,12 +119,15 @@ def _add_source(command: argparse.ArgumentParser) -> None:
         help="the libvirt that has the guest: xen:///system, xen+ssh://root@HOST/system",
     )  # fmt: skip
     command.add_argument(
-        "--key", action="append", default=[], type=disk_key, metavar="SELECTOR:file:PATH",
-        help="what opens an encrypted disk: a file with the passphrase, or :credential:NAME",
-    )  # fmt: skip
-    command.add_argument(
         "--path-map", action="append", default=[], metavar="OLD=NEW",
         help="read the disks at path OLD, or below it, at NEW: /PATH or ssh://USER@HOST:PORT/PATH",
+    )  # fmt: skip
+
+
+def _add_key(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--key", action="append", default=[], type=disk_key, metavar="SELECTOR:file:PATH",
+        help="what opens an encrypted disk: a file with the passphrase, or :credential:NAME",
     )  # fmt: skip
 
 
@@ -191,6 +204,22 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--boot-timeout", type=seconds, metavar="SECONDS", help="time to boot (default: 300)"
     )
+    _add_times(command)
+    command.add_argument(
+        "--finish-by", type=moment, metavar="TIME",
+        help="leave the source alone if the target would not be up by then",
+    )  # fmt: skip
+    command.add_argument(
+        "--rate-limit", type=size, metavar="SIZE", help="copy so many bytes per second at most: 50M"
+    )
+    command.add_argument(
+        "--resume", action="store_true",
+        help="go on, rather than undo, if the job's process dies or this host stops",
+    )  # fmt: skip
+    _add_detach(command)
+
+
+def _add_times(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--shutdown-mode", choices=list(ShutdownMode),
         help="what to do about a source that runs (default: graceful)",
@@ -203,19 +232,7 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
         "--not-before", type=moment, metavar="TIME",
         help="begin at this time or later: 22:00, or 2026-12-01T22:00 (local time)",
     )  # fmt: skip
-    command.add_argument(
-        "--finish-by", type=moment, metavar="TIME",
-        help="leave the source alone if the target would not be up by then",
-    )  # fmt: skip
-    command.add_argument(
-        "--rate-limit", type=size, metavar="SIZE", help="copy so many bytes per second at most: 50M"
-    )
     command.add_argument("--hold", action="store_true", help="begin when the job is released")
-    command.add_argument(
-        "--resume", action="store_true",
-        help="go on, rather than undo, if the job's process dies or this host stops",
-    )  # fmt: skip
-    _add_detach(command)
 
 
 def _add_settling(commands: Any) -> None:

@@ -43,6 +43,15 @@ async def _settle(arguments: Arguments, *, member: str) -> int:
         return await _see_it_end(service, path, arguments)
 
 
+async def _backup(arguments: Arguments) -> int:
+    async with connected(ask=arguments.ask_password) as service:
+        source, guest, given = source_of(arguments)
+        options = variants([*given, *options_of(arguments)])
+        body = (source, guest, arguments.folder, options)
+        (path,) = await service.manager("Backup", "sssa{sv}", *body)
+        return await _see_it_end(service, path, arguments)
+
+
 async def _restore(arguments: Arguments) -> int:
     async with connected(ask=arguments.ask_password) as service:
         options = variants(options_of(arguments))
@@ -257,6 +266,7 @@ COMMANDS: dict[str, Callable[[Arguments], Coroutine[Any, Any, int]]] = {
     "hold": partial(_arrange, member="Hold"),
     "release": partial(_arrange, member="Release"),
     "priority": _priority,
+    "backup": _backup,
     "restore": _restore,
     "rollback": partial(_settle, member="Rollback"),
     "finalize": partial(_settle, member="Finalize"),

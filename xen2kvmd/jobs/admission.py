@@ -9,7 +9,7 @@ from xen2kvmd.jobs.status import JobStatus
 from xen2kvmd.jobs.store import JobRecord
 
 # Two of these on one guest would stop what the other starts.
-ALONE = {"migrate", "rollback", "finalize"}
+ALONE = {"migrate", "rollback", "finalize", "backup"}
 JOBS_PER_USER = 16  # that are not over, unless the user is root
 
 

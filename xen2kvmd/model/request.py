@@ -16,6 +16,7 @@ class Operation(StrEnum):
     MIGRATE = "migrate"
     ROLLBACK = "rollback"
     FINALIZE = "finalize"
+    BACKUP = "backup"
     RESTORE = "restore"
 
 

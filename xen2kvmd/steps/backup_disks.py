@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cattrs
 
+from xen2kvmd import domain
 from xen2kvmd.errors import InsufficientSpace, InvalidOption, VerifyFailed
 from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.step import Run, Step
@@ -49,7 +50,7 @@ def do(run: Run) -> None:
         return
     found = context.disks(run)
     check_room(request, found)
-    name = context.plan(run).source_name
+    name = domain.read(context.document(run)).name
     folder = Path(request.backup_disks) / f"{name}-{run.id}"
     run.note("backup-folder", str(folder))
     folder.mkdir(mode=0o700)

@@ -3,14 +3,10 @@
 
 import cattrs
 
-from xen2kvmd import domain, plan
-from xen2kvmd.errors import VmNotFound
+from xen2kvmd import plan
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation
-from xen2kvmd.sources import open_source
-from xen2kvmd.steps import context, disks, engine, keys, packages, window
-from xen2kvmd.steps.assemble import assemble
-from xen2kvmd.steps.backup_disks import check_room
+from xen2kvmd.steps import context, engine, find, keys, packages, window
 from xen2kvmd.system import appliances, kvm
 from xen2kvmd.system.libvirt import connected
 from xen2kvmd.system.remotes import sweep
@@ -26,27 +22,15 @@ def do(run: Run) -> None:
     window.check(request, needed=0)
     packages.check(request)
     keys.read(request)  # better now than after a launch
-    source_host = open_source(request)
-    imported = source_host.read()
-    text = imported.domain_xml
-    context.write(run, "source.xml", text)
-    source = domain.read(text)
-    if request.vm.lower() not in ("", source.name.lower(), source.uuid.lower()):
-        raise VmNotFound(f"The source describes '{source.name}', not '{run.spec['vm']}'.")
-    found = assemble(tuple(disks.find(run, request, source, host=source_host.disk_host)))
-    run.note("disks", cattrs.unstructure(found))
-    known = (*imported.findings, *disks.findings(found))
-    run.note("source-findings", cattrs.unstructure(known))
-    run.note("stamps", {disk.dev: disks.stamp(run, disk) for disk in found})
-    disks.check_unlocked(found)
-    check_room(request, found)
+    source, found = find.find(run, request)
+    text = context.document(run)
     run.note("sockets", appliances.folders())
     with connected() as host:
         if request.operation is not Operation.INSPECT:  # better now than after a launch
             places = open_places(request, host, found)
             plan.check_target(request, document=text, disks=found, host=host, places=places)
         emulator = host.emulator("x86_64")
-    run.note("autostart", source_host.autostarts())
+    run.note("autostart", source.autostarts())
     run.note("kvm", emulator.kvm and kvm.works(emulator.path))
     run.fraction(0.1, "starting the appliance")
     appliance, _ = context.appliance(run)

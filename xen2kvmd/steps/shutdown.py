@@ -20,7 +20,8 @@ NOT_KNOWN = Finding(
 def do(run: Run) -> None:
     """Shut the guest down if the source can; refuse disks that somebody writes to."""
     request = context.request(run)
-    window.check(request, needed=context.plan(run).downtime)
+    if request.finish_by:
+        window.check(request, needed=context.plan(run).downtime)
     source = open_source(request)
     match source.is_running():
         case None:
@@ -42,6 +43,13 @@ def undo(run: Run) -> None:
     """Start the guest again if we have shut it down."""
     if "shutdown-asked" in run.notes:
         open_source(context.request(run)).start_again(context.document(run))
+
+
+def start_again(run: Run) -> None:
+    """Start the guest again if we have shut it down, for a backup does no more with it."""
+    if "shutdown-asked" in run.notes and context.request(run).start:
+        undo(run)
+        run.result("source", "was shut down; started again")
 
 
 def _shut_down(run: Run, request: Request, source: Source) -> None:
@@ -90,3 +98,4 @@ def check_off(run: Run) -> None:
 
 
 SHUTDOWN = Step("shutdown", do, undo, go_on, weight=1)
+START_AGAIN = Step("start-again", start_again, weight=1)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Read the source's domain XML and find its disks; for a backup that is all there is to know."""
+
+import cattrs
+
+from xen2kvmd import domain
+from xen2kvmd.errors import VmNotFound
+from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.model import Request, SourceDisk
+from xen2kvmd.sources import Source, open_source
+from xen2kvmd.steps import context, disks
+from xen2kvmd.steps.assemble import assemble
+from xen2kvmd.steps.backup_disks import check_room
+from xen2kvmd.system.remotes import sweep
+
+
+def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
+    """Write source.xml and the notes disks, stamps and source-findings; return source and disks."""
+    source = open_source(request)
+    imported = source.read()
+    context.write(run, "source.xml", imported.domain_xml)
+    described = domain.read(imported.domain_xml)
+    if request.vm.lower() not in ("", described.name.lower(), described.uuid.lower()):
+        raise VmNotFound(f"The source describes '{described.name}', not '{run.spec['vm']}'.")
+    found = assemble(tuple(disks.find(run, request, described, host=source.disk_host)))
+    run.note("disks", cattrs.unstructure(found))
+    known = (*imported.findings, *disks.findings(found))
+    run.note("source-findings", cattrs.unstructure(known))
+    run.note("stamps", {disk.dev: disks.stamp(run, disk) for disk in found})
+    disks.check_unlocked(found)
+    check_room(request, found)
+    return source, found
+
+
+def do(run: Run) -> None:
+    """Find the disks, and tell what is to be known of them."""
+    find(run, context.request(run))
+    for finding in context.source_findings(run):
+        run.finding(cattrs.unstructure(finding))
+
+
+def undo(run: Run) -> None:
+    """Close the connection to another host, which outlives a killed process."""
+    sweep(run.folder)
+
+
+FIND = Step("find", do, undo, weight=2)
