@@ -21,14 +21,13 @@ from xen2kvmd.model import (
     Plan,
     PlannedDisk,
     Request,
-    Severity,
     SourceDisk,
     Target,
     VirtType,
 )
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system.libvirt import Host
-from xen2kvmd.targets import Place
+from xen2kvmd.targets import Place, links
 from xen2kvmd.targets.room import Need, check_room, store_of
 
 Places = Mapping[str, Place]  # by <target dev>
@@ -53,18 +52,18 @@ def check_target(
     there = host.domain(name)
     if there is not None and not request.overwrite:
         raise TargetExists(
-            f"This host has a domain '{name}' already.",
+            f"The target host has a domain '{name}' already.",
             hint="Choose another name for the target with --name, or replace it with --overwrite.",
         )
     if there is not None and (trouble := there.irreplaceable()):
         raise TargetExists(
-            f"The domain '{name}' of this host cannot be replaced: {trouble}.",
+            f"The domain '{name}' of the target host cannot be replaced: {trouble}.",
             hint="Choose another name for the target with --name.",
         )
     same = there is not None and there.uuid == source.uuid
     if source.uuid and host.uuid_exists(source.uuid) and not same:
         raise TargetExists(
-            f"This host has a domain with the UUID {source.uuid} already.",
+            f"The target host has a domain with the UUID {source.uuid} already.",
             hint="Was this guest migrated before? Undefine that domain first, if it may go.",
         )
     _check_format(request, disks)
@@ -142,7 +141,7 @@ def make_plan(
     findings = (
         *found,
         *converted.findings,
-        *_missing_links(converted.domain_xml, host),
+        *links.missing(converted.domain_xml, host),
         *installed.findings,
         *rehearsed.findings,
         *((guest.under_xen(inside_changes, rehearsed.findings, case),) if inside else ()),
@@ -217,41 +216,6 @@ def _needs(request: Request, disks: Sequence[SourceDisk], places: Places) -> Ite
         folder = Path(request.backup_disks)
         count = sum(disk.allocated for disk in disks)
         yield Need(f"the backup in {folder}", count, store_of(folder), files.free(folder))
-
-
-def _missing_links(document: str, host: Host) -> Iterator[Finding]:
-    """Find the networks and bridges that the converted guest needs and this host does not have."""
-    for nic in xml.parse(document).iterfind("devices/interface"):
-        source = nic.find("source")
-        mac = nic.find("mac")
-        which = "a NIC" if mac is None else f"NIC {mac.get('address')}"
-        if source is None:
-            continue
-        if nic.get("type") == "network":
-            name = source.get("network", "")
-            active = host.network_is_active(name)
-            if active is None:
-                yield _missing("network", name, which)
-            elif not active:
-                yield Finding(
-                    "network-inactive",
-                    f"Network '{name}', which {which} needs, is not active.",
-                    Severity.BLOCKER,
-                    hint=f"Start it: virsh net-start {name}",
-                )
-        elif nic.get("type") == "bridge":
-            name = source.get("bridge", "")
-            if not Path("/sys/class/net", name, "bridge").exists():
-                yield _missing("bridge", name, which)
-
-
-def _missing(kind: str, name: str, which: str) -> Finding:
-    return Finding(
-        f"{kind}-missing",
-        f"This host has no {kind} '{name}', which {which} needs.",
-        Severity.BLOCKER,
-        hint=f"Connect it elsewhere with --network NAME or --bridge NAME, or make the {kind}.",
-    )
 
 
 def _digest(plan: Plan) -> str:

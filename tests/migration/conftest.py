@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.migration.sandbox import CHECKOUT, Sandbox
+from tests.migration.sshd import SSHD_DOWN, SSHD_UP
 from tests.migration.xenhost import HOST_DOWN, HOST_UP, shell
 
 
@@ -73,3 +74,11 @@ def source_host(sandbox: Sandbox, tiny: Path) -> Iterator[None]:
     yield
     shell(sandbox, HOST_DOWN)
     assert digest() == before
+
+
+@pytest.fixture
+def sshd(sandbox: Sandbox) -> Iterator[None]:
+    """An ssh server, whose host's key is not known yet and that knows no user's."""
+    shell(sandbox, SSHD_UP)
+    yield
+    shell(sandbox, SSHD_DOWN)

@@ -1,45 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests of a libvirt: shut down for the migration, started again if it fails; and by ssh."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.migration.sandbox import Sandbox
+from tests.migration.sshd import KNOW_HOST, KNOW_KEY, know_each_other
 from tests.migration.test_undo import wait_for_step
 from tests.migration.xenhost import URI, shell, state
 
 SSH_URI = "test+ssh://root@localhost:2222/default"
-
-SSHD_UP = """
-mkdir -p /run/sshd /run/far
-cd /run/far
-for key in host key; do ssh-keygen -q -t ed25519 -N '' -f $key; done
-cat >sshd_config <<END
-Port 2222
-ListenAddress 127.0.0.1
-HostKey /run/far/host
-AuthorizedKeysFile /run/far/authorized
-PidFile /run/far/pid
-StrictModes no
-UsePAM no
-END
-cat >ssh_config <<END
-Host *
-  IdentityFile /run/far/key
-  IdentitiesOnly yes
-  UserKnownHostsFile /run/far/known
-END
-mount --bind ssh_config /etc/ssh/ssh_config
-/usr/sbin/sshd -f sshd_config -E /run/far/log
-for _ in $(seq 100); do [ -s pid ] && exit; sleep 0.1; done
-exit 1
-"""
-SSHD_DOWN = "kill $(cat /run/far/pid) || true; umount /etc/ssh/ssh_config; rm -r /run/far"
-KNOW_HOST = "echo \"[localhost]:2222 $(cut -d' ' -f1,2 /run/far/host.pub)\" >/run/far/known"
-KNOW_KEY = "cp /run/far/key.pub /run/far/authorized"
 
 
 def migrate(sandbox: Sandbox, *options: str) -> tuple[int, str]:
@@ -51,14 +23,6 @@ def migrate(sandbox: Sandbox, *options: str) -> tuple[int, str]:
 def plan_by_ssh(sandbox: Sandbox) -> tuple[int, str]:
     ended = sandbox.run("xen2kvm", "plan", "-c", SSH_URI, "tiny1")
     return ended.code, ended.err + ended.out
-
-
-@pytest.fixture
-def sshd(sandbox: Sandbox) -> Iterator[None]:
-    """An ssh server, whose host's key is not known yet and that knows no user's."""
-    shell(sandbox, SSHD_UP)
-    yield
-    shell(sandbox, SSHD_DOWN)
 
 
 @pytest.mark.guest
@@ -123,8 +87,7 @@ def test_ssh_never_asks_and_says_what_to_do(
 def test_guest_is_migrated_with_its_disk_read_over_ssh(
     sandbox: Sandbox, source_host: None, sshd: None, tiny: Path
 ) -> None:
-    shell(sandbox, KNOW_HOST)
-    shell(sandbox, KNOW_KEY)
+    know_each_other(sandbox)
     image = tiny / "disk.raw"
     argv = ("losetup", "--find", "--show", "--read-only", str(image))
     device = sandbox.run(*argv).out.strip()  # as LVM: a block device of the Xen host
@@ -148,8 +111,7 @@ def test_guest_is_migrated_with_its_disk_read_over_ssh(
 def test_connection_lost_in_the_middle_undoes_all(
     sandbox: Sandbox, source_host: None, sshd: None
 ) -> None:
-    shell(sandbox, KNOW_HOST)
-    shell(sandbox, KNOW_KEY)
+    know_each_other(sandbox)
     argv = ("xen2kvm", "migrate", "--detach", "-c", SSH_URI, "--network", "default", "tiny1")
     began = sandbox.run(*argv)
     assert began.code == 0, began.err

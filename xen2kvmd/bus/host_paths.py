@@ -15,6 +15,8 @@ from xen2kvmd.domain import SourceDomain
 from xen2kvmd.model import Request
 from xen2kvmd.sources import FORMATS
 
+KEY = "keyfile"  # the parameter of a URI that names a path
+
 
 def named_paths(request: Request, described: SourceDomain | None) -> Iterator[str]:
     """Yield the paths that a request names, none if it names none; described is the document."""
@@ -23,12 +25,13 @@ def named_paths(request: Request, described: SourceDomain | None) -> Iterator[st
     yield from request.packages
     yield from (key.file for key in request.keys if key.file)
     yield from (entry.new for entry in request.path_map)
+    yield from (value for key, value in parse_qsl(urlsplit(request.target).query) if key == KEY)
     if described:
         yield from (disk.path for disk in described.disks if disk.path.startswith("/"))
     source = urlsplit(request.source)
     if source.scheme in FORMATS:
         yield source.path
         return
-    yield from (value for key, value in parse_qsl(source.query) if key == "keyfile")
+    yield from (value for key, value in parse_qsl(source.query) if key == KEY)
     if source.scheme.partition("+")[0] == "test" and source.path != "/default":
         yield source.path  # libvirt's pretended host reads itself from a file

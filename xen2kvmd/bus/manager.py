@@ -25,6 +25,7 @@ from xen2kvmd.errors import InvalidXml, JobNotFound, Unsupported, VmNotFound
 from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.model import Case, Finding, Operation, Request, Restoration, Target
 from xen2kvmd.sources import FORMATS, open_source, read_document
+from xen2kvmd.targets import check_target_host
 
 LISTED = 1000  # jobs, unless the caller wants more: the reply to 10,000 takes long to write
 
@@ -122,6 +123,7 @@ class Manager:
         asked = begin.read(call, given)
         check_source(source)
         request = Request(operation, source, domain_name(vm), **asked.values, **fields)
+        check_target_host(request)
         described = _described(request)
         about = {
             "vm": described.name if described else _label(request),
@@ -265,7 +267,8 @@ def _target(request: Request) -> str:
     """Return where the disks go, as far as the call tells it."""
     if request.operation is Operation.BACKUP:
         return request.backup_disks
-    return request.directory or request.nfs_export or request.pool
+    place = request.directory or request.nfs_export or request.pool
+    return f"{public(request.target)} {place}".strip()
 
 
 def _label(request: Request) -> str:

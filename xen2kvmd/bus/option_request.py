@@ -35,6 +35,13 @@ OF_REQUESTS = (
         values.name, "name",
     ),
     Option(
+        "target", "s", _PLANNING,
+        "The libvirt that gets the guest, by ssh: qemu+ssh://USER@HOST:PORT/system, with "
+        "?keyfile=/PATH where a key of its own is needed; this host's where it is left out. Disks "
+        "go into a storage pool of files there, through qemu-nbd of that host.",
+        values.text, "target",
+    ),
+    Option(
         "pool", "s", _PLANNING,
         "libvirt storage pool for the disks; 'default' where this and directory are left out.",
         values.text, "pool",

@@ -154,6 +154,10 @@ def _add_name_and_nics(command: argparse.ArgumentParser) -> None:
 def _add_target(command: argparse.ArgumentParser) -> None:
     _add_name_and_nics(command)
     command.add_argument(
+        "--target", "-oc", metavar="URI",
+        help="the libvirt that gets the guest: qemu+ssh://root@HOST/system (default: this host's)",
+    )  # fmt: skip
+    command.add_argument(
         "--pool", "-os", action="append", default=[], metavar="POOL|DISK=POOL|HOST:/DIR",
         help="storage pool for the disks, or for one disk (default: default); or an NFS export",
     )  # fmt: skip

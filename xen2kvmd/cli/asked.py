@@ -34,12 +34,12 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
     """Return the options for the service, as the arguments give them."""
     given = vars(arguments)
     found: list[Option] = []
-    for key in ("name", "directory", "format", "allocation", "mac", "engine", "vmdp", "root"):
+    for key in ("name", "target", "directory", "format", "allocation", "mac"):
         if given.get(key):
             found.append((key, "s", str(given[key])))
-    for key in ("virtio-win", "backup-disks", "undefine-source"):
+    for key in ("engine", "vmdp", "root", "virtio-win", "backup-disks", "undefine-source"):
         if given.get(key.replace("-", "_")):
-            found.append((key, "s", given[key.replace("-", "_")]))
+            found.append((key, "s", str(given[key.replace("-", "_")])))
     for pool in given.get("pool", ()):
         if key := _kind_of_storage(pool):
             found.append((key, "s", pool))

@@ -95,6 +95,7 @@ class Request:
     vm: str = ""
     document: str = ""
     name: str = ""
+    target: str = ""  # URI of the target's libvirt; "": this host's
     pool: str = ""
     disk_pools: tuple[tuple[str, str], ...] = ()  # of single disks, by <target dev>: xvdb, fast
     directory: str = ""

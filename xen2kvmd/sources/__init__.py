@@ -7,8 +7,7 @@ from typing import Protocol
 from xen2kvmd.errors import InvalidOption, InvalidSource
 from xen2kvmd.model import Request
 from xen2kvmd.sources.file import FORMATS, ConfigFile
-from xen2kvmd.sources.libvirt_source import LibvirtSource, open_host
-from xen2kvmd.sources.libvirt_uri import SCHEMES
+from xen2kvmd.sources.libvirt_source import SCHEMES, LibvirtSource, open_host
 from xen2kvmd.sources.xl_domain import Imported
 
 __all__ = [

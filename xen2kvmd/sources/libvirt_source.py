@@ -5,12 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from xen2kvmd.errors import VmNotFound, VmRunning
+from xen2kvmd.errors import InvalidSource, VmNotFound, VmRunning
 from xen2kvmd.model import Finding, Severity
-from xen2kvmd.sources.libvirt_uri import address, shown, ssh_address
 from xen2kvmd.sources.xl_domain import Imported
+from xen2kvmd.system import libvirt_uri
 from xen2kvmd.system.libvirt import Host, connected
 from xen2kvmd.system.libvirt_domain import Domain
+
+# The drivers that have Xen's guests: Xen's own, and libvirt's pretended host.
+SCHEMES = tuple(f"{driver}{way}" for driver in ("xen", "test") for way in ("", "+unix", "+ssh"))
+_FORM = "Write xen:///system, or xen+ssh://root@HOST/system, with :PORT where it is not 22."
 
 SETTLE = 10.0  # seconds that a guest which was asked to shut down has to do so after we gave up
 
@@ -25,7 +29,7 @@ class LibvirtSource:
     @property
     def disk_host(self) -> str:
         """The other host that has the guest's disks, as ssh://USER@HOST:PORT; "" for this one."""
-        return ssh_address(self.uri)
+        return libvirt_uri.ssh_address(address(self.uri))
 
     def read(self) -> Imported:
         """Return the domain XML as it is for the next start, and what a person must know of it.
@@ -95,15 +99,15 @@ class LibvirtSource:
     def _domain(self) -> Iterator[Domain]:
         if not self.guest:
             raise VmNotFound(
-                f"Which guest of {shown(self.uri)} is meant?",
+                f"Which guest of {libvirt_uri.shown(self.uri)} is meant?",
                 hint="Give its name in libvirt, or its UUID.",
             )
         with open_host(self.uri) as host:
             domain = host.find(self.guest)
             if domain is None:
                 raise VmNotFound(
-                    f"libvirt at {shown(self.uri)} has no guest '{self.guest}'.",
-                    hint=f"See 'virsh -c {shown(self.uri)} list --all'.",
+                    f"libvirt at {libvirt_uri.shown(self.uri)} has no guest '{self.guest}'.",
+                    hint=f"See 'virsh -c {libvirt_uri.shown(self.uri)} list --all'.",
                 )
             yield domain
 
@@ -122,8 +126,17 @@ class LibvirtSource:
                 "The source starts with its host: then there are two of the same guest.",
                 Severity.WARNING,
                 hint="'xen2kvm finalize' forbids it after the migration; so does "
-                f"virsh -c {shown(self.uri)} autostart --disable {self.guest}",
+                f"virsh -c {libvirt_uri.shown(self.uri)} autostart --disable {self.guest}",
             )
+
+
+def address(uri: str) -> str:
+    """Return a URI as libvirt shall have it. Raises InvalidSource for what is not to be opened."""
+    if uri.partition(":")[0] not in SCHEMES:
+        raise InvalidSource(
+            f"The source '{libvirt_uri.shown(uri)}' is no libvirt with guests of Xen.", hint=_FORM
+        )
+    return libvirt_uri.address(uri, what="source", error=InvalidSource, hint=_FORM)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 
 from xen2kvmd.errors import VerifyFailed
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.steps import context
+from xen2kvmd.steps import context, volumes
 from xen2kvmd.system import blocks
 
 
@@ -16,7 +16,8 @@ def do(run: Run) -> None:
         return
     for disk in context.plan(run).disks:
         expected = run.notes[f"digest {disk.source.dev}"]
-        found = blocks.digest(disk.volume.path, disk.volume.format, run.progress)
+        with volumes.opened(run, disk.volume) as (path, image_format):
+            found = blocks.digest(path, image_format, run.progress)
         if found != expected:
             raise VerifyFailed(
                 f"The copy of disk '{disk.source.dev}' differs from what was read: {found}, not "

@@ -7,13 +7,12 @@ import cattrs
 
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Volume
-from xen2kvmd.steps import context, disks
+from xen2kvmd.steps import context, disks, volumes
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
 from xen2kvmd.system import disk as images
 from xen2kvmd.system.ledger import Ledger
-from xen2kvmd.system.libvirt import connected
-from xen2kvmd.targets import in_place, open_places
+from xen2kvmd.targets import in_place, open_places, target_host
 
 
 def do(run: Run) -> None:
@@ -48,21 +47,21 @@ def _make(run: Run) -> None:
     what is there after a crash is ours.
     """
     request, plan = context.request(run), context.plan(run)
-    volumes = []
-    with connected() as host:
+    made = []
+    with target_host(context.request(run)) as host:
         places = open_places(request, host, context.disks(run))
         for disk in plan.disks:
             place = places[disk.source.dev]
             place.volume(dev=disk.source.dev, name=disk.volume.name, disk_format=request.format)
-            volumes.append(disk.volume)
-            run.note("volumes", cattrs.unstructure(volumes))
+            made.append(disk.volume)
+            run.note("volumes", cattrs.unstructure(made))
             place.make(
                 disk.volume,
                 size=disk.source.size,
                 allocation=request.allocation,
                 cluster_size=request.cluster_size,
             )
-    run.note("volumes-made", [volume.name for volume in volumes])
+    run.note("volumes-made", [volume.name for volume in made])
 
 
 def _fill(run: Run) -> None:
@@ -78,15 +77,16 @@ def _fill(run: Run) -> None:
         disks.location(run, disk.source)  # where the overlay expects it
         if not disks.shows_writes(run, disk.source):
             _ledger(run, dev).unlink(missing_ok=True)  # nobody could verify what was read then
-        digest = blocks.copy(
-            str(context.overlay(run, dev)),
-            "qcow2",
-            volume.path,
-            volume.format,
-            progress,
-            ledger=Ledger(_ledger(run, dev)) if request.resume else None,
-            compressed=request.compress,
-        )
+        with volumes.opened(run, volume) as (path, image_format):
+            digest = blocks.copy(
+                str(context.overlay(run, dev)),
+                "qcow2",
+                path,
+                image_format,
+                progress,
+                ledger=Ledger(_ledger(run, dev)) if request.resume else None,
+                compressed=request.compress,
+            )
         run.note(f"digest {dev}", digest)
     disks.verify(run)
     check_unchanged(run)
@@ -94,10 +94,10 @@ def _fill(run: Run) -> None:
 
 def undo(run: Run) -> None:
     """Remove the volumes."""
-    volumes = cattrs.structure(run.notes.get("volumes", []), list[Volume])
-    with connected() as host:
+    made = cattrs.structure(run.notes.get("volumes", []), list[Volume])
+    with target_host(context.request(run)) as host:
         places = open_places(context.request(run), host, context.disks(run))
-        for volume in volumes:
+        for volume in made:
             places[volume.dev].discard(volume)
 
 

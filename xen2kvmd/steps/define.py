@@ -6,8 +6,9 @@ from lxml import etree
 from xen2kvmd import xml
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.steps import context
-from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.libvirt_domain import NAMESPACE, Domain
+from xen2kvmd.targets import target_host
 
 
 def do(run: Run) -> None:
@@ -17,7 +18,7 @@ def do(run: Run) -> None:
     """
     plan = context.plan(run)
     run.note("domain", plan.name)
-    with connected() as host:
+    with target_host(context.request(run)) as host:
         host.define(_marked(plan.domain_xml, run.id))
         asked = context.request(run).autostart
         if run.notes["autostart"] if asked is None else asked:
@@ -30,7 +31,7 @@ def do(run: Run) -> None:
 
 def undo(run: Run) -> None:
     """Undefine the domain, if it is ours."""
-    with connected() as host:
+    with target_host(context.request(run)) as host:
         domain = own_domain(run, host)
         if domain is not None:
             domain.undefine()

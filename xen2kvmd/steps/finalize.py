@@ -15,7 +15,7 @@ from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
 from xen2kvmd.steps.merge import MERGE
 from xen2kvmd.steps.migrated import SETTLE, hold, migrated, settlement
-from xen2kvmd.system.libvirt import connected
+from xen2kvmd.targets import target_host
 
 RETIRE_BY_HAND = Finding(
     "source-not-retired",
@@ -46,7 +46,7 @@ def _retire(run: Run) -> None:
             f"The source is '{migration.plan.source_name}', not '{asked.undefine_source}'.",
             hint="Name the guest whose definition is to go; its disks stay.",
         )
-    with connected() as host:
+    with target_host(migration.request) as host:
         if migration.target(host) is None:
             raise Failed(
                 f"The new guest '{migration.plan.name}' is gone: there is nothing to accept.",

@@ -5,12 +5,12 @@ import cattrs
 
 from xen2kvmd import plan
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Operation
+from xen2kvmd.model import Operation, Request
 from xen2kvmd.steps import context, engine, find, keys, packages, window
-from xen2kvmd.system import appliances, kvm
-from xen2kvmd.system.libvirt import connected
-from xen2kvmd.system.remotes import sweep
-from xen2kvmd.targets import open_places
+from xen2kvmd.system import appliances, kvm, ssh
+from xen2kvmd.system.libvirt import Emulator
+from xen2kvmd.system.remotes import own_folder, sweep
+from xen2kvmd.targets import open_places, ssh_address, target_host
 
 
 def do(run: Run) -> None:
@@ -25,19 +25,32 @@ def do(run: Run) -> None:
     source, found = find.find(run, request)
     text = context.document(run)
     run.note("sockets", appliances.folders())
-    with connected() as host:
+    with target_host(request) as host:
         if request.operation is not Operation.INSPECT:  # better now than after a launch
             places = open_places(request, host, found)
             plan.check_target(request, document=text, disks=found, host=host, places=places)
         emulator = host.emulator("x86_64")
     run.note("autostart", source.autostarts())
-    run.note("kvm", emulator.kvm and kvm.works(emulator.path))
+    _note_kvm(run, request, emulator)
     run.fraction(0.1, "starting the appliance")
     appliance, _ = context.appliance(run)
     run.fraction(0.7, "looking into the guest")
     facts = packages.install(run, request, engine.look(run, request, appliance))
     run.note("facts", cattrs.unstructure(facts))
     run.result("guest", facts.product or facts.distro)
+
+
+def _note_kvm(run: Run, request: Request, emulator: Emulator) -> None:
+    """Note whether KVM works for our appliance, and for the new guest."""
+    address = ssh_address(request)
+    if not address:
+        works = emulator.kvm and kvm.works(emulator.path)
+        run.note("kvm", works)
+        run.note("target-kvm", works)
+        return
+    run.note("kvm", kvm.works("qemu-system-x86_64"))
+    with own_folder(run.folder) as folder, ssh.connected(address, folder) as far:
+        run.note("target-kvm", emulator.kvm and kvm.works_on(far, emulator.path))
 
 
 def undo(run: Run) -> None:

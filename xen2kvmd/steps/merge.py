@@ -13,8 +13,9 @@ from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import PlannedDisk
 from xen2kvmd.steps.migrated import migrated, note
 from xen2kvmd.system import disk as images
-from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.libvirt_domain import Domain
+from xen2kvmd.targets import target_host
 
 MERGING = "merging"  # the note in the migration's journal
 
@@ -26,7 +27,7 @@ def do(run: Run) -> None:
         return
     note(migration, MERGING, run.id)
     for planned in migration.plan.disks:
-        with connected() as host:
+        with target_host(migration.request) as host:
             domain = migration.target(host)
             if domain is None:
                 raise Failed(

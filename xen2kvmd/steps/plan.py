@@ -12,8 +12,7 @@ from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Case, Finding, Operation, Plan, Request
 from xen2kvmd.steps import context, engine, inspect, set_aside, storage
-from xen2kvmd.system.libvirt import connected
-from xen2kvmd.targets import open_places
+from xen2kvmd.targets import open_places, target_host
 
 
 def do(run: Run) -> None:
@@ -44,7 +43,7 @@ def rehearse(
     """Make the plan of this job from what inspection noted."""
     text, disks, facts = context.document(run), context.disks(run), context.facts(run)
     installed = context.installed(run)
-    with connected() as host:
+    with target_host(request) as host:
         places = open_places(request, host, disks)
         case = plan.make_case(
             request,
@@ -53,7 +52,7 @@ def rehearse(
             facts=facts,
             host=host,
             places=places,
-            kvm=run.notes["kvm"],
+            kvm=run.notes["target-kvm"],
             agent=request.guest_agent or installed.agent,
         )
         made, rehearsed = plan.make_plan(

@@ -15,8 +15,8 @@ from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
 from xen2kvmd.steps.merge import MERGING
 from xen2kvmd.steps.migrated import SETTLE, Migrated, hold, migrated, settlement
-from xen2kvmd.system.libvirt import Host, connected
-from xen2kvmd.targets import Directory, StoragePool
+from xen2kvmd.system.libvirt import Host
+from xen2kvmd.targets import Directory, StoragePool, target_host
 
 TARGET_GONE = Finding(
     "target-gone",
@@ -42,7 +42,7 @@ def _fence(run: Run) -> None:
             hint=f"There is no way back from that: finish it by 'xen2kvm finalize {migration.id}'.",
         )
     migration.source_runs()  # if its host cannot be asked, the target shall run on
-    with connected() as host:
+    with target_host(migration.request) as host:
         domain = migration.target(host)
         if domain is None:
             run.finding(cattrs.unstructure(TARGET_GONE))
@@ -61,7 +61,7 @@ def _unfence(run: Run) -> None:
     migration = migrated(run)
     if before is None or ("source-asked" in run.notes and migration.source_runs()):
         return
-    with connected() as host:
+    with target_host(migration.request) as host:
         domain = migration.target(host)
         if domain is not None:
             domain.set_autostart(on=before["autostart"])
@@ -88,7 +88,7 @@ def _start_source(run: Run) -> None:
 
 def _check_stopped(migration: Migrated) -> None:
     """Raise Failed if the target runs: somebody started it meanwhile."""
-    with connected() as host:
+    with target_host(migration.request) as host:
         domain = migration.target(host)
         if domain is not None and domain.is_active():
             raise Failed(
@@ -106,7 +106,7 @@ def _remove_target(run: Run) -> None:
     migration = migrated(run)
     if not (settlement(run).remove_target or migration.request.in_place):
         return
-    with connected() as host:
+    with target_host(migration.request) as host:
         domain = migration.target(host)
         if domain is None:
             return

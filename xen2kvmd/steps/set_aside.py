@@ -14,7 +14,8 @@ from xen2kvmd.errors import TargetExists, Unsupported
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Plan, Request, Severity, SourceDisk, Target
 from xen2kvmd.steps import context
-from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.libvirt import Host
+from xen2kvmd.targets import target_host
 
 REPLACED = "replaced.xml"
 
@@ -51,7 +52,7 @@ def _put_aside(run: Run) -> None:
     if not context.request(run).overwrite:
         return
     plan = context.plan(run)
-    with connected() as host:
+    with target_host(context.request(run)) as host:
         paths = [disk.volume.path for disk in plan.disks if os.path.lexists(disk.volume.path)]
         old = host.domain(plan.name)
         if old is not None:
@@ -95,7 +96,7 @@ def _put_back(run: Run) -> None:
         if _aside(run, path).exists():
             os.replace(_aside(run, path), path)
     if replaced := run.notes.get("replaced"):
-        with connected() as host:
+        with target_host(context.request(run)) as host:
             if not host.domain_exists(replaced["name"]):
                 host.define((run.folder / REPLACED).read_text("utf-8"))
                 domain = host.domain(replaced["name"])
@@ -108,7 +109,7 @@ def _put_back(run: Run) -> None:
 def _refresh(run: Run) -> None:
     """Let libvirt's pools see what was renamed or removed in them."""
     if run.notes.get("aside"):
-        with connected() as host:
+        with target_host(context.request(run)) as host:
             for name in {disk.volume.pool for disk in context.plan(run).disks} - {""}:
                 host.pool(name)
 

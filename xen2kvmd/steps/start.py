@@ -6,8 +6,8 @@ from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.steps import context
 from xen2kvmd.steps.define import own_domain
 from xen2kvmd.steps.shutdown import check_off
-from xen2kvmd.system.libvirt import connected
 from xen2kvmd.system.libvirt_domain import Domain
+from xen2kvmd.targets import target_host
 
 
 def do(run: Run) -> None:
@@ -15,7 +15,7 @@ def do(run: Run) -> None:
     request = context.request(run)
     if not request.start:
         return
-    with connected() as host:
+    with target_host(context.request(run)) as host:
         domain = own_domain(run, host)
         if domain is None:
             raise Failed(f"The domain '{run.notes['domain']}' is gone.", hint="Who removed it?")
@@ -30,7 +30,7 @@ def start(run: Run, domain: Domain, *, paused: bool) -> None:
 
 def undo(run: Run) -> None:
     """Stop the domain at once: its disks will go."""
-    with connected() as host:
+    with target_host(context.request(run)) as host:
         domain = own_domain(run, host)
         if domain is not None:
             domain.destroy()

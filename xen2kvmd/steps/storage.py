@@ -7,8 +7,8 @@ from xen2kvmd import plan
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Request, Severity
 from xen2kvmd.steps import context
-from xen2kvmd.system.libvirt import Host, connected
-from xen2kvmd.targets import NfsExport, open_places
+from xen2kvmd.system.libvirt import Host
+from xen2kvmd.targets import NfsExport, open_places, target_host
 
 
 def findings(request: Request, host: Host) -> Iterator[Finding]:
@@ -33,7 +33,7 @@ def do(run: Run) -> None:
     request = context.request(run)
     if not request.nfs_export:
         return
-    with connected() as host:
+    with target_host(context.request(run)) as host:
         export = NfsExport(host, request.nfs_export)
         if not host.pool_folder(export.name):
             run.note("pool-defined", export.name)
@@ -55,7 +55,7 @@ def do(run: Run) -> None:
 
 def undo(run: Run) -> None:
     """Stop the pool if it did not run, and forget it if it was not there."""
-    with connected() as host:
+    with target_host(context.request(run)) as host:
         if name := run.notes.get("pool-started"):
             host.stop_pool(name)
         if name := run.notes.get("pool-defined"):

@@ -14,8 +14,9 @@ from xen2kvmd.steps import boot, context, keys
 from xen2kvmd.steps.define import own_domain
 from xen2kvmd.steps.start import start
 from xen2kvmd.system import files
-from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.libvirt_domain import Console, Domain
+from xen2kvmd.targets import target_host
 
 LOOK = 0.5  # seconds between two looks
 AGENT = 5.0  # seconds between two questions to the guest's agent
@@ -59,7 +60,7 @@ def _verify(run: Run, *, begun: bool) -> None:
     request = context.request(run)
     if not (request.start and request.verify):
         return
-    with connected() as host:
+    with target_host(context.request(run)) as host:
         domain = own_domain(run, host)
         if domain is None:
             raise Failed(f"The domain '{run.notes['domain']}' is gone.", hint="Who removed it?")

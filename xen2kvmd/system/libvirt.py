@@ -15,6 +15,7 @@ from xen2kvmd import xml
 from xen2kvmd.errors import Failed, PoolNotFound
 from xen2kvmd.system.libvirt_domain import Console, Domain
 from xen2kvmd.system.libvirt_errors import absent, translated, unreachable
+from xen2kvmd.system.libvirt_uri import is_remote
 
 TARGET_URI = "qemu:///system"
 _DOMAIN_0 = 0  # its id: Xen's host itself, which libvirt lists among its guests
@@ -42,8 +43,9 @@ class Pool:
 class Host:
     """A connection to a libvirt."""
 
-    def __init__(self, connection: "libvirt.virConnect") -> None:
+    def __init__(self, connection: "libvirt.virConnect", *, remote: bool) -> None:
         self._connection = connection
+        self.remote = remote  # its paths are not ours
 
     def emulator(self, arch: str) -> Emulator:
         """Return the QEMU binary for an architecture. Raises Failed if the host has none."""
@@ -251,7 +253,7 @@ def connected(uri: str = TARGET_URI) -> Iterator[Host]:
         connection = libvirt.open(uri)
     except libvirt.libvirtError as error:
         raise unreachable(uri, error.get_error_message()) from error
-    host = Host(connection)
+    host = Host(connection, remote=is_remote(uri))
     try:
         yield host
     finally:

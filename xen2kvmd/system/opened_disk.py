@@ -68,7 +68,7 @@ def opened_for_writing(
     """
     with (
         _raw(path, "written", os.O_RDWR)
-        if image_format == "raw"
+        if image_format == "raw" and path.startswith("/")
         else _served(path, image_format, "written", WRITABLE, compressed=compressed)
     ) as disk:
         yield disk

@@ -3,8 +3,10 @@
 
 import hashlib
 import shutil
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from xen2kvmd.errors import MigrationError
 from xen2kvmd.system.nbd_server import serving
@@ -58,6 +60,19 @@ class Remotes:
             uri = self._open.enter_context(serving(socket, disk.size.size, disk.read))
             self._disks[host, path] = disk, uri
         return self._disks[host, path]
+
+
+@contextmanager
+def own_folder(job: Path) -> Iterator[Path]:
+    """Make a folder for sockets to the target's host; a job that is killed leaves it to sweep()."""
+    above = folder_of(job)
+    above.mkdir(mode=0o700, exist_ok=True)
+    try:
+        with TemporaryDirectory(dir=above) as folder:
+            yield Path(folder)
+    finally:
+        with suppress(OSError):  # the sources' sockets are there, too
+            above.rmdir()
 
 
 def sweep(job: Path) -> None:

@@ -34,7 +34,6 @@ OPTIONS = (
     "ServerAliveInterval=15",  # a host that is gone is noticed in 45 s
     "ServerAliveCountMax=3",
     "ControlPersist=no",
-    "ClearAllForwardings=yes",
     "PermitLocalCommand=no",
     "RequestTTY=no",
     "LogLevel=ERROR",
@@ -133,25 +132,38 @@ def connected(address: str, folder: Path) -> Iterator[Connection]:
 
     Raises HostKeyUnknown, SourceAuthFailed or ConnectionFailed.
     """
-    parts = urlsplit(address)
+    options, bare = _asked(address, (*OPTIONS, "ClearAllForwardings=yes"))
+    netloc = urlsplit(address).netloc
     socket = folder / "ssh"
-    options = [word for option in OPTIONS for word in ("-o", option)]
-    for key, value in parse_qsl(parts.query):
-        options += ["-o", f"IdentityFile={value}"] if key == "keyfile" else []
-    bare = f"ssh://{parts.netloc}"
     with running(["ssh", *options, "-M", "-N", "-S", str(socket), bare]) as master:
         limit = time.monotonic() + SECONDS
         while not socket.exists():
             try:
                 master.check(seconds=0.02)
             except Failed as error:
-                raise _unreachable(parts.netloc, error.message) from error
+                raise unreachable(netloc, error.message) from error
             if time.monotonic() > limit:
-                raise _unreachable(parts.netloc, f"no login in {SECONDS:g} seconds")
-        yield Connection(bare, parts.netloc, ("ssh", *options, "-S", str(socket)))
+                raise unreachable(netloc, f"no login in {SECONDS:g} seconds")
+        yield Connection(bare, netloc, ("ssh", *options, "-S", str(socket)))
 
 
-def _unreachable(host: str, said: str) -> MigrationError:
+def forwarding(address: str, *, here: Path, there: str) -> list[str]:
+    """Return the arguments of an ssh of its own, for which a socket here leads to one there."""
+    options, bare = _asked(address, OPTIONS)
+    return ["ssh", *options, "-S", "none", "-L", f"{here}:{there}", bare]
+
+
+def _asked(address: str, options: Sequence[str]) -> tuple[list[str], str]:
+    """Return the options for an address, and the address as ssh takes it."""
+    parts = urlsplit(address)
+    words = [word for option in options for word in ("-o", option)]
+    for key, value in parse_qsl(parts.query):
+        words += ["-o", f"IdentityFile={value}"] if key == "keyfile" else []
+    return words, f"ssh://{parts.netloc}"
+
+
+def unreachable(host: str, said: str) -> MigrationError:
+    """Return the error for a host that ssh did not get into, or lost."""
     return refusal(host, said) or ConnectionFailed(
         f"The host {host} cannot be reached: {said.strip()}.",
         hint=f"See that this works as root, without a question: {login_of(host)}",

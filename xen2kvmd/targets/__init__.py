@@ -8,11 +8,22 @@ from xen2kvmd.errors import InvalidOption
 from xen2kvmd.model import Allocation, DiskFormat, Request, SourceDisk, Volume
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets.directory import Directory
+from xen2kvmd.targets.host import check_target_host, ssh_address, target_host
 from xen2kvmd.targets.in_place import InPlace
 from xen2kvmd.targets.nfs_export import NfsExport
 from xen2kvmd.targets.pool import StoragePool
 
-__all__ = ["Directory", "InPlace", "NfsExport", "Place", "StoragePool", "open_places"]
+__all__ = [
+    "Directory",
+    "InPlace",
+    "NfsExport",
+    "Place",
+    "StoragePool",
+    "check_target_host",
+    "open_places",
+    "ssh_address",
+    "target_host",
+]
 
 
 class Place(Protocol):

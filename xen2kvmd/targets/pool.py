@@ -17,7 +17,7 @@ BLOCK_POOLS = ("logical",)  # volumes are block devices: raw
 
 
 class StoragePool:
-    """An active pool whose volumes have a path on this host."""
+    """An active pool whose volumes have a path on its host."""
 
     def __init__(self, host: Host, name: str) -> None:
         self._host = host
@@ -28,7 +28,7 @@ class StoragePool:
 
     def store(self) -> str:
         pool = self._host.pool(self._name)
-        if pool.type in FILE_POOLS and Path(pool.path).is_dir():
+        if not self._host.remote and pool.type in FILE_POOLS and Path(pool.path).is_dir():
             return store_of(Path(pool.path))
         return f"pool '{self._name}'"
 
@@ -39,10 +39,12 @@ class StoragePool:
         self, *, dev: str, name: str, disk_format: DiskFormat, may_exist: bool = False
     ) -> Volume:
         pool = self._host.pool(self._name)
-        if pool.type not in FILE_POOLS + BLOCK_POOLS:
+        # A new block device holds what was there before, and over ssh that would be long to erase.
+        known = FILE_POOLS if self._host.remote else FILE_POOLS + BLOCK_POOLS
+        if pool.type not in known:
             raise Unsupported(
                 f"Pool '{self._name}' is of the type '{pool.type}': nothing can be copied there.",
-                hint=f"Types that work: {', '.join(FILE_POOLS + BLOCK_POOLS)}.",
+                hint=f"Types that work: {', '.join(known)}.",
             )
         if pool.type in BLOCK_POOLS and disk_format is not DiskFormat.RAW:
             raise Unsupported(
@@ -66,7 +68,7 @@ class StoragePool:
         )
         if path != volume.path:
             raise Failed(f"libvirt made the volume at {path}, not at {volume.path} as planned.")
-        if Path(path).is_block_device():
+        if not self._host.remote and Path(path).is_block_device():
             disk.write_zeroes(path)
 
     def discard(self, volume: Volume) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The URI of a libvirt that guests come from.
+"""The URI of a libvirt that guests come from, or go to.
 
 What a URI may hold is listed, not what it may not: libvirt's own parameters run programs
 (`command`, `netcat`), switch off the check of host keys, and ask on a terminal (libvirt.org,
@@ -9,14 +9,10 @@ What a URI may hold is listed, not what it may not: libvirt's own parameters run
 import re
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from xen2kvmd.errors import InvalidSource
-
-# The drivers that have Xen's guests: Xen's own, and libvirt's pretended host.
-SCHEMES = tuple(f"{driver}{way}" for driver in ("xen", "test") for way in ("", "+unix", "+ssh"))
+from xen2kvmd.errors import MigrationError
 
 _HOST = re.compile(r"(?!-)[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _USER = re.compile(r"(?!-)[A-Za-z0-9._-]+")
-_FORM = "Write xen:///system, or xen+ssh://root@HOST/system, with :PORT where it is not 22."
 
 
 def is_remote(uri: str) -> bool:
@@ -28,37 +24,36 @@ def ssh_address(uri: str) -> str:
     """Return how ssh reaches a libvirt's host, ssh://USER@HOST:PORT?keyfile=/PATH; "" for ours."""
     if not is_remote(uri):
         return ""
-    parts = urlsplit(address(uri))
+    parts = urlsplit(uri)
     keys = [f"keyfile={quote(value)}" for key, value in parse_qsl(parts.query) if key == "keyfile"]
     return f"ssh://{parts.netloc}" + (f"?{keys[0]}" if keys else "")
 
 
 def shown(uri: str) -> str:
-    """Return a URI as everybody may read it: without the path of a key."""
-    return uri.partition("?")[0]
+    """Return a URI as everybody may read it: without a password or the path of a key."""
+    return re.sub(r"(?<=//)([^/@:]*):[^/@]*@", r"\1:***@", uri.partition("?")[0])
 
 
-def address(uri: str) -> str:
-    """Return a URI as libvirt shall have it. Raises InvalidSource for what is not to be opened."""
-    if uri.partition(":")[0] not in SCHEMES:
-        raise InvalidSource(
-            f"The source '{shown(uri)}' is no libvirt with guests of Xen.", hint=_FORM
-        )
+def address(uri: str, *, what: str, error: type[MigrationError], hint: str) -> str:
+    """Return a URI as libvirt shall have it. Raises the error for what is not to be opened.
+
+    what says what it is of, "source", and hint how it should be written. Its scheme was looked at.
+    """
     try:
         parts = urlsplit(uri)
         _ = parts.port  # a wrong one raises
-    except ValueError as error:
-        raise InvalidSource(f"The source '{shown(uri)}' is no URI: {error}.") from error
+    except ValueError as wrong:
+        raise error(f"The {what} '{shown(uri)}' is no URI: {wrong}.") from wrong
     user, at, host = parts.netloc.rpartition("@")
     host = re.sub(r":\d+$", "", host)
     if (at and not _USER.fullmatch(user)) or bool(host) != is_remote(uri):
-        raise InvalidSource(f"The source '{shown(uri)}' names no host as it should.", hint=_FORM)
+        raise error(f"The {what} '{shown(uri)}' names no host as it should.", hint=hint)
     if host and not _HOST.fullmatch(host):
-        raise InvalidSource(f"'{host}' cannot be the name of a host.", hint=_FORM)
+        raise error(f"'{host}' cannot be the name of a host.", hint=hint)
     given = parse_qsl(parts.query, keep_blank_values=True)
     if parts.fragment or any(key != "keyfile" or value[:1] != "/" for key, value in given):
-        raise InvalidSource(
-            f"The source '{shown(uri)}' has parameters that are not taken.",
+        raise error(
+            f"The {what} '{shown(uri)}' has parameters that are not taken.",
             hint="Only keyfile=/PATH is; all else belongs into the ssh configuration of root.",
         )
     if not is_remote(uri):

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest goes to another host: its disks over ssh, its domain by that host's libvirt."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.migration.sandbox import Sandbox
+from tests.migration.sshd import know_each_other
+from tests.migration.test_undo import begin, check_nothing_left, cut_off, show, temporary
+
+URI = "qemu+ssh://root@localhost:2222/system"
+FAR_FILES = "ls -d /tmp/xen2kvm-* /run/xen2kvm-*"
+
+
+def migrate(sandbox: Sandbox, guest: Path, *options: str) -> tuple[int, str]:
+    argv = ("xen2kvm", "migrate", "--target", URI, "--network", "default", *options)
+    ended = sandbox.run(*argv, str(guest / "guest.xml"))
+    return ended.code, ended.err + ended.out
+
+
+@pytest.mark.guest
+def test_guest_boots_on_the_other_host_and_is_found_there_again(
+    sandbox: Sandbox, sshd: None, tiny: Path
+) -> None:
+    before = temporary(sandbox)
+    know_each_other(sandbox)
+    job = begin(sandbox, tiny, "--target", URI)
+    followed = sandbox.run("xen2kvm", "follow", job)
+    assert followed.code == 0, followed.err + followed.out
+    assert "login prompt" in show(sandbox, job)["Result"]["boot"]
+    assert sandbox.run("virsh", "-c", URI, "domstate", "tiny1").out.strip() == "running"
+    check_image(sandbox, "qcow2")
+    assert sandbox.run("sh", "-c", FAR_FILES).out == ""
+
+    back = sandbox.run("xen2kvm", "rollback", "--remove-target", job)
+    assert back.code == 0, back.err + back.out
+    sandbox.run("rm", show(sandbox, job)["Result"]["backup"])
+    check_nothing_left(sandbox, job, before)
+
+
+@pytest.mark.guest
+def test_raw_disk_is_sparse_there(sandbox: Sandbox, sshd: None, tiny: Path) -> None:
+    know_each_other(sandbox)
+    code, output = migrate(sandbox, tiny, "--format", "raw", "--no-start")
+    assert code == 0, output
+    check_image(sandbox, "raw")
+    assert sandbox.run("virsh", "domstate", "tiny1").out.strip() == "shut off"
+
+
+def check_image(sandbox: Sandbox, disk_format: str) -> None:
+    (image,) = sandbox.run("sh", "-c", "ls /var/lib/libvirt/images/*").out.split()
+    told = sandbox.json("qemu-img", "info", "-U", "--output=json", image)
+    assert told["format"] == disk_format
+    assert told["actual-size"] < told["virtual-size"] // 2  # holes are holes there
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize(
+    ("step", "way"), [("copy", "kill"), ("copy", "cancel"), ("compare", "kill")]
+)
+def test_what_is_cut_off_leaves_nothing_there(
+    sandbox: Sandbox, sshd: None, tiny: Path, step: str, way: str
+) -> None:
+    before = temporary(sandbox)
+    know_each_other(sandbox)
+    job = begin(sandbox, tiny, "--target", URI)
+    cut_off(sandbox, job, step, way)
+    check_nothing_left(sandbox, job, before)
+    assert sandbox.run("sh", "-c", FAR_FILES).out == ""
+
+
+@pytest.mark.slow
+def test_what_another_host_cannot_do_is_refused_at_once(
+    sandbox: Sandbox, sshd: None, tiny: Path
+) -> None:
+    code, output = migrate(sandbox, tiny)
+    assert code == 1
+    assert "is not known to root's ssh" in output
+    know_each_other(sandbox)
+    code, output = migrate(sandbox, tiny, "--pool", "none")
+    assert code == 1
+    assert "There is no storage pool 'none'" in output
+    code, output = migrate(sandbox, tiny, "--directory", "/srv")
+    assert code == 2
+    assert "'directory' is for a target that is this host" in output

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The new disks, opened where they are: on this host, or over ssh on the target's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from xen2kvmd.jobs.step import Run
+from xen2kvmd.model import Volume
+from xen2kvmd.steps import context
+from xen2kvmd.system import far_volume
+from xen2kvmd.system.remotes import own_folder
+from xen2kvmd.targets import ssh_address
+
+
+@contextmanager
+def opened(run: Run, volume: Volume) -> Iterator[tuple[str, str]]:
+    """Yield the path, or the URI, and the format by which a disk that we made can be opened."""
+    address = ssh_address(context.request(run))
+    if not address:
+        yield volume.path, volume.format
+        return
+    with (
+        own_folder(run.folder) as folder,
+        far_volume.opened(address, folder, volume.path, volume.format) as uri,
+    ):
+        yield uri, "raw"

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An image on another host, opened here for reading and writing: its qemu-nbd, by ssh.
+
+Whoever runs guests has qemu-nbd. It listens on a socket in a folder that only its user may enter,
+ssh leads one of ours there, and both end with the connection, however that ends.
+"""
+
+import secrets
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from urllib.parse import urlsplit
+
+from xen2kvmd.errors import Failed, Unsupported
+from xen2kvmd.system.command import TAIL, WITH_US
+from xen2kvmd.system.ssh import forwarding, unreachable
+
+GRACE = 60.0  # seconds that the other end has to write what it has not yet
+
+SCRIPT = r"""
+export LC_ALL=C
+umask 077
+command -v qemu-nbd >/dev/null || { echo lacks; exit; }
+mkdir "$1" || exit
+trap 'rm -rf "$1"' EXIT
+qemu-nbd --persistent --cache=writeback --discard=unmap --socket="$1/socket" \
+  --pid-file="$1/pid" --format="$3" "$2" </dev/null >/dev/null &
+server=$!
+until [ -s "$1/pid" ]; do
+  kill -0 $server 2>/dev/null || exit
+  sleep 0.1
+done
+echo ready
+cat >/dev/null
+kill $server
+wait $server
+"""
+
+
+@contextmanager
+def opened(address: str, folder: Path, path: str, image_format: str) -> Iterator[str]:
+    """Yield the URI at which an image of ssh://USER@HOST:PORT can be read and written, as raw.
+
+    The folder holds our socket. When the block is left, the image is closed there. Raises
+    HostKeyUnknown, SourceAuthFailed, ConnectionFailed, Unsupported or Failed.
+    """
+    name, host = f"xen2kvm-{secrets.token_hex(8)}", urlsplit(address).netloc
+    here, there = folder / name, f"/tmp/{name}"
+    argv = forwarding(address, here=here, there=f"{there}/socket")
+    command = " ".join(map(shlex.quote, ("sh", "-c", SCRIPT, "sh", there, path, image_format)))
+    with TemporaryFile() as said:
+        process = subprocess.Popen(
+            [*WITH_US, *argv, command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said
+        )
+        assert process.stdin
+        assert process.stdout
+        try:
+            answer = process.stdout.readline().strip()
+            if answer == b"lacks":
+                raise Unsupported(
+                    f"The host {host} has no qemu-nbd, which writing its disks needs.",
+                    hint="Install it there: qemu-utils (Debian), qemu-tools (SUSE), qemu-img "
+                    "(Red Hat).",
+                )
+            if answer != b"ready":
+                process.wait(timeout=GRACE)
+                said.seek(0)
+                words = said.read().decode(errors="replace").strip()[-TAIL:]
+                if "qemu-nbd" in words or "mkdir" in words:
+                    raise Failed(f"The disk {path} of the host {host} cannot be opened: {words}.")
+                raise unreachable(host, words)
+            yield f"nbd+unix:///?socket={here}"
+        finally:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+            try:
+                process.wait(timeout=GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            process.stdout.close()
+            here.unlink(missing_ok=True)
