@@ -44,12 +44,14 @@ def wait_for_step(sandbox: Sandbox, job: str, step: str, *, then: str = "sleep 0
 def cut_off(sandbox: Sandbox, job: str, step: str, way: str) -> None:
     """Cancel a job, or kill its worker, as soon as a step has begun; see that it ended so.
 
-    busctl is there in no time; the client takes longer to begin than some steps to end.
+    The worker stands still until that is done: some steps take less time than busctl to begin.
     """
     path = f"/org/xen2kvm/Migrator1/jobs/{job.replace('-', '_')}"
     call = f"busctl call org.xen2kvm.Migrator1 {path} org.xen2kvm.Migrator1.Job Cancel 'a{{sv}}' 0"
-    kill = f"kill -9 $(cat {JOBS}/{job}/lock)"
-    wait_for_step(sandbox, job, step, then=kill if way == "kill" else call)
+    worker = f"$(cat {JOBS}/{job}/lock)"
+    cancel = f"kill -STOP {worker}; {call}; kill -CONT {worker}"
+    kill = f"kill -9 {worker}"
+    wait_for_step(sandbox, job, step, then=kill if way == "kill" else cancel)
     sandbox.run("xen2kvm", "follow", job)
     assert show(sandbox, job)["State"] == ("failed" if way == "kill" else "cancelled")
 
