@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xen2kvmd.errors import InvalidOption
-from xen2kvmd.guest.launch import Key
+from xen2kvmd.guest.key import Key
 from xen2kvmd.model import DiskKey, Operation, Request
 from xen2kvmd.steps import keys
 from xen2kvmd.system import credentials

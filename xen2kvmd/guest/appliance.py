@@ -23,7 +23,8 @@ from typing import Any, Self
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest.archive import pack
 from xen2kvmd.guest.devices import letters, xen_order
-from xen2kvmd.guest.launch import DiskImage, Key, launch
+from xen2kvmd.guest.key import Key
+from xen2kvmd.guest.launch import DiskImage, launch
 from xen2kvmd.guest.partitions import BIOS_BOOT, SECTOR
 from xen2kvmd.guest.tree import LARGEST, BootCode, Room
 from xen2kvmd.guest.watchdog import Watchdog

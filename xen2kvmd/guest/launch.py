@@ -3,7 +3,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import guestfs
@@ -24,17 +24,6 @@ class DiskImage:
     path: str
     format: str
     joined: tuple[Joined, ...] = ()  # the volumes that it was put together from
-
-
-@dataclass(frozen=True)
-class Key:
-    """What opens an encrypted disk of the guest.
-
-    selector is "all", a UUID of LUKS, or the name of a device under Xen: /dev/xvda2.
-    """
-
-    selector: str
-    secret: str = field(repr=False)
 
 
 def launch(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from xen2kvmd.errors import Failed, InvalidOption
 from xen2kvmd.guest.appliance import Appliance
-from xen2kvmd.guest.launch import Key
+from xen2kvmd.guest.key import Key
 from xen2kvmd.guest.naming import appliance_name, xen_name
 
 KIND = "crypto_LUKS"  # blkid's word

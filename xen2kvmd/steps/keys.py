@@ -8,7 +8,7 @@ import os
 import stat
 
 from xen2kvmd.errors import InvalidOption
-from xen2kvmd.guest.launch import Key
+from xen2kvmd.guest.key import Key
 from xen2kvmd.model import DiskKey, Request
 from xen2kvmd.system import credentials
 
