@@ -15,7 +15,7 @@ from tests.migration.xenhost import HOST_DOWN, HOST_UP, shell
 
 @pytest.fixture(scope="session")
 def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    sandbox = Sandbox(tmp_path_factory.mktemp("own-tmp"), tmp_path_factory.getbasetemp())
+    sandbox = Sandbox(tmp_path_factory.mktemp("own"), tmp_path_factory.getbasetemp())
     yield sandbox
     sandbox.close()
 

@@ -10,10 +10,11 @@ from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-# A /tmp of its own, so that what is left behind there is seen, whatever else the machine does;
-# the folder of the tests' own files stays where it is.
-WITH_OWN_TMP = """
-    mkdir -p "$1/tmp" "$1$2"
+# A /tmp of its own, so that what is left behind there is seen, whatever else the machine does, and
+# a /srv for what tests make; the folder of the tests' own files stays where it is.
+WITH_OWN_FOLDERS = """
+    mkdir -p "$1/srv" "$1/tmp" "$1$2"
+    mount --bind "$1/srv" /srv
     mount --bind "$2" "$1$2"
     mount --rbind "$1/tmp" /tmp
     shift 2
@@ -33,19 +34,10 @@ class Ended:
 class Sandbox:
     """tools/sandbox with an agent as its command, which runs what it is told to."""
 
-    def __init__(self, own_tmp: Path, files: Path) -> None:
-        argv = [
-            "unshare",
-            "--mount",
-            "sh",
-            "-e",
-            "-c",
-            WITH_OWN_TMP,
-            "sh",
-            str(own_tmp),
-            str(files),
-        ]
-        argv += [str(CHECKOUT / "tools/sandbox"), "--", "/usr/bin/python3", "-u", __file__]
+    def __init__(self, own: Path, files: Path) -> None:
+        argv = ["unshare", "--mount", "sh", "-e", "-c", WITH_OWN_FOLDERS, "sh"]
+        argv += [str(own), str(files), str(CHECKOUT / "tools/sandbox"), "--"]
+        argv += ["/usr/bin/python3", "-u", __file__]
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdin
         assert self._process.stdout
