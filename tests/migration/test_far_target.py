@@ -7,7 +7,14 @@ import pytest
 
 from tests.migration.sandbox import Sandbox
 from tests.migration.sshd import know_each_other
-from tests.migration.test_undo import begin, check_nothing_left, cut_off, show, temporary
+from tests.migration.test_undo import (
+    begin,
+    check_nothing_left,
+    cut_off,
+    show,
+    temporary,
+    wait_for_step,
+)
 
 URI = "qemu+ssh://root@localhost:2222/system"
 FAR_FILES = "ls -d /tmp/xen2kvm-* /run/xen2kvm-*"
@@ -66,6 +73,23 @@ def test_what_is_cut_off_leaves_nothing_there(
     know_each_other(sandbox)
     job = begin(sandbox, tiny, "--target", URI)
     cut_off(sandbox, job, step, way)
+    check_nothing_left(sandbox, job, before)
+    assert sandbox.run("sh", "-c", FAR_FILES).out == ""
+
+
+@pytest.mark.guest
+def test_connection_lost_in_the_middle_is_told_and_leaves_nothing(
+    sandbox: Sandbox, sshd: None, tiny: Path
+) -> None:
+    before = temporary(sandbox)
+    know_each_other(sandbox)
+    job = begin(sandbox, tiny, "--target", URI)
+    there = "until ls /tmp/xen2kvm-*/socket; do sleep 0.02; done"
+    lose = f"{there}; pkill -P $(cat /run/far/pid)"  # not the server itself
+    wait_for_step(sandbox, job, "copy", then=lose)
+    ended = sandbox.run("xen2kvm", "follow", job)
+    assert ended.code == 1
+    assert "The host root@localhost:2222 cannot be reached" in ended.err + ended.out
     check_nothing_left(sandbox, job, before)
     assert sandbox.run("sh", "-c", FAR_FILES).out == ""
 

@@ -12,31 +12,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import IO
 from urllib.parse import urlsplit
 
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.system.command import TAIL, WITH_US
 from xen2kvmd.system.ssh import forwarding, unreachable
 
+SOON = 2.0  # seconds in which it shows that a connection is over
 GRACE = 60.0  # seconds that the other end has to write what it has not yet
 
+# A shell that dies of a signal, or of saying something to nobody, would leave the server.
 SCRIPT = r"""
 export LC_ALL=C
 umask 077
+folder=$1
+server=
+end() {
+  [ -z "$server" ] || { kill "$server" 2>/dev/null; wait "$server"; }
+  rm -rf "$folder"
+}
 command -v qemu-nbd >/dev/null || { echo lacks; exit; }
-mkdir "$1" || exit
-trap 'rm -rf "$1"' EXIT
-qemu-nbd --persistent --cache=writeback --discard=unmap --socket="$1/socket" \
-  --pid-file="$1/pid" --format="$3" "$2" </dev/null >/dev/null &
+mkdir "$folder" || exit
+trap end EXIT
+trap exit HUP INT TERM PIPE
+qemu-nbd --persistent --cache=writeback --discard=unmap --socket="$folder/socket" \
+  --pid-file="$folder/pid" --format="$3" "$2" </dev/null >/dev/null &
 server=$!
-until [ -s "$1/pid" ]; do
-  kill -0 $server 2>/dev/null || exit
+until [ -s "$folder/pid" ]; do
+  kill -0 "$server" 2>/dev/null || exit
   sleep 0.1
 done
 echo ready
 cat >/dev/null
-kill $server
-wait $server
 """
 
 
@@ -66,13 +74,16 @@ def opened(address: str, folder: Path, path: str, image_format: str) -> Iterator
                     "(Red Hat).",
                 )
             if answer != b"ready":
-                process.wait(timeout=GRACE)
-                said.seek(0)
-                words = said.read().decode(errors="replace").strip()[-TAIL:]
+                words = _last_words(process, said)
                 if "qemu-nbd" in words or "mkdir" in words:
                     raise Failed(f"The disk {path} of the host {host} cannot be opened: {words}.")
                 raise unreachable(host, words)
-            yield f"nbd+unix:///?socket={here}"
+            try:
+                yield f"nbd+unix:///?socket={here}"
+            except Failed as error:  # of a disk that is a socket here
+                if words := _last_words(process, said):
+                    raise unreachable(host, words) from error
+                raise
         finally:
             with suppress(BrokenPipeError):
                 process.stdin.close()
@@ -83,3 +94,13 @@ def opened(address: str, folder: Path, path: str, image_format: str) -> Iterator
                 process.wait()
             process.stdout.close()
             here.unlink(missing_ok=True)
+
+
+def _last_words(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> str:
+    """Return what ssh said, or that the connection was lost; "" if it is not over."""
+    try:
+        process.wait(timeout=SOON)
+    except subprocess.TimeoutExpired:
+        return ""
+    said.seek(0)
+    return said.read().decode(errors="replace").strip()[-TAIL:] or "the connection was lost"
