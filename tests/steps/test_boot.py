@@ -56,7 +56,7 @@ def test_login_prompt_is_seen(text: str) -> None:
         ("web1 login: root\r\nPassword: ", False),
     ],
 )
-def test_question_for_a_passphrase_is_seen(text: str, asks: bool) -> None:  # noqa: FBT001
+def test_question_for_a_passphrase_is_seen(text: str, *, asks: bool) -> None:
     assert asks_passphrase(text) is asks
 
 

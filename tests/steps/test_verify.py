@@ -139,3 +139,12 @@ def test_passphrase_that_the_guest_shows_is_not_kept() -> None:
     recorder = Recorder(cast(Console, Machine(answers=(b"unlock disk: hunter2\r\n",))), ["hunter2"])
     assert recorder.type_passphrase()
     assert recorder.close() == "unlock disk: ***\r\n"
+
+
+def test_passphrase_that_a_guest_prints_as_its_last_words_is_not_told(run: Run) -> None:
+    words = b"unlock disk: hunter2\r\nKernel panic - not syncing: hunter2\r\n"
+    machine = Machine(ASKED, answers=(words,), screen="hunter2")
+    with pytest.raises(VerifyFailed, match="kernel panic") as failed:
+        watch(run, machine, Family.DEBIAN, seconds=5, passphrases=("hunter2",))
+    assert "***" in str(failed.value)
+    assert "hunter2" not in str(failed.value)

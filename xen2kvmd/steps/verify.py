@@ -60,7 +60,7 @@ def _verify(run: Run, *, begun: bool) -> None:
     request = context.request(run)
     if not (request.start and request.verify):
         return
-    with target_host(context.request(run)) as host:
+    with target_host(request) as host:
         domain = own_domain(run, host)
         if domain is None:
             raise Failed(f"The domain '{run.notes['domain']}' is gone.", hint="Who removed it?")
@@ -111,7 +111,11 @@ class Recorder:
         """Return all that was printed, and let the console go. What was typed is not shown."""
         text = self.take()
         self._console.close()
-        for passphrase in self._typed:  # who asks should not show it, and a guest may
+        return self.hide(text)
+
+    def hide(self, text: str) -> str:
+        """Return what the guest showed without what was typed: a guest may print all it is told."""
+        for passphrase in self._typed:
             text = text.replace(passphrase, "***")
         return text
 
@@ -156,7 +160,8 @@ def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str
 
 
 def _failure(fault: boot.Fault, recorder: Recorder, domain: Domain) -> VerifyFailed:
-    shown = boot.last_lines(recorder.take()) or boot.last_lines(domain.screen_text())
+    text, screen = recorder.hide(recorder.take()), recorder.hide(domain.screen_text())
+    shown = boot.last_lines(text) or boot.last_lines(screen)
     return VerifyFailed(
         f"The converted guest did not boot: {fault.words}.",
         hint=f"{fault.hint} It showed last: {shown or 'nothing'}",
