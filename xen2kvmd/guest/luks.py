@@ -32,16 +32,27 @@ class Opened:
 def unlock(appliance: Appliance, encrypted: Mapping[str, str]) -> tuple[Opened, ...]:
     """Open those devices that there are keys for; encrypted has the UUID of each.
 
-    Raises InvalidOption for a key that opens none, or not what it is for.
+    A key for all need not open all: what else is encrypted is opened by the guest, as a rule by a
+    file on its root. Raises InvalidOption for a key that opens nothing, or not what it is for.
     """
     here = [(device, uuid, _keys(appliance, device, uuid)) for device, uuid in encrypted.items()]
     for key in appliance.keys:
         if not any(key in keys for _, _, keys in here):
             raise _of_nothing(appliance, key, encrypted)
-    opened = tuple(_open(appliance, device, uuid, keys) for device, uuid, keys in here if keys)
+    opened, refused = [], []
+    for device, uuid, keys in here:
+        found = _open(appliance, device, uuid, keys) if keys else None
+        if isinstance(found, Opened):
+            opened.append(found)
+        elif found and any(key.selector != ALL for key in keys):
+            raise found
+        elif found:
+            refused.append(found)
+    if refused and not opened:
+        raise refused[0]
     if opened:
         appliance.call("lvm_scan", activate=True)
-    return opened
+    return tuple(opened)
 
 
 def as_the_guest_names(appliance: Appliance, opened: tuple[Opened, ...]) -> tuple[Opened, ...]:
@@ -78,7 +89,10 @@ def _keys(appliance: Appliance, device: str, uuid: str) -> tuple[Key, ...]:
     )
 
 
-def _open(appliance: Appliance, device: str, uuid: str, keys: tuple[Key, ...]) -> Opened:
+def _open(
+    appliance: Appliance, device: str, uuid: str, keys: tuple[Key, ...]
+) -> Opened | InvalidOption:
+    """Open a device with the first key that fits; return why none does."""
     name = f"luks-{uuid}"  # systemd's, where nothing else is said
     for key in keys:
         try:
@@ -87,7 +101,7 @@ def _open(appliance: Appliance, device: str, uuid: str, keys: tuple[Key, ...]) -
             refused = str(error)
         else:
             return Opened(name, device, uuid, key)
-    raise InvalidOption(
+    return InvalidOption(
         f"The key for {keys[0].selector} does not open {xen_name(appliance, device)} ({uuid}): "
         f"{refused}",
         hint="Try it in the guest: cryptsetup open --test-passphrase --key-file FILE DEVICE.",
