@@ -93,11 +93,11 @@ class ConnectionFailed(MigrationError):
 
 
 class SourceAuthFailed(MigrationError):
-    """The source host refused the login."""
+    """The host of the source, or of the target, refused the login."""
 
 
 class HostKeyUnknown(MigrationError):
-    """The source host's ssh key is not known here, or is not the one that is."""
+    """The ssh key of that host is not known here, or is not the one that is."""
 
 
 class Blocked(MigrationError):

@@ -62,6 +62,11 @@ def check_image(sandbox: Sandbox, disk_format: str) -> None:
     assert told["actual-size"] < told["virtual-size"] // 2  # holes are holes there
 
 
+def check_nothing_left_there(sandbox: Sandbox, job: str, before: set[str]) -> None:
+    check_nothing_left(sandbox, job, before)
+    assert sandbox.run("sh", "-c", FAR_FILES).out == ""
+
+
 @pytest.mark.guest
 @pytest.mark.parametrize(
     ("step", "way"), [("copy", "kill"), ("copy", "cancel"), ("compare", "kill")]
@@ -73,8 +78,7 @@ def test_what_is_cut_off_leaves_nothing_there(
     know_each_other(sandbox)
     job = begin(sandbox, tiny, "--target", URI)
     cut_off(sandbox, job, step, way)
-    check_nothing_left(sandbox, job, before)
-    assert sandbox.run("sh", "-c", FAR_FILES).out == ""
+    check_nothing_left_there(sandbox, job, before)
 
 
 @pytest.mark.guest
@@ -90,8 +94,7 @@ def test_connection_lost_in_the_middle_is_told_and_leaves_nothing(
     ended = sandbox.run("xen2kvm", "follow", job)
     assert ended.code == 1
     assert "The host root@localhost:2222 cannot be reached" in ended.err + ended.out
-    check_nothing_left(sandbox, job, before)
-    assert sandbox.run("sh", "-c", FAR_FILES).out == ""
+    check_nothing_left_there(sandbox, job, before)
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ def _make(run: Run) -> None:
     """
     request, plan = context.request(run), context.plan(run)
     made = []
-    with target_host(context.request(run)) as host:
+    with target_host(request) as host:
         places = open_places(request, host, context.disks(run))
         for disk in plan.disks:
             place = places[disk.source.dev]

@@ -15,7 +15,7 @@ def do(run: Run) -> None:
     request = context.request(run)
     if not request.start:
         return
-    with target_host(context.request(run)) as host:
+    with target_host(request) as host:
         domain = own_domain(run, host)
         if domain is None:
             raise Failed(f"The domain '{run.notes['domain']}' is gone.", hint="Who removed it?")

@@ -33,7 +33,7 @@ def do(run: Run) -> None:
     request = context.request(run)
     if not request.nfs_export:
         return
-    with target_host(context.request(run)) as host:
+    with target_host(request) as host:
         export = NfsExport(host, request.nfs_export)
         if not host.pool_folder(export.name):
             run.note("pool-defined", export.name)
