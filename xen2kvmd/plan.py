@@ -112,6 +112,7 @@ def make_case(
         nics=source.nics,
         devices=devices,
         joined=joined,
+        cmdline=source.cmdline,
         agent=agent,
     )
 

@@ -3,15 +3,24 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from xen2kvmd.model import SourceDisk
-from xen2kvmd.steps.assemble import assemble
+from xen2kvmd.steps import assemble as rule
 from xen2kvmd.system import assembly
 
 MIB = 1 << 20
+
+
+def head(disk: SourceDisk, size: int) -> bytes:
+    return content(Path(disk.path), start=0, size=size)
+
+
+def assemble(disks: tuple[SourceDisk, ...]) -> tuple[SourceDisk, ...]:
+    return rule.assemble(disks, head)
 
 
 def volume(folder: Path, dev: str, *, size: int = 8 * MIB, kind: str = "ext4") -> SourceDisk:
@@ -34,7 +43,19 @@ def flattened(folder: Path, disk: SourceDisk) -> Path:
     argv = ["qemu-img", "convert", "-f", assembly.FORMAT, "-O", "raw", base, str(target)]
     subprocess.run(argv, check=True)
     assert target.stat().st_size == disk.size
+    assert_reads_the_same(target.read_bytes(), disk)
     return target
+
+
+def assert_reads_the_same(whole: bytes, disk: SourceDisk) -> None:
+    """Read the disk as it is served from another host, in pieces that begin and end anywhere."""
+
+    def volumes(path: str) -> assembly.Read:
+        return lambda offset, count: content(Path(path), start=offset, size=count)
+
+    read, step = assembly.reader(disk, volumes), MIB + 4096 - 7
+    pieces = [read(at, min(step, disk.size - at)) for at in range(0, disk.size, step)]
+    assert b"".join(pieces) == whole
 
 
 def table(path: Path) -> dict[str, object]:
@@ -112,6 +133,14 @@ def test_file_system_as_whole_boot_disk_becomes_partition_one(tmp_path: Path) ->
 def test_what_can_stay_stays(tmp_path: Path, names: dict[str, str]) -> None:
     disks = tuple(volume(tmp_path, dev, kind=kind) for dev, kind in names.items())
     assert not any(disk.parts for disk in assemble(disks))
+
+
+def test_volumes_of_one_host_are_put_together_there(tmp_path: Path) -> None:
+    here = (volume(tmp_path, "xvda1", kind="swap"), volume(tmp_path, "xvda2"))
+    (disk,) = assemble(tuple(replace(one, host="ssh://root@xen1") for one in here))
+    assert (disk.host, disk.paths) == ("ssh://root@xen1", tuple(one.path for one in here))
+    mixed = (replace(here[0], host="ssh://root@xen1"), here[1])
+    assert assemble(mixed) == mixed
 
 
 def test_path_that_an_extent_cannot_name_stays(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_copy_of_a_remote_block_device_is_the_same(
     try:
         copied(remotes, far, Path(device), tmp_path / "copy")
         remotes.verify(ignore)
-        assert remotes.disk(far.address, device).stamp() == [0, 0]
+        assert remotes.disk(far.address, device).stamp() == []
         remotes.close()
     finally:
         subprocess.run(["losetup", "--detach", device], check=True)

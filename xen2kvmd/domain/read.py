@@ -74,9 +74,15 @@ def read_tree(domain: Element) -> SourceDomain:
         nics=read_nics(domain),
         kernel=text(domain, "os/kernel"),
         initrd=text(domain, "os/initrd"),
-        cmdline=text(domain, "os/cmdline"),
+        cmdline=_cmdline(domain),
         bootloader=text(domain, "bootloader"),
     )
+
+
+def _cmdline(domain: Element) -> str:
+    """Return the kernel's arguments; Xen's own <root>, a device and its options, is one of them."""
+    root, rest = text(domain, "os/root"), text(domain, "os/cmdline")
+    return f"root={root} {rest}".strip() if root and "root=" not in rest else rest
 
 
 def check_xen(domain: Element) -> None:

@@ -152,8 +152,8 @@ def _no_place(area: BootArea) -> Finding | None:
         return _blocker(
             "no-partition-table",
             "The boot disk has no partition table, so there is no place for boot code.",
-            hint="A raw volume of this host with a file system on it is given a partition table; "
-            "others are not. Copy it here: qemu-img convert -O raw.",
+            hint="A raw volume with a file system on it is given one; others are not. Make it "
+            "a raw image: qemu-img convert -O raw.",
         )
     if not area.room:
         return _blocker(

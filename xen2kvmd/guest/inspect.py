@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.kernels import find_kernels
+from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.mount import FileSystem, Mounts, mount_guest
 from xen2kvmd.guest.naming import disk_of, xen_name
 from xen2kvmd.guest.partitions import (
@@ -58,9 +59,7 @@ def inspect(appliance: Appliance) -> Facts:
     """Mount the guest and return what it is. Raises Unsupported where no Linux is found."""
     mounts = mount_guest(appliance)
     facts = _release(appliance)
-    loader, menu = next(
-        ((name, path) for name, path in MENUS if appliance.is_file(path)), ("", "/boot/grub/")
-    )
+    loader, menu = _boot_loader(appliance)
     tools = (name for name, tool in INITRD_TOOLS if has(appliance, tool))
     return replace(
         _boot_disk(appliance, mounts, menu.rpartition("/")[0], facts),
@@ -73,6 +72,15 @@ def inspect(appliance: Appliance) -> Facts:
         init=_init(appliance),
         agent=any(appliance.exists(path) for path in AGENTS),
     )
+
+
+def _boot_loader(tree: Tree) -> tuple[str, str]:
+    """Return the guest's boot loader, "" for none, and the path of its menu, or for one."""
+    for name, path in MENUS:
+        if tree.is_file(path):
+            return name, path
+    other = read_menu(tree)
+    return other.kind if other else "", "/boot/grub/"
 
 
 def _boot_disk(appliance: Appliance, mounts: Mounts, folder: str, facts: Facts) -> Facts:

@@ -71,7 +71,7 @@ class Facts:
     hostname: str = ""
     firmware: Firmware = Firmware.BIOS
     root: str = ""
-    bootloader: str = ""  # grub2, grub-legacy, or "" where none was found
+    bootloader: str = ""  # grub2, grub-legacy, extlinux, systemd-boot, or "" for no menu
     boot_code: bool = True  # the boot disk holds code that a BIOS can start
     boot_disk: str = ""  # <target dev> of the disk with /boot: xvda
     boot_area: BootArea = field(default_factory=BootArea)
@@ -80,6 +80,12 @@ class Facts:
     init: str = "systemd"  # systemd, upstart, sysvinit
     agent: bool = False  # qemu-guest-agent is installed
     drivers: bool = False  # a Windows that gets virtio drivers by its conversion
+
+    @property
+    def gets_menu(self) -> bool:
+        """Whether it gets its first boot menu: it has a kernel, and a BIOS would find no menu."""
+        bios = self.firmware is Firmware.BIOS and bool(self.boot_area.table)
+        return bios and not self.bootloader and bool(self.kernels) and self.kernels[0].virtio
 
     @property
     def virtio(self) -> bool:

@@ -74,7 +74,7 @@ class Case:
 
     devices pairs each disk's name under Xen with its name under KVM ("xvda", "vda"), decided once
     for the domain XML and for the guest's own files (domain/names.py). joined are the volumes that
-    become partitions of one of these disks.
+    become partitions of one of these disks. cmdline is what the Xen host gave the guest's kernel.
     """
 
     facts: Facts = field(default_factory=Facts)
@@ -82,4 +82,5 @@ class Case:
     nics: tuple[Nic, ...] = ()
     devices: tuple[tuple[str, str], ...] = ()
     joined: tuple[Joined, ...] = ()
+    cmdline: str = ""
     agent: bool = False  # the QEMU guest agent is to run in the converted guest

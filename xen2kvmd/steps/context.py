@@ -109,7 +109,7 @@ def overlays(run: Run) -> tuple[DiskImage, ...]:
     opened = []
     for disk in disks(run):
         path = overlay(run, disk.dev)
-        if disk.parts:
+        if disk.parts and not disk.host:
             base, base_format = str(assembly.make(run.scratch, disk)), assembly.FORMAT
         else:
             base, base_format = sources.location(run, disk), disk.format

@@ -64,7 +64,8 @@ def mapped(path: str, maps: tuple[PathMap, ...], *, host: str) -> tuple[str, str
 def findings(disks: tuple[SourceDisk, ...]) -> Iterator[Finding]:
     """Yield what a person must know of disks of other hosts."""
     for host in sorted({disk.host for disk in disks if disk.host}):
-        devs = ", ".join(disk.dev for disk in disks if disk.host == host)
+        here = [disk for disk in disks if disk.host == host]
+        devs = ", ".join(part.dev for disk in here for part in disk.parts or (disk,))
         yield Finding(
             "remote-disks",
             f"Disks of the host {urlsplit(host).netloc.rpartition('@')[2]} are read over ssh, "
@@ -76,7 +77,18 @@ def findings(disks: tuple[SourceDisk, ...]) -> Iterator[Finding]:
 
 def location(run: Run, disk: SourceDisk) -> str:
     """Return what QEMU can open: a path of this host, or the URI where the disk is served."""
-    return remotes(run).uri(disk.host, disk.path) if disk.host else disk.path
+    if disk.host:
+        opened = remotes(run)
+        return opened.joined(disk) if disk.parts else opened.uri(disk.host, disk.path)
+    return disk.path
+
+
+def head(run: Run, disk: SourceDisk, size: int) -> bytes:
+    """Return the first bytes of a file or block device of this host or another."""
+    if disk.host:
+        return remotes(run).disk(disk.host, disk.path).read(0, size)
+    with Path(disk.path).open("rb") as stream:
+        return stream.read(size)
 
 
 def stamp(run: Run, disk: SourceDisk) -> list[int]:
@@ -85,14 +97,18 @@ def stamp(run: Run, disk: SourceDisk) -> list[int]:
     Of another host's block device nothing shows; verify() finds it out.
     """
     if disk.host:
-        return remotes(run).disk(disk.host, disk.path).stamp()
+        return [number for stamp in _far_stamps(run, disk) for number in stamp]
     states = [Path(path).stat() for path in disk.paths]
     return [number for state in states for number in (state.st_mtime_ns, state.st_size)]
 
 
 def shows_writes(run: Run, disk: SourceDisk) -> bool:
     """Tell whether a disk's stamp changes when it is written."""
-    return bool(stamp(run, disk))
+    return not disk.host or all(_far_stamps(run, disk))
+
+
+def _far_stamps(run: Run, disk: SourceDisk) -> list[list[int]]:
+    return [remotes(run).disk(disk.host, path).stamp() for path in disk.paths]
 
 
 def check_unlocked(disks: tuple[SourceDisk, ...]) -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Read the source's domain XML and find its disks; for a backup that is all there is to know."""
 
+from functools import partial
+
 import cattrs
 
 from xen2kvmd import domain
@@ -22,7 +24,8 @@ def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
     described = domain.read(imported.domain_xml)
     if request.vm.lower() not in ("", described.name.lower(), described.uuid.lower()):
         raise VmNotFound(f"The source describes '{described.name}', not '{run.spec['vm']}'.")
-    found = assemble(tuple(disks.find(run, request, described, host=source.disk_host)))
+    there = tuple(disks.find(run, request, described, host=source.disk_host))
+    found = assemble(there, partial(disks.head, run))
     run.note("disks", cattrs.unstructure(found))
     known = (*imported.findings, *disks.findings(found))
     run.note("source-findings", cattrs.unstructure(known))

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One disk put together from volumes, without copying: a partition table, and each volume in it.
 
-It is a VMDK of flat extents, a text file that lists pieces of other files, so QEMU alone reads it:
-one more base under an overlay. No process, device mapper or loop device has to live as long as the
-job, and after a crash it is written anew. The volumes are only read, and never probed: an extent is
-read as it is, whatever a guest wrote into its first bytes.
+Of this host's volumes it is a VMDK of flat extents, a text file that lists pieces of other files,
+so QEMU alone reads it: one more base under an overlay. No process, device mapper or loop device has
+to live as long as the job, and after a crash it is written anew. The volumes are only read, and
+never probed: an extent is read as it is, whatever a guest wrote into its first bytes. Those of
+another host are read over ssh as all its disks are: reader() puts the same pieces together.
 """
 
 import struct
 import uuid
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from xen2kvmd.model import Part, SourceDisk
@@ -28,7 +29,9 @@ GUIDS = {  # UEFI specification, and systemd's discoverable partitions
     "linux": uuid.UUID("0fc63daf-8483-4772-8e79-3d69d8477de4"),
 }
 
-Extent = tuple[int, str, int]  # bytes, file, offset there
+TABLE = ""  # where an extent is no volume's, but the partition table's, or what pads
+Extent = tuple[int, str, int]  # bytes, path or TABLE, offset there
+Read = Callable[[int, int], bytes]  # offset and number of bytes
 
 
 def can_name(path: str) -> bool:
@@ -59,21 +62,33 @@ def size(parts: Sequence[Part]) -> int:
 
 def make(folder: Path, disk: SourceDisk) -> Path:
     """Write what a disk needs beside its volumes; return the file for QEMU, of FORMAT."""
-    head, tail = tables(disk)
-    first = disk.parts[0].start
     table = folder / f"{disk.dev}.table"
-    with table.open("wb") as stream:  # head, a MiB of zeroes to pad with, tail
-        stream.write(head)
-        stream.seek(first + MIB)
-        stream.write(tail)
-        stream.truncate(first + 2 * MIB)
+    table.write_bytes(_table(disk))
     pieces = "".join(
-        f'RW {length // SECTOR} FLAT "{path}" {offset // SECTOR}\n'
-        for length, path, offset in _extents(disk, str(table), padding=first)
+        f'RW {length // SECTOR} FLAT "{path or table}" {offset // SECTOR}\n'
+        for length, path, offset in _extents(disk)
     )
     path = folder / f"{disk.dev}.{FORMAT}"
     files.write_atomic(path, _DESCRIPTOR.format(extents=pieces), mode=0o600)
     return path
+
+
+def reader(disk: SourceDisk, volumes: Callable[[str], Read]) -> Read:
+    """Return what reads the disk, by what reads the volume of each path."""
+    table = _table(disk)
+
+    def read(offset: int, count: int) -> bytes:
+        found, at = [], 0
+        for length, path, begins in _extents(disk):
+            start, end = max(offset, at), min(offset + count, at + length)
+            if start < end:
+                here, size = begins + start - at, end - start
+                piece = volumes(path)(here, size) if path else table[here : here + size]
+                found.append(piece.ljust(size, b"\0"))  # a file need not end with a sector
+            at += length
+        return b"".join(found)
+
+    return read
 
 
 def tables(disk: SourceDisk) -> tuple[bytes, bytes]:
@@ -95,16 +110,23 @@ def tables(disk: SourceDisk) -> tuple[bytes, bytes]:
     return front, end.rjust(MIB, b"\0")
 
 
-def _extents(disk: SourceDisk, table: str, *, padding: int) -> Iterator[Extent]:
+def _table(disk: SourceDisk) -> bytes:
+    """Return what no volume has: what comes before them, a MiB to pad with, what comes behind."""
+    head, tail = tables(disk)
+    return head.ljust(disk.parts[0].start + MIB, b"\0") + tail.ljust(MIB, b"\0")
+
+
+def _extents(disk: SourceDisk) -> Iterator[Extent]:
     """Yield the pieces of the disk in their order."""
-    yield disk.parts[0].start, table, 0
+    padding = disk.parts[0].start
+    yield padding, TABLE, 0
     for part in disk.parts:
         yield part.size, part.path, 0
         pad = _up(part.size, MIB) - part.size
         if pad:
-            yield pad, table, padding
+            yield pad, TABLE, padding
     if _is_gpt(disk.parts):
-        yield MIB, table, padding + MIB
+        yield MIB, TABLE, padding + MIB
 
 
 def _is_gpt(parts: Sequence[Part]) -> bool:

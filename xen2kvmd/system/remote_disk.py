@@ -53,7 +53,7 @@ while read -r what number size; do
         block "$number" || { echo "dd cannot read MiB $number of $d" >&2; exit; }
       fi ;;
     hash) block "$number" | sha256sum ;;
-    state) if [ -b "$d" ]; then echo 0 0; else stat -Lc '%Y %s' "$d"; fi ;;
+    state) if [ -b "$d" ]; then echo; else stat -Lc '%Y %s' "$d"; fi ;;
   esac
 done
 """

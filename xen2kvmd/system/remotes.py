@@ -9,7 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from xen2kvmd.errors import MigrationError
-from xen2kvmd.system.nbd_server import serving
+from xen2kvmd.model import SourceDisk
+from xen2kvmd.system import assembly
+from xen2kvmd.system.nbd_server import Read, serving
 from xen2kvmd.system.remote_disk import Progress, RemoteDisk, opened
 from xen2kvmd.system.ssh import Connection, connected
 
@@ -22,44 +24,52 @@ class Remotes:
         self._folder = folder
         self._open = ExitStack()
         self._hosts: dict[str, Connection] = {}
-        self._disks: dict[tuple[str, str], tuple[RemoteDisk, str]] = {}
+        self._disks: dict[tuple[str, str], RemoteDisk] = {}
+        self._uris: dict[str, str] = {}
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
         folder.mkdir(mode=0o700)
         self._open.callback(shutil.rmtree, folder, ignore_errors=True)
 
     def disk(self, host: str, path: str) -> RemoteDisk:
         """Return a disk, which is opened the first time. Raises InvalidDisk and ssh's errors."""
-        return self._served(host, path)[0]
-
-    def uri(self, host: str, path: str) -> str:
-        """Return where a disk is served."""
-        return self._served(host, path)[1]
-
-    def failure(self) -> MigrationError | None:
-        """Return what first went wrong with a disk."""
-        return next((disk.failure for disk, _ in self._disks.values() if disk.failure), None)
-
-    def verify(self, progress: Progress) -> None:
-        """See that all that was read is still what the disks hold. Raises VmRunning."""
-        for disk, _ in self._disks.values():
-            disk.verify(progress)
-
-    def close(self) -> None:
-        """End all programs, there and here."""
-        self._disks.clear()
-        self._open.close()
-
-    def _served(self, host: str, path: str) -> tuple[RemoteDisk, str]:
         if (host, path) not in self._disks:
             if host not in self._hosts:
                 own = self._folder / _short(host)
                 own.mkdir()
                 self._hosts[host] = self._open.enter_context(connected(host, own))
-            disk = self._open.enter_context(opened(self._hosts[host], path))
-            socket = self._folder / _short(host + path)
-            uri = self._open.enter_context(serving(socket, disk.size.size, disk.read))
-            self._disks[host, path] = disk, uri
+            self._disks[host, path] = self._open.enter_context(opened(self._hosts[host], path))
         return self._disks[host, path]
+
+    def uri(self, host: str, path: str) -> str:
+        """Return where a disk is served."""
+        disk = self.disk(host, path)
+        return self._served(host + path, disk.size.size, disk.read)
+
+    def joined(self, disk: SourceDisk) -> str:
+        """Return where a disk is served that is put together from volumes of its host."""
+        read = assembly.reader(disk, lambda path: self.disk(disk.host, path).read)
+        return self._served("\n".join((disk.host, *disk.paths)), disk.size, read)
+
+    def failure(self) -> MigrationError | None:
+        """Return what first went wrong with a disk."""
+        return next((disk.failure for disk in self._disks.values() if disk.failure), None)
+
+    def verify(self, progress: Progress) -> None:
+        """See that all that was read is still what the disks hold. Raises VmRunning."""
+        for disk in self._disks.values():
+            disk.verify(progress)
+
+    def close(self) -> None:
+        """End all programs, there and here."""
+        self._disks.clear()
+        self._uris.clear()
+        self._open.close()
+
+    def _served(self, name: str, size: int, read: Read) -> str:
+        if name not in self._uris:
+            socket = self._folder / _short(name)
+            self._uris[name] = self._open.enter_context(serving(socket, size, read))
+        return self._uris[name]
 
 
 @contextmanager
