@@ -35,6 +35,8 @@ Give root password for maintenance
     [
         LOGIN,
         "\x1b[0m\x1b[37mWelcome to SLES 15\x1b[m\r\nsles login:",
+        f"{LOGIN}[    3.718142] IPv6: ADDRCONF(NETDEV_CHANGE): eth0: link becomes ready\r\n",
+        f"{LOGIN}[    3.718142] IPv6: {'x' * 500}\r\n[    4.000001] random: crng init done\r\n",
         "CentOS release 5.11 (Final)\r\nKernel 2.6.18\r\n\r\nlocalhost.localdomain login: ",
     ],
 )

@@ -6,6 +6,8 @@ from enum import Enum
 
 from xen2kvmd.words import without_escapes
 
+# The kernel writes to its console whenever it likes, behind a prompt too.
+_KERNEL = re.compile(r"\[ *\d+\.\d{6}\] [^\n]*")
 _LOGIN = re.compile(r"(^|\s)\S*login: ?$", re.MULTILINE)
 # cryptsetup's scripts in an initrd of Debian's, systemd-ask-password(1), GRUB.
 _PASSPHRASE = re.compile(r"(unlock disk|passphrase for|Password \()[^\n]*:[^\n]*\Z", re.IGNORECASE)
@@ -73,12 +75,17 @@ class Fault(Enum):
 
 def shows_login(text: str) -> bool:
     """Tell whether the console's last line asks for a login."""
-    return bool(_LOGIN.search(without_escapes(text)[-400:].rstrip("\n").rpartition("\n")[2]))
+    return bool(_LOGIN.search(_last_line(text)))
 
 
 def asks_passphrase(text: str) -> bool:
     """Tell whether the console's last line asks for the passphrase of an encrypted disk."""
-    return bool(_PASSPHRASE.search(without_escapes(text)[-400:].rstrip("\n").rpartition("\n")[2]))
+    return bool(_PASSPHRASE.search(_last_line(text)))
+
+
+def _last_line(text: str) -> str:
+    """Return the last line that a program wrote."""
+    return _KERNEL.sub("", without_escapes(text)[-4000:]).rstrip("\n").rpartition("\n")[2]
 
 
 def fault(text: str) -> Fault | None:

@@ -136,8 +136,6 @@ def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str
         run.fraction(passed / seconds, "waiting for a login prompt")
         active = domain.is_active()  # brings what the console printed, too
         text = recorder.take()
-        if boot.shows_login(text):
-            return f"login prompt after {passed:.0f} s"
         if boot.asks_passphrase(text[answered:]):
             answered = len(text)
             if not recorder.type_passphrase():
@@ -145,6 +143,8 @@ def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str
                 return f"asks for the passphrase of a disk after {passed:.0f} s"
         if fault := boot.fault(text):
             raise _failure(fault, recorder, domain)
+        if boot.shows_login(text):
+            return f"login prompt after {passed:.0f} s"
         if not active:
             raise _failure(boot.Fault.STOPPED, recorder, domain)
         if time.monotonic() - asked > AGENT:
