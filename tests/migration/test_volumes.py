@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.migration.sandbox import Sandbox
+from tests.migration.sshd import know_each_other
 from tests.migration.test_migration import sha256, shell
 
 pytestmark = pytest.mark.guest
@@ -49,3 +50,41 @@ def test_file_system_as_whole_disk_becomes_a_partition(
     assert "/dev/vda1 / ext4 rw" in said
     assert "root=/dev/vda1" in said
     assert "/dev/vda1 / ext4 defaults 0 1" in said
+
+
+def test_volumes_and_kernel_of_another_host_become_a_disk_that_boots(
+    sandbox: Sandbox, sshd: None, tiny_xentools: Path, tmp_path: Path
+) -> None:
+    """The guest has neither kernel nor menu: the Xen host had both, and has the volumes, too."""
+    know_each_other(sandbox)
+    names = ("swap.raw", "outside.raw", "vmlinuz-xen", "initrd.img-xen")
+    before = [sha256(tiny_xentools / name) for name in names]
+    text = (tiny_xentools / "guest.xml").read_text().replace("root.raw", "outside.raw")
+    text = text.replace(str(tiny_xentools), "/there").replace("<kernel>/boot", "<kernel>/there")
+    (tmp_path / "guest.xml").write_text(text.replace("<initrd>/boot", "<initrd>/there"))
+    ended = sandbox.run(
+        "xen2kvm", "migrate", "--network", "default",
+        "--path-map", f"/there=ssh://root@localhost:2222{tiny_xentools}", f"{tmp_path}/guest.xml",
+    )  # fmt: skip
+    output = ended.err + ended.out
+    assert ended.code == 0, output
+    assert "[menu-made]" in output
+    report = sandbox.run("xen2kvm", "report", "--json", output.split()[-1]).out
+    assert "(copy of /there/vmlinuz-xen of the Xen host" in report
+    said = shell(sandbox, "tiny3", "cat /proc/mounts /proc/swaps /proc/cmdline; uname -r; ls /boot")
+    assert "/dev/vda2 / ext4 rw" in said
+    assert re.search(r"^/dev/vda1\s+partition", said, re.MULTILINE)
+    assert "root=/dev/vda2 ro console=ttyS0" in said
+    document = sandbox.run("virsh", "dumpxml", "tiny3").out
+    assert "<kernel>" not in document
+    assert [sha256(tiny_xentools / name) for name in names] == before
+
+
+def test_missing_kernel_of_the_host_is_told_and_stops_the_migration(
+    sandbox: Sandbox, tiny_xentools: Path, tmp_path: Path
+) -> None:
+    text = (tiny_xentools / "guest.xml").read_text().replace("root.raw", "outside.raw")
+    (tmp_path / "guest.xml").write_text(text)
+    ended = sandbox.run("xen2kvm", "plan", "--network", "default", f"{tmp_path}/guest.xml")
+    assert "/boot/vmlinuz-xen, cannot be read" in ended.err + ended.out
+    assert "[no-kernel]" in ended.err + ended.out

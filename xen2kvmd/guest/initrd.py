@@ -39,8 +39,7 @@ def kernel_with_virtio(guest: Tree, case: Case) -> Iterator[Finding]:
             "no-kernel",
             "No kernel was found in the guest's /boot.",
             Severity.BLOCKER,
-            hint="Install the distribution's kernel in the guest, or start it with the kernel "
-            "that the Xen host gave it.",
+            hint="Install the distribution's kernel in the guest, or give it with --packages.",
             place="/boot",
         )
     elif not case.facts.virtio:

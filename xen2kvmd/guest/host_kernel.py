@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel that the Xen host gave a guest, put into the guest that has none of its own.
+
+So the guest starts by itself on any host, and can build its initrd anew. It is done to the overlay
+before the plan is made, as packages are installed: the rules then see it as they see any kernel.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.kernels import find_kernels
+from xen2kvmd.guest.tree import printable
+from xen2kvmd.model import Change, Facts, Family, Finding, Installed, Severity
+
+_HEADER = slice(0x202, 0x206), b"HdrS"  # the kernel's Documentation/arch/x86/boot.rst
+_VERSION_AT = slice(0x20E, 0x210)  # kernel_version, less 0x200
+_VERSION = re.compile(r"[\w.+~-]{1,64}")
+_INITRDS = {Family.SUSE: "initrd-{}", Family.REDHAT: "initramfs-{}.img"}
+_SPARE = 20 << 20  # bytes that stay free beside the kernel
+
+
+@dataclass(frozen=True)
+class HostKernel:
+    """Copies of the Xen host's files, and what they are called there; initrd is None for none."""
+
+    name: str
+    image: Path
+    initrd: Path | None
+
+
+def carry(guest: Appliance, facts: Facts, kernel: HostKernel) -> tuple[Facts, Installed]:
+    """Put the kernel into the guest's /boot, if the guest has its modules.
+
+    Returns what the guest is then, and what the plan shows of it.
+    """
+    version = version_of(kernel.image, kernel.name)
+    if not version or not guest.exists(f"/lib/modules/{version}"):
+        missing = f"no modules in /lib/modules/{version}" if version else "an unknown version"
+        return facts, _not(kernel, f"it has {missing} of the guest" if version else missing)
+    pattern = _INITRDS.get(facts.family, "initrd.img-{}")
+    files = {f"/boot/vmlinuz-{version}": kernel.image}
+    if kernel.initrd:
+        files[f"/boot/{pattern.format(version)}"] = kernel.initrd
+    room, size = guest.room("/boot"), sum(file.stat().st_size for file in files.values())
+    if room and room.size < size + _SPARE:
+        return facts, _not(kernel, f"/boot has {room.size >> 20} MiB free")
+    for path, file in files.items():
+        if guest.exists(path):
+            return facts, _not(kernel, f"{path} is there and is no kernel")
+        guest.call("upload", str(file), path)
+    shown = tuple(_change(path, kernel.name) for path in files)
+    return replace(facts, kernels=find_kernels(guest)), Installed(changes=shown)
+
+
+def version_of(image: Path, name: str) -> str:
+    """Return the version of a kernel, by its header or by its file's name; "" if none is found."""
+    with image.open("rb") as stream:
+        head = stream.read(1 << 16)
+    where, magic = _HEADER
+    if head[where] == magic:
+        at = int.from_bytes(head[_VERSION_AT], "little") + 0x200
+        said = head[at : at + 65].split(b"\0")[0].split(b" ")[0].decode("ascii", "replace")
+    else:
+        said = re.sub(r"^(?:.*/)?vmlinu[xz]-", "", name)
+    return said if _VERSION.fullmatch(said) and said not in (".", "..") else ""
+
+
+def _not(kernel: HostKernel, why: str) -> Installed:
+    return Installed(
+        findings=(
+            Finding(
+                "host-kernel-left",
+                f"The Xen host's kernel {printable(kernel.name)} is not put into the guest: {why}.",
+                Severity.WARNING,
+                hint="Install the distribution's kernel in the guest, or give it with --packages.",
+                place="os/kernel",
+            ),
+        )
+    )
+
+
+def _change(path: str, name: str) -> Change:
+    return Change(
+        "carry_kernel",
+        "15.2.3 (2)",
+        "Give the guest, which has no kernel of its own, that of the Xen host.",
+        path,
+        diff=f"@@ -0,0 +1 @@\n+(copy of {printable(name)} of the Xen host, or its initrd)\n",
+    )
