@@ -14,7 +14,7 @@ from typing import NoReturn
 import pytest
 import pytest_asyncio
 
-LIMITS = {"fast": 60, "slow": 600, "guest": 1200}  # seconds for a test, by its marker
+LIMITS = {"fast": 60, "slow": 600, "guest": 1200, "xen": 3600}  # seconds for a test, by its marker
 GRACE = 2.0  # seconds for a child or a task that is on its way out
 
 
@@ -32,7 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def kind(item: pytest.Item) -> str:
-    return next((name for name in ("guest", "slow") if item.get_closest_marker(name)), "fast")
+    return next(
+        (name for name in ("xen", "guest", "slow") if item.get_closest_marker(name)), "fast"
+    )
 
 
 @pytest.hookimpl(wrapper=True)

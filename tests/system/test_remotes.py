@@ -25,7 +25,9 @@ from xen2kvmd.errors import (
 )
 from xen2kvmd.system import blocks
 from xen2kvmd.system.disk import examine_served, make_image, make_overlay
+from xen2kvmd.system.remote_sizes import sizes
 from xen2kvmd.system.remotes import Remotes
+from xen2kvmd.system.ssh import connected
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="an sshd of its own needs root")
 
@@ -240,3 +242,21 @@ def test_remote_image_has_the_size_of_its_disk(
     uri = remotes.uri(far.address, str(image))
     found = examine_served(uri, image_format, path=str(image), head=image.read_bytes()[:8])
     assert 8 << 20 <= found.size < 9 << 20
+
+
+def test_sizes_of_many_disks_are_told_at_once(far: Far, tmp_path: Path) -> None:
+    raw, absent, odd = tmp_path / "a raw 'disk'.img", tmp_path / "absent", tmp_path / "two\nlines"
+    for path in (raw, odd):
+        path.write_bytes(bytes(12345))
+    made = [(str(tmp_path / f"{number}.qcow2"), "qcow2") for number in range(120)]
+    make_image(Path(made[0][0]), image_format="qcow2", size=3 << 30, preallocated=False)
+    for copied, _ in made[1:]:
+        shutil.copy(made[0][0], copied)
+    make_image(tmp_path / "b.vhd", image_format="vpc", size=1 << 30, preallocated=False)
+    asked = [(str(path), "raw") for path in (raw, absent, odd, tmp_path)]
+    asked += [*made, ("raw", "raw"), (str(raw), "qcow2"), (str(tmp_path / "b.vhd"), "vpc")]
+    with connected(far.address, tmp_path) as connection:
+        found = sizes(connection, asked)
+    vhd = found.pop((str(tmp_path / "b.vhd"), "vpc"))
+    assert abs(vhd - (1 << 30)) < 1 << 20  # it counts in cylinders
+    assert found == {(str(raw), "raw"): 12345} | dict.fromkeys(made, 3 << 30)

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import cattrs
 
@@ -13,16 +14,21 @@ from xen2kvmd.model import ListedDisk, ListedGuest
 from xen2kvmd.sources import open_host, open_source
 from xen2kvmd.steps import context
 from xen2kvmd.system import disk as images
+from xen2kvmd.system import remote_sizes, ssh
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.libvirt_domain import Domain
+from xen2kvmd.system.remotes import own_folder, sweep
 
 
 def do(run: Run) -> None:
     """Note all guests as `guests`; one whose XML makes no sense is listed with its trouble."""
     request = context.request(run)
-    local = not open_source(request).disk_host
+    far = open_source(request).disk_host
     with open_host(request.source) as host:
-        listed = [_listed(host, found, local=local) for found in host.domains()]
+        listed = [_listed(host, found, local=not far) for found in host.domains()]
+    if far:
+        with suppress(MigrationError):  # libvirt has told its part
+            listed = _with_sizes(run, far, listed)
     run.note("guests", cattrs.unstructure(listed))
     run.result("guests", str(len(listed)))
 
@@ -58,4 +64,26 @@ def _disks(
         yield ListedDisk(disk.dev, disk.path, disk.format, size)
 
 
-GUESTS = Step("guests", do)
+def _with_sizes(run: Run, far: str, listed: list[ListedGuest]) -> list[ListedGuest]:
+    """Let the other host tell the sizes of its disks, of those that libvirt did not tell."""
+    disks = [(disk.path, disk.format) for guest in listed for disk in guest.disks if not disk.size]
+    with own_folder(run.folder) as folder, ssh.connected(far, folder) as connection:
+        found = remote_sizes.sizes(connection, disks)
+    return [
+        replace(
+            guest,
+            disks=tuple(
+                replace(disk, size=disk.size or found.get((disk.path, disk.format), 0))
+                for disk in guest.disks
+            ),
+        )
+        for guest in listed
+    ]
+
+
+def undo(run: Run) -> None:
+    """Close the connection to another host, which outlives a killed process."""
+    sweep(run.folder)
+
+
+GUESTS = Step("guests", do, undo)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guests of a real Xen host come here over xen+ssh, from beginning to login prompt."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.migration.conftest import build
+from tests.migration.sandbox import Sandbox
+from tests.xen.xenhost import URI, XenHost
+
+pytestmark = [pytest.mark.xen, pytest.mark.xdist_group("xen")]
+
+VOLUMES = """
+mkdir -p /srv/xen
+dd if=/dev/vdc of=/srv/xen/web1.raw bs=4M conv=sparse status=none
+qemu-img convert -O qcow2 /dev/vdd /srv/xen/tiny.qcow2
+pvcreate -q /dev/vdb
+vgcreate -q vg0 /dev/vdb
+lvcreate -q -y -Wn -n tiny -L 1G vg0
+dd if=/dev/vdd of=/dev/vg0/tiny bs=4M conv=fsync status=none
+"""
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    sandbox = Sandbox(tmp_path_factory.mktemp("own"), tmp_path_factory.getbasetemp())
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture(scope="module")
+def host(sandbox: Sandbox) -> XenHost:
+    """The Xen host with its guests, each kept as another kind of administrator would."""
+    web, tiny, volumes = build("debian12-pygrub"), build("tiny"), build("tiny-xentools")
+    host = build("xen-host")
+    drives = [web / "disk.raw", tiny / "disk.raw", volumes / "swap.raw", volumes / "outside.raw"]
+    xen = XenHost(sandbox, host, drives)
+    xen.shell(VOLUMES)
+    for name in ("vmlinuz-xen", "initrd.img-xen"):
+        copied = sandbox.run("scp", "-q", str(volumes / name), f"xenhost:/boot/{name}")
+        assert copied.code == 0, copied.err
+    xen.define(told(web, {"disk.raw": "/srv/xen/web1.raw"}))
+    for number, place in enumerate(("/dev/vg0/tiny", "/srv/xen/tiny.qcow2"), start=1):
+        text = told(tiny, {"disk.raw": place}).replace("tiny1", f"tiny{number}")
+        xen.define(re.sub("<uuid>.*</uuid>", "", text.replace("2a:00:02", f"2a:01:0{number}")))
+    xen.define(told(volumes, {"swap.raw": "/dev/vde", "root.raw": "/dev/vdf"}))
+    return xen
+
+
+def told(guest: Path, places: dict[str, str]) -> str:
+    """Return a guest's domain XML with its disks where this host has them."""
+    text = (guest / "guest.xml").read_text()
+    for name, place in places.items():
+        text = text.replace(f"<source file='{guest}/{name}'/>", f"<source file='{place}'/>")
+    text = re.sub(
+        r"<disk type='file'(.*?)<driver name='qemu' type='raw'/>(\s*)<source file='/dev/",
+        r"<disk type='block'\1<driver name='phy' type='raw'/>\2<source dev='/dev/",
+        text,
+        flags=re.DOTALL,
+    )
+    return re.sub(r"type='raw'/>(\s*<source file='[^']*qcow2')", r"type='qcow2'/>\1", text)
+
+
+def migrate(sandbox: Sandbox, name: str) -> str:
+    ended = sandbox.run("xen2kvm", "migrate", "-c", URI, "--network", "default", name, seconds=3000)
+    output = ended.err + ended.out
+    assert ended.code == 0, output
+    assert "login prompt" in output
+    assert sandbox.run("virsh", "destroy", name).code == 0
+    return output
+
+
+def test_guests_of_the_host_are_listed(sandbox: Sandbox, host: XenHost) -> None:
+    listed = {
+        guest["name"]: guest for guest in sandbox.json("xen2kvm", "guests", "--json", "-c", URI)
+    }
+    assert set(listed) == {"web1", "tiny1", "tiny2", "tiny3"}
+    (disk,) = listed["tiny1"]["disks"]
+    assert (disk["path"], disk["size"]) == ("/dev/vg0/tiny", 1 << 30)
+
+
+@pytest.mark.parametrize(
+    ("name", "disk"), [("tiny1", "/dev/vg0/tiny"), ("tiny2", "/srv/xen/tiny.qcow2")]
+)
+def test_logical_volume_and_qcow2_boot_and_are_unchanged_there(
+    sandbox: Sandbox, host: XenHost, name: str, disk: str
+) -> None:
+    before = host.shell(f"cksum {disk}")
+    output = migrate(sandbox, name)
+    assert "[remote-disks]" in output
+    assert host.shell(f"cksum {disk}") == before
+    assert host.state(name) == "shut off"
+
+
+def test_volumes_of_xen_tools_boot_with_the_kernel_of_dom0(sandbox: Sandbox, host: XenHost) -> None:
+    output = migrate(sandbox, "tiny3")
+    assert "[volumes-joined]" in output
+    assert "[menu-made]" in output
+    assert host.state("tiny3") == "shut off"
+
+
+def test_guest_that_runs_is_shut_down_there_and_boots_here(sandbox: Sandbox, host: XenHost) -> None:
+    host.shell("virsh -c xen:///system start web1")
+    assert host.state("web1") == "running"
+    migrate(sandbox, "web1")
+    assert host.state("web1") == "shut off"

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The sizes of many disks of another host at once, for a list: none is opened for more than that.
+
+One program there answers for all, because an ssh server lets a login have but ten (MaxSessions in
+sshd_config(5)).
+"""
+
+from collections.abc import Iterable, Iterator
+
+from xen2kvmd.system.ssh import Connection, Program
+
+HEAD = 64  # bytes of a disk that are looked at
+AT_ONCE = 50  # paths that are asked for before an answer is read: less than a pipe holds
+SCRIPT = rf"""
+export LC_ALL=C
+while IFS= read -r path; do
+  size=0
+  if [ -b "$path" ]; then
+    where=$((0x$(stat -Lc %t "$path"))):$((0x$(stat -Lc %T "$path")))
+    size=$(($(cat "/sys/dev/block/$where/size") * 512))
+  elif [ -f "$path" ]; then
+    size=$(stat -Lc %s "$path")
+  fi
+  echo "$size $(dd if="$path" bs={HEAD} count=1 2>/dev/null | od -An -v -tx1 | tr -d ' \n')"
+done
+"""
+
+Named = tuple[str, str]  # path and format of a disk
+
+
+def sizes(connection: Connection, disks: Iterable[Named]) -> dict[Named, int]:
+    """Return the virtual size of each disk in bytes, of those that can be seen.
+
+    Raises ConnectionFailed.
+    """
+    asked = [disk for disk in dict.fromkeys(disks) if _can_ask(disk[0])]
+    with connection.program(["sh", "-c", SCRIPT]) as program:
+        found = dict(zip(asked, _answers(program, asked), strict=True))
+    return {disk: size for disk, size in found.items() if size}
+
+
+def _can_ask(path: str) -> bool:
+    return path.startswith("/") and "\n" not in path
+
+
+def _answers(program: Program, asked: list[Named]) -> Iterator[int]:
+    for at in range(0, len(asked), AT_ONCE):
+        some = asked[at : at + AT_ONCE]
+        try:
+            program.stdin.write(
+                b"".join(path.encode(errors="surrogateescape") + b"\n" for path, _ in some)
+            )
+            program.stdin.flush()
+        except BrokenPipeError as error:
+            raise program.lost() from error
+        for _, image_format in some:
+            line = program.stdout.readline()
+            if not line.endswith(b"\n"):
+                raise program.lost()
+            size, _, head = line.decode("ascii", "replace").strip().partition(" ")
+            yield _virtual(int(size), bytes.fromhex(head), image_format)
+
+
+def _virtual(size: int, head: bytes, image_format: str) -> int:
+    """Return a disk's size by its first bytes: docs/interop/qcow2.txt of QEMU, and VHD's format."""
+    match image_format:
+        case "raw":
+            return size
+        case "qcow2" if head.startswith(b"QFI\xfb"):
+            return int.from_bytes(head[24:32], "big")
+        case "vpc" if head.startswith(b"conectix"):  # a dynamic one has a copy of its footer there
+            return int.from_bytes(head[48:56], "big")
+        case _:
+            return 0
