@@ -83,9 +83,13 @@ class Facts:
 
     @property
     def gets_menu(self) -> bool:
-        """Whether it gets its first boot menu: it has a kernel, and a BIOS would find no menu."""
-        bios = self.firmware is Firmware.BIOS and bool(self.boot_area.table)
-        return bios and not self.bootloader and bool(self.kernels) and self.kernels[0].virtio
+        """Whether it gets its first boot menu, for the boot code that it gets, too.
+
+        What has boot code and no menu that we know has another boot loader: LILO.
+        """
+        gets_code = self.firmware is Firmware.BIOS and not self.boot_code
+        placed = gets_code and bool(self.boot_area.table) and not self.bootloader
+        return placed and bool(self.kernels) and self.kernels[0].virtio
 
     @property
     def virtio(self) -> bool:
