@@ -78,12 +78,14 @@ def opened(address: str, folder: Path, path: str, image_format: str) -> Iterator
                 if "qemu-nbd" in words or "mkdir" in words:
                     raise Failed(f"The disk {path} of the host {host} cannot be opened: {words}.")
                 raise unreachable(host, words)
+            uri = f"nbd+unix:///?socket={here}"
             try:
-                yield f"nbd+unix:///?socket={here}"
+                yield uri
             except Failed as error:  # of a disk that is a socket here
                 if words := _last_words(process, said):
                     raise unreachable(host, words) from error
-                raise
+                told = error.message.replace(uri, f"{path} of the host {host}")
+                raise Failed(told, hint=error.hint) from error
         finally:
             with suppress(BrokenPipeError):
                 process.stdin.close()

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Another host: a real sshd on 127.0.0.1, and real programs behind it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Far:
+    """An ssh server, and what root's ssh would know of it."""
+
+    address: str
+    folder: Path
+    pid: int
+
+    def sessions(self) -> list[int]:
+        found = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.pid)], capture_output=True, text=True
+        )
+        return [int(word) for word in found.stdout.split()]
+
+
+@pytest.fixture
+def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Far]:
+    """An ssh server that lets us in; a key in a file in the place of root's configuration."""
+    home = tmp_path / "far"
+    home.mkdir()
+    Path("/run/sshd").mkdir(exist_ok=True)
+    for key in ("host", "key"):
+        subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", str(home / key)])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (home / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {home}/host\nUsePAM no\nStrictModes no\n"
+        f"AuthorizedKeysFile {home}/authorized\nPidFile {home}/pid\n"
+    )
+    (home / "user").write_text(
+        f"IdentityFile {home}/key\nIdentitiesOnly yes\nUserKnownHostsFile {home}/known\n"
+        "GlobalKnownHostsFile /dev/null\n"
+    )
+    shutil.copy(home / "key.pub", home / "authorized")
+    kind, key = (home / "host.pub").read_text().split()[:2]
+    (home / "known").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
+    ssh = home / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {home}/user "$@"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    server = subprocess.Popen(
+        ["/usr/sbin/sshd", "-D", "-f", str(home / "config"), "-E", "/dev/null"]
+    )
+    while not (home / "pid").exists():
+        time.sleep(0.01)
+    yield Far(f"ssh://root@127.0.0.1:{port}", home, server.pid)
+    server.terminate()
+    server.wait()
