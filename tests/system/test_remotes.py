@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -24,6 +25,7 @@ from xen2kvmd.errors import (
 )
 from xen2kvmd.system import blocks
 from xen2kvmd.system.disk import examine_served, make_image, make_overlay
+from xen2kvmd.system.remote_disk import BLOCK, CACHE
 from xen2kvmd.system.remote_sizes import sizes
 from xen2kvmd.system.remotes import Remotes
 from xen2kvmd.system.ssh import connected
@@ -207,3 +209,23 @@ def test_sizes_of_many_disks_are_told_at_once(far: Far, tmp_path: Path) -> None:
     vhd = found.pop((str(tmp_path / "b.vhd"), "vpc"))
     assert abs(vhd - (1 << 30)) < 1 << 20  # it counts in cylinders
     assert found == {(str(raw), "raw"): 12345} | dict.fromkeys(made, 3 << 30)
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_disk_that_changes_while_it_is_read_is_refused_if_no_guest_runs(
+    far: Far, tmp_path: Path, *, live: bool
+) -> None:
+    path, blocks_read = tmp_path / "disk.img", CACHE + 2
+    path.write_bytes(bytes(blocks_read * BLOCK))
+    folder = Path(mkdtemp(dir="/run"))
+    with closing(Remotes(folder, live=live)) as remotes:
+        disk = remotes.disk(far.address, str(path))
+        for number in range(blocks_read):  # the first is forgotten then
+            disk.read(number * BLOCK, 1)
+        with path.open("r+b") as stream:
+            stream.write(b"changed")
+        if live:
+            assert disk.read(0, 7) == b"changed"
+        else:
+            with pytest.raises(VmRunning):
+                disk.read(0, 7)

@@ -48,7 +48,7 @@ def test_four_busctl_lines_migrate() -> None:
 
 
 def test_two_lines_of_the_client_migrate() -> None:
-    lines = re.findall(r"^    root@kvmhost# (xen2kvm .*)$", README, re.MULTILINE)
+    lines = re.findall(r"^    root@kvmhost# (xen2kvm \w+ web1.xml .*)$", README, re.MULTILINE)
     assert len(lines) == 2
     done = in_sandbox(f"cp {guest()}/guest.xml web1.xml", *lines, "virsh list --name")
     assert done.returncode == 0, done.stdout + done.stderr

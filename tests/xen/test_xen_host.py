@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.migration.conftest import build
-from tests.migration.sandbox import Sandbox
+from tests.migration.sandbox import CHECKOUT, Sandbox
 from tests.xen.xenhost import URI, XenHost
 
 pytestmark = [pytest.mark.xen, pytest.mark.xdist_group("xen")]
@@ -65,7 +65,7 @@ def told(guest: Path, places: dict[str, str]) -> str:
 
 
 def migrate(sandbox: Sandbox, name: str) -> str:
-    ended = sandbox.run("xen2kvm", "migrate", "-c", URI, "--network", "default", name, seconds=3000)
+    ended = sandbox.run("xen2kvm", "migrate", "-c", URI, name, "--network", "default", seconds=3000)
     output = ended.err + ended.out
     assert ended.code == 0, output
     assert "login prompt" in output
@@ -103,6 +103,10 @@ def test_volumes_of_xen_tools_boot_with_the_kernel_of_dom0(sandbox: Sandbox, hos
 
 
 def test_guest_that_runs_is_shut_down_there_and_boots_here(sandbox: Sandbox, host: XenHost) -> None:
+    """By the line that the README prints; the names in it are those here."""
+    assert (
+        f"xen2kvm migrate -c {URI} web1 --network default" in (CHECKOUT / "README.md").read_text()
+    )
     host.shell("virsh -c xen:///system start web1")
     assert host.state("web1") == "running"
     migrate(sandbox, "web1")

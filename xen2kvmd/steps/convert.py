@@ -39,7 +39,7 @@ def _convert(run: Run) -> None:
     rehearsed = run.take(guest.Rehearsed)
     if fresh or rehearsed is None:
         request = context.request(run)
-        facts = packages.install(run, request, guest.inspect(appliance))  # mounts it, too
+        facts = packages.complete(run, request, guest.inspect(appliance))  # mounts it, too
         run.note("facts", cattrs.unstructure(facts))
         appliance, _ = context.appliance(run)
         made, _, rehearsed = rehearse(run, request, appliance)

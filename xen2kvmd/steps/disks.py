@@ -128,7 +128,7 @@ def remotes(run: Run) -> Remotes:
     """Return the hosts that this process has open, which its steps share."""
     opened = run.take(Remotes)
     if opened is None:
-        opened = Remotes(folder_of(run.folder))
+        opened = Remotes(folder_of(run.folder), live=run.notes.get("source-state") == "running")
         run.keep(opened, opened.close)
     return opened
 

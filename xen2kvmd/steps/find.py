@@ -17,10 +17,11 @@ from xen2kvmd.system.remotes import sweep
 
 
 def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
-    """Write source.xml and the notes disks, stamps and source-findings; return source and disks."""
+    """Write source.xml and the notes source-state, disks, stamps and source-findings."""
     source = open_source(request)
     imported = source.read()
     context.write(run, "source.xml", imported.domain_xml)
+    run.note("source-state", "running" if source.is_running() else "off")  # off, or not known
     described = domain.read(imported.domain_xml)
     if request.vm.lower() not in ("", described.name.lower(), described.uuid.lower()):
         raise VmNotFound(f"The source describes '{described.name}', not '{run.spec['vm']}'.")

@@ -9,21 +9,22 @@ from xen2kvmd import domain, guest
 from xen2kvmd.errors import InvalidDisk
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Facts, Finding, Installed, Request, Severity
+from xen2kvmd.sources import open_source
 from xen2kvmd.steps import context, disks, engine
 
 LARGEST = 512 << 20  # bytes of a kernel or an initrd
 PIECE = 1 << 20
 
 
-def carry(run: Run, request: Request, facts: Facts, *, host: str) -> Facts:
+def carry(run: Run, request: Request, facts: Facts) -> Facts:
     """Put the kernel into the guest if it needs one; return what the guest is then.
 
-    host is the other host that has the source's files, "" for this one. What is done adds to what
-    was noted as `installed`.
+    What is done adds to what was noted as `installed`.
     """
     source = domain.read(context.document(run))
     if facts.kernels or not source.kernel or engine.is_v2v(run):
         return facts
+    host = open_source(request).disk_host
     try:
         kernel = guest.HostKernel(
             source.kernel,

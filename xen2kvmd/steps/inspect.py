@@ -6,7 +6,7 @@ import cattrs
 from xen2kvmd import plan
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation, Request
-from xen2kvmd.steps import context, engine, find, host_kernel, keys, packages, window
+from xen2kvmd.steps import context, engine, find, keys, packages, window
 from xen2kvmd.system import appliances, kvm, ssh
 from xen2kvmd.system.libvirt import Emulator
 from xen2kvmd.system.remotes import own_folder, sweep
@@ -35,8 +35,7 @@ def do(run: Run) -> None:
     run.fraction(0.1, "starting the appliance")
     appliance, _ = context.appliance(run)
     run.fraction(0.7, "looking into the guest")
-    facts = packages.install(run, request, engine.look(run, request, appliance))
-    facts = host_kernel.carry(run, request, facts, host=source.disk_host)
+    facts = packages.complete(run, request, engine.look(run, request, appliance))
     run.note("facts", cattrs.unstructure(facts))
     run.result("guest", facts.product or facts.distro)
 

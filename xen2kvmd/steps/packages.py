@@ -6,7 +6,7 @@ import cattrs
 from xen2kvmd import guest
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Facts, Finding, Installed, Request, Severity
-from xen2kvmd.steps import context, engine
+from xen2kvmd.steps import context, engine, host_kernel
 from xen2kvmd.system.package_files import find_packages
 
 NOT_BY_V2V = Finding(
@@ -20,6 +20,11 @@ NOT_BY_V2V = Finding(
 def check(request: Request) -> None:
     """Raise InvalidOption for packages that cannot be used, before anything is begun."""
     find_packages(request.packages)
+
+
+def complete(run: Run, request: Request, facts: Facts) -> Facts:
+    """Give the guest what it lacks, its Xen host's kernel as the last resort; return what it is."""
+    return host_kernel.carry(run, request, install(run, request, facts))
 
 
 def install(run: Run, request: Request, facts: Facts) -> Facts:

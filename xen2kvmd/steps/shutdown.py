@@ -74,6 +74,7 @@ def _shut_down(run: Run, request: Request, source: Source) -> None:
 
 def _note_shut_down(run: Run) -> None:
     run.result("source", "was running; shut down")
+    run.note("source-state", "off")
     run.note("stamps", {disk.dev: disks.stamp(run, disk) for disk in context.disks(run)})
 
 

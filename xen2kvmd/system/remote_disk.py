@@ -70,9 +70,13 @@ class Size:
 
 
 class RemoteDisk:
-    """A disk of another host, made by opened(). Threads may share it."""
+    """A disk of another host, made by opened(). Threads may share it.
 
-    def __init__(self, program: Program, path: str) -> None:
+    One that is live, of a guest that runs, may differ each time it is read; it cannot be verified.
+    """
+
+    def __init__(self, program: Program, path: str, *, live: bool) -> None:
+        self._live = live
         self._program = program
         self._path = path
         self._lock = threading.Lock()
@@ -179,7 +183,7 @@ class RemoteDisk:
             if len(data) != length:
                 raise self._program.lost()
         found = hashlib.sha256(data).digest()
-        if self._hashes.setdefault(number, found) != found:
+        if self._hashes.setdefault(number, found) != found and not self._live:
             raise self._changed()
         self._blocks[number] = data
         while len(self._blocks) > CACHE:
@@ -207,7 +211,7 @@ class RemoteDisk:
 
 
 @contextmanager
-def opened(connection: Connection, path: str) -> Iterator[RemoteDisk]:
+def opened(connection: Connection, path: str, *, live: bool) -> Iterator[RemoteDisk]:
     """Open a file or block device of another host, for reading. Raises InvalidDisk."""
     with connection.program(["sh", "-c", SCRIPT, "sh", path]) as program:
-        yield RemoteDisk(program, path)
+        yield RemoteDisk(program, path, live=live)

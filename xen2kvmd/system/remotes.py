@@ -19,9 +19,12 @@ from xen2kvmd.system.ssh import Connection, connected
 class Remotes:
     """The hosts and disks that are open. A disk has the same URI each time: overlays name it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep sockets in this folder, which is made: its path must be short (unix(7): 108)."""
-        self._folder = folder
+    def __init__(self, folder: Path, *, live: bool = False) -> None:
+        """Keep sockets in this folder, which is made: its path must be short (unix(7): 108).
+
+        live says that the disks' guest runs, and may write to them.
+        """
+        self._folder, self._live = folder, live
         self._open = ExitStack()
         self._hosts: dict[str, Connection] = {}
         self._disks: dict[tuple[str, str], RemoteDisk] = {}
@@ -37,7 +40,8 @@ class Remotes:
                 own = self._folder / _short(host)
                 own.mkdir()
                 self._hosts[host] = self._open.enter_context(connected(host, own))
-            self._disks[host, path] = self._open.enter_context(opened(self._hosts[host], path))
+            disk = opened(self._hosts[host], path, live=self._live)
+            self._disks[host, path] = self._open.enter_context(disk)
         return self._disks[host, path]
 
     def uri(self, host: str, path: str) -> str:
