@@ -28,9 +28,7 @@ from xen2kvmd.system.disk import examine_served, make_image, make_overlay
 from xen2kvmd.system.remote_disk import BLOCK, CACHE
 from xen2kvmd.system.remote_sizes import sizes
 from xen2kvmd.system.remotes import Remotes
-from xen2kvmd.system.ssh import connected
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="an sshd of its own needs root")
+from xen2kvmd.system.ssh import Connection, connected
 
 SIZE = 40 * blocks.BLOCK + 512
 
@@ -202,13 +200,22 @@ def test_sizes_of_many_disks_are_told_at_once(far: Far, tmp_path: Path) -> None:
     for copied, _ in made[1:]:
         shutil.copy(made[0][0], copied)
     make_image(tmp_path / "b.vhd", image_format="vpc", size=1 << 30, preallocated=False)
+    subprocess.run(["truncate", "-s", "1049088", tmp_path / "fixed.vhd"], check=True)
     asked = [(str(path), "raw") for path in (raw, absent, odd, tmp_path)]
     asked += [*made, ("raw", "raw"), (str(raw), "qcow2"), (str(tmp_path / "b.vhd"), "vpc")]
+    asked += [(str(tmp_path / "fixed.vhd"), "vpc")]
     with connected(far.address, tmp_path) as connection:
         found = sizes(connection, asked)
     vhd = found.pop((str(tmp_path / "b.vhd"), "vpc"))
     assert abs(vhd - (1 << 30)) < 1 << 20  # it counts in cylinders
+    assert found.pop((str(tmp_path / "fixed.vhd"), "vpc")) == 1 << 20
     assert found == {(str(raw), "raw"): 12345} | dict.fromkeys(made, 3 << 30)
+
+
+def test_shell_that_prints_of_its_own_is_told(tmp_path: Path) -> None:
+    noisy = ("sh", "-c", 'echo "Welcome to xen1"; exec sh -c "$2"', "sh")
+    with pytest.raises(Failed, match="Welcome to xen1"):
+        sizes(Connection("ssh://root@xen1", "root@xen1", noisy), [(str(tmp_path), "raw")])
 
 
 @pytest.mark.parametrize("live", [True, False])

@@ -54,7 +54,7 @@ class SourceDisk:
 
 @dataclass(frozen=True)
 class ListedDisk:
-    """A disk in a list of guests; size is 0 where libvirt does not tell."""
+    """A disk in a list of guests; size is 0 where neither libvirt nor its host tells."""
 
     dev: str
     path: str

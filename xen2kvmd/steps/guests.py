@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """List the guests of a Xen host, with what libvirt knows of them; nothing is opened or started."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +20,8 @@ from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.libvirt_domain import Domain
 from xen2kvmd.system.remotes import own_folder, sweep
 
+log = logging.getLogger(__name__)
+
 
 def do(run: Run) -> None:
     """Note all guests as `guests`; one whose XML makes no sense is listed with its trouble."""
@@ -27,8 +30,10 @@ def do(run: Run) -> None:
     with open_host(request.source) as host:
         listed = [_listed(host, found, local=not far) for found in host.domains()]
     if far:
-        with suppress(MigrationError):  # libvirt has told its part
+        try:
             listed = _with_sizes(run, far, listed)
+        except MigrationError as error:  # libvirt has told its part
+            log.warning("%s %s", error, error.hint)
     run.note("guests", cattrs.unstructure(listed))
     run.result("guests", str(len(listed)))
 

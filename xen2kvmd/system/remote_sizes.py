@@ -5,12 +5,16 @@ One program there answers for all, because an ssh server lets a login have but t
 sshd_config(5)).
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
+from xen2kvmd.errors import Failed
 from xen2kvmd.system.ssh import Connection, Program
 
+VPC_FOOTER = 512
 HEAD = 64  # bytes of a disk that are looked at
 AT_ONCE = 50  # paths that are asked for before an answer is read: less than a pipe holds
+ANSWER = re.compile(rb"(\d{1,20}) ((?:[0-9a-f]{2})*)\n")
 SCRIPT = rf"""
 export LC_ALL=C
 while IFS= read -r path; do
@@ -31,7 +35,7 @@ Named = tuple[str, str]  # path and format of a disk
 def sizes(connection: Connection, disks: Iterable[Named]) -> dict[Named, int]:
     """Return the virtual size of each disk in bytes, of those that can be seen.
 
-    Raises ConnectionFailed.
+    Raises ConnectionFailed or Failed.
     """
     asked = [disk for disk in dict.fromkeys(disks) if _can_ask(disk[0])]
     with connection.program(["sh", "-c", SCRIPT]) as program:
@@ -57,8 +61,14 @@ def _answers(program: Program, asked: list[Named]) -> Iterator[int]:
             line = program.stdout.readline()
             if not line.endswith(b"\n"):
                 raise program.lost()
-            size, _, head = line.decode("ascii", "replace").strip().partition(" ")
-            yield _virtual(int(size), bytes.fromhex(head), image_format)
+            answer = ANSWER.fullmatch(line)
+            if not answer:
+                raise Failed(
+                    f"The host {program.host} does not tell the sizes of its disks: it prints "
+                    f"{line[:60]!r}.",
+                    hint="See that its shell prints nothing of its own: ssh HOST true",
+                )
+            yield _virtual(int(answer[1]), bytes.fromhex(answer[2].decode()), image_format)
 
 
 def _virtual(size: int, head: bytes, image_format: str) -> int:
@@ -70,5 +80,7 @@ def _virtual(size: int, head: bytes, image_format: str) -> int:
             return int.from_bytes(head[24:32], "big")
         case "vpc" if head.startswith(b"conectix"):  # a dynamic one has a copy of its footer there
             return int.from_bytes(head[48:56], "big")
+        case "vpc":  # a fixed one: the disk, and the footer
+            return max(size - VPC_FOOTER, 0)
         case _:
             return 0
