@@ -14,6 +14,7 @@ from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Facts, Family
+from xen2kvmd.steps import verify
 from xen2kvmd.steps.verify import Recorder, _watch
 from xen2kvmd.system.libvirt_domain import Console, Domain
 
@@ -148,3 +149,23 @@ def test_passphrase_that_a_guest_prints_as_its_last_words_is_not_told(run: Run) 
         watch(run, machine, Family.DEBIAN, seconds=5, passphrases=("hunter2",))
     assert "***" in str(failed.value)
     assert "hunter2" not in str(failed.value)
+
+
+def test_prompt_behind_which_something_was_printed_is_asked_for_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "QUIET", 0.1)
+    printed = b"web1 login: [  OK  ] Reached target Multi-User System.\r\n"
+    machine = Machine(printed=printed, answers=(b"\r\nweb1 login: ",))
+    assert watch(run, machine, Family.DEBIAN, seconds=20).startswith("login prompt")
+    assert machine.typed == b"\r"
+
+
+def test_nothing_is_typed_where_no_login_was_offered(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "QUIET", 0.1)
+    machine = Machine(printed=b"Press Enter for maintenance\r\nLast login: Mon Nov 23\r\n")
+    with pytest.raises(VerifyFailed):
+        watch(run, machine, Family.DEBIAN, seconds=2)
+    assert machine.typed == b""

@@ -8,6 +8,7 @@ from xen2kvmd.words import without_escapes
 
 # The kernel writes to its console whenever it likes, behind a prompt too.
 _KERNEL = re.compile(r"\[ *\d+\.\d{6}\] [^\n]*")
+_OFFERED = re.compile(r"^(?!Last )\S+ login:", re.MULTILINE)
 _LOGIN = re.compile(r"(^|\s)\S*login: ?$", re.MULTILINE)
 # cryptsetup's scripts in an initrd of Debian's, systemd-ask-password(1), GRUB.
 _PASSPHRASE = re.compile(r"(unlock disk|passphrase for|Password \()[^\n]*:[^\n]*\Z", re.IGNORECASE)
@@ -76,6 +77,11 @@ class Fault(Enum):
 def shows_login(text: str) -> bool:
     """Tell whether the console's last line asks for a login."""
     return bool(_LOGIN.search(_last_line(text)))
+
+
+def offered_login(text: str) -> bool:
+    """Tell whether the console asked for a login, and something was printed behind that."""
+    return bool(_OFFERED.search(without_escapes(text)))
 
 
 def asks_passphrase(text: str) -> bool:

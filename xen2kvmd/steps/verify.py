@@ -19,6 +19,7 @@ from xen2kvmd.system.libvirt_domain import Console, Domain
 from xen2kvmd.targets import target_host
 
 LOOK = 0.5  # seconds between two looks
+QUIET = 5.0  # seconds without output until a login prompt that is hidden is asked for again
 AGENT = 5.0  # seconds between two questions to the guest's agent
 LEASE = 15.0  # seconds that an address may take after the login prompt
 KEPT = 4 << 20  # bytes of console output that are kept; a guest may print without end
@@ -130,8 +131,8 @@ def _passphrases(request: Request) -> tuple[str, ...]:
 def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str:
     """Wait for a proof that the guest booted, and return it in words."""
     begun = time.monotonic()
-    asked = begun
-    answered = 0  # characters of the console that are over
+    asked = changed = begun
+    seen = answered = 0  # characters of the console: all, and those that are over
     while (passed := time.monotonic() - begun) < seconds:
         run.fraction(passed / seconds, "waiting for a login prompt")
         active = domain.is_active()  # brings what the console printed, too
@@ -147,6 +148,11 @@ def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str
             return f"login prompt after {passed:.0f} s"
         if not active:
             raise _failure(boot.Fault.STOPPED, recorder, domain)
+        if len(text) != seen:
+            seen, changed = len(text), time.monotonic()
+        elif boot.offered_login(text) and time.monotonic() - changed > QUIET:
+            changed = time.monotonic()
+            recorder.press_enter()
         if time.monotonic() - asked > AGENT:
             asked = time.monotonic()
             if domain.agent_answers():
