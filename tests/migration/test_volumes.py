@@ -2,6 +2,8 @@
 """Guests without a partition table: their volumes become partitions of one disk that boots."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from tests.migration.sandbox import Sandbox
 from tests.migration.sshd import know_each_other
 from tests.migration.test_migration import sha256, shell
+from xen2kvmd.guest.host_kernel import version_of
 
 pytestmark = pytest.mark.guest
 
@@ -88,3 +91,24 @@ def test_missing_kernel_of_the_host_is_told_and_stops_the_migration(
     ended = sandbox.run("xen2kvm", "plan", "--network", "default", f"{tmp_path}/guest.xml")
     assert "/boot/vmlinuz-xen, cannot be read" in ended.err + ended.out
     assert "[no-kernel]" in ended.err + ended.out
+
+
+def test_initrd_that_the_guest_has_stays(
+    sandbox: Sandbox, tiny_xentools: Path, tmp_path: Path
+) -> None:
+    """It is the guest's own that knows its root, where the kernel alone was the Xen host's."""
+    image = tmp_path / "outside.raw"
+    shutil.copy(tiny_xentools / "outside.raw", image)
+    version = version_of(tiny_xentools / "vmlinuz-xen", "")
+    add = f"write {tiny_xentools}/initrd.img-xen /boot/initrd.img-{version}"
+    subprocess.run(["debugfs", "-w", "-R", add, image], check=True, capture_output=True)
+    text = (
+        (tiny_xentools / "guest.xml").read_text().replace(f"{tiny_xentools}/root.raw", str(image))
+    )
+    for name in ("vmlinuz-xen", "initrd.img-xen"):
+        text = text.replace(f"/boot/{name}", f"{tiny_xentools}/{name}")
+    (tmp_path / "guest.xml").write_text(text)
+    plan = sandbox.run("xen2kvm", "plan", "--network", "default", f"{tmp_path}/guest.xml")
+    assert plan.code == 0, plan.err + plan.out
+    assert f"(copy of {tiny_xentools}/vmlinuz-xen of the Xen host)" in plan.out
+    assert "initrd.img-xen of the Xen host)" not in plan.out

@@ -126,7 +126,8 @@ def _changes(changes: Iterable[Document], *, diffs: bool) -> None:
         elif change["place"] != "domain XML":
             console.print(f"      {escape(change['place'])}", style="dim")
         if diffs and change["diff"]:
-            _diff_lines(change["diff"].splitlines()[2:])
+            lines = change["diff"].splitlines()
+            _diff_lines(lines[2:] if lines[0].startswith("--- ") else lines)  # a list has no head
 
 
 def _diff_lines(lines: Iterable[str]) -> None:

@@ -22,35 +22,39 @@ _SPARE = 20 << 20  # bytes that stay free beside the kernel
 
 
 @dataclass(frozen=True)
-class HostKernel:
-    """Copies of the Xen host's files, and what they are called there; initrd is None for none."""
+class HostFile:
+    """A file of the Xen host: its path there, and where it can be read here."""
 
     name: str
-    image: Path
-    initrd: Path | None
+    copy: Path
 
 
-def carry(guest: Appliance, facts: Facts, kernel: HostKernel) -> tuple[Facts, Installed]:
+def carry(
+    guest: Appliance, facts: Facts, kernel: HostFile, initrd: HostFile | None
+) -> tuple[Facts, Installed]:
     """Put the kernel into the guest's /boot, if the guest has its modules.
 
-    Returns what the guest is then, and what the plan shows of it.
+    An initrd for it that the guest has stays. Returns what the guest is then, and what the plan
+    shows of it.
     """
-    version = version_of(kernel.image, kernel.name)
-    if not version or not guest.exists(f"/lib/modules/{version}"):
-        missing = f"no modules in /lib/modules/{version}" if version else "an unknown version"
-        return facts, _not(kernel, f"it has {missing} of the guest" if version else missing)
-    pattern = _INITRDS.get(facts.family, "initrd.img-{}")
-    files = {f"/boot/vmlinuz-{version}": kernel.image}
-    if kernel.initrd:
-        files[f"/boot/{pattern.format(version)}"] = kernel.initrd
-    room, size = guest.room("/boot"), sum(file.stat().st_size for file in files.values())
+    version = version_of(kernel.copy, kernel.name)
+    if not version:
+        return facts, _left(kernel, "its version is not known")
+    if not guest.exists(f"/lib/modules/{version}"):
+        return facts, _left(kernel, f"the guest has no modules for it in /lib/modules/{version}")
+    image = f"/boot/vmlinuz-{version}"
+    if guest.exists(image):
+        return facts, _left(kernel, f"{image} is there and is no kernel")
+    files = {image: kernel}
+    own = f"/boot/{_INITRDS.get(facts.family, 'initrd.img-{}').format(version)}"
+    if initrd and not guest.exists(own):
+        files[own] = initrd
+    room, size = guest.room("/boot"), sum(file.copy.stat().st_size for file in files.values())
     if room and room.size < size + _SPARE:
-        return facts, _not(kernel, f"/boot has {room.size >> 20} MiB free")
+        return facts, _left(kernel, f"/boot has {room.size >> 20} MiB free")
     for path, file in files.items():
-        if guest.exists(path):
-            return facts, _not(kernel, f"{path} is there and is no kernel")
-        guest.call("upload", str(file), path)
-    shown = tuple(_change(path, kernel.name) for path in files)
+        guest.call("upload", str(file.copy), path)
+    shown = tuple(_change(path, file.name) for path, file in files.items())
     return replace(facts, kernels=find_kernels(guest)), Installed(changes=shown)
 
 
@@ -67,7 +71,7 @@ def version_of(image: Path, name: str) -> str:
     return said if _VERSION.fullmatch(said) and said not in (".", "..") else ""
 
 
-def _not(kernel: HostKernel, why: str) -> Installed:
+def _left(kernel: HostFile, why: str) -> Installed:
     return Installed(
         findings=(
             Finding(
@@ -87,5 +91,5 @@ def _change(path: str, name: str) -> Change:
         "15.2.3 (2)",
         "Give the guest, which has no kernel of its own, that of the Xen host.",
         path,
-        diff=f"@@ -0,0 +1 @@\n+(copy of {printable(name)} of the Xen host, or its initrd)\n",
+        diff=f"+(copy of {printable(name)} of the Xen host)\n",
     )

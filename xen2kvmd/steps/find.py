@@ -17,11 +17,14 @@ from xen2kvmd.system.remotes import sweep
 
 
 def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
-    """Write source.xml and the notes source-state, disks, stamps and source-findings."""
+    """Write source.xml and the notes disks, stamps, source-findings and source-state.
+
+    Returns the source and its disks, those put together that have to be.
+    """
     source = open_source(request)
     imported = source.read()
     context.write(run, "source.xml", imported.domain_xml)
-    run.note("source-state", "running" if source.is_running() else "off")  # off, or not known
+    run.note("source-state", "running" if source.is_running() else "off")  # or nobody knows
     described = domain.read(imported.domain_xml)
     if request.vm.lower() not in ("", described.name.lower(), described.uuid.lower()):
         raise VmNotFound(f"The source describes '{described.name}', not '{run.spec['vm']}'.")

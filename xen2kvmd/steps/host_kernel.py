@@ -24,39 +24,36 @@ def carry(run: Run, request: Request, facts: Facts) -> Facts:
     source = domain.read(context.document(run))
     if facts.kernels or not source.kernel or engine.is_v2v(run):
         return facts
-    host = open_source(request).disk_host
     try:
-        kernel = guest.HostKernel(
-            source.kernel,
-            _fetched(run, request, source.kernel, host=host),
-            _fetched(run, request, source.initrd, host=host) if source.initrd else None,
-        )
+        kernel = _fetched(run, request, source.kernel, to="kernel")
+        initrd = _fetched(run, request, source.initrd, to="initrd") if source.initrd else None
     except (InvalidDisk, OSError) as error:
         _note(run, Installed(findings=(_unread(source.kernel, str(error)),)))
         return facts
     appliance, _ = context.appliance(run)
-    facts, carried = guest.carry(appliance, facts, kernel)
+    facts, carried = guest.carry(appliance, facts, kernel, initrd)
     _note(run, carried)
     return facts
 
 
-def _fetched(run: Run, request: Request, path: str, *, host: str) -> Path:
+def _fetched(run: Run, request: Request, name: str, *, to: str) -> guest.HostFile:
     """Return a file of this host, or a copy of one of another. Raises InvalidDisk or OSError."""
-    where, path = disks.mapped(path, request.path_map, host=host)
+    host = open_source(request).disk_host
+    where, path = disks.mapped(name, request.path_map, host=host)
     if not where:
         file = Path(path)
         if not file.is_file() or file.stat().st_size > LARGEST:
             raise InvalidDisk(f"{path} is no file of this host.")
-        return file
+        return guest.HostFile(name, file)
     far = disks.remotes(run).disk(where, path)
     size = far.size.size
     if size > LARGEST:
         raise InvalidDisk(f"{path} has {size} bytes, too many for a kernel.")
-    copy = run.scratch / f"host-{Path(path).name}"
+    copy = run.scratch / f"host-{to}"
     with copy.open("wb") as stream:
         for at in range(0, size, PIECE):
             stream.write(far.read(at, min(PIECE, size - at)))
-    return copy
+    return guest.HostFile(name, copy)
 
 
 def _note(run: Run, more: Installed) -> None:
