@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests of all layouts come up with their mounts, their swap and their network."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.migration.conftest import build
@@ -143,3 +145,16 @@ def test_red_hat_kind_boots_from_bls_entries_and_xfs(sandbox: Sandbox) -> None:
         assert line in said
     assert "hvc0" not in said
     assert "/.autorelabel" in said.splitlines()
+
+
+@pytest.mark.parametrize("loader", ["legacy", "extlinux"])
+def test_menu_for_another_boot_loader_stays_in_force(
+    sandbox: Sandbox, tmp_path: Path, loader: str
+) -> None:
+    """Pygrub read it; now it is read by a GRUB 2 that came to a disk without boot code."""
+    text = (build("tiny-menus") / "guest.xml").read_text()
+    (tmp_path / "guest.xml").write_text(text.replace("legacy.raw", f"{loader}.raw"))
+    ended = sandbox.run("xen2kvm", "migrate", "--network", "default", f"{tmp_path}/guest.xml")
+    assert ended.code == 0, ended.err + ended.out
+    assert "[menu-read-by-grub]" in ended.err + ended.out
+    assert f"by={loader} console=ttyS0" in shell(sandbox, "tiny5", "cat /proc/cmdline")

@@ -82,7 +82,7 @@ def kernel_from_host(domain: Element, case: Case) -> Iterator[Finding]:
     kernel, initrd = text(domain, "os/kernel"), text(domain, "os/initrd")
     if not kernel:
         return
-    if case.facts.kernels and (case.facts.bootloader or case.facts.gets_menu):
+    if case.facts.kernels and (case.facts.bootloader or case.facts.gets_grub_menu):
         for name in ("kernel", "initrd", "cmdline", "dtb"):
             remove_all(domain, f"os/{name}")
         yield Finding(

@@ -6,6 +6,7 @@ from functools import partial
 
 from xen2kvmd.guest.cmdline import MENUS, edit_defaults, edit_menus
 from xen2kvmd.guest.devices import remap_file, remap_text, unmapped
+from xen2kvmd.guest.grub_menu import READERS
 from xen2kvmd.guest.programs import has
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding
@@ -59,7 +60,10 @@ def boot_menu_anew(guest: Tree, case: Case) -> Iterator[Finding]:
     """Let the guest make its boot menu anew from its defaults.
 
     So the guest's own tools agree with what was edited before its next kernel update runs them.
+    Those of a menu for another boot loader keep that: update-grub of GRUB legacy is one.
     """
+    if case.facts.bootloader in READERS:
+        return
     for tool, arguments, menu in MENU_TOOLS:
         if guest.is_file(menu) and has(guest, tool):
             guest.run(tool, *arguments)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The rule for a guest that never had a boot menu, because its Xen host had its kernel.
+"""The rule for a guest that gets GRUB and has no menu of GRUB's.
 
-Under KVM it starts by itself, so its boot loader needs to be told what to start.
+Under Xen pygrub read its menu, whatever boot loader that was written for, or the host had its
+kernel and there was none. A menu that is there stays in force: GRUB reads it at each start, so the
+guest's own tools go on as before.
 """
 
 import re
@@ -12,7 +14,14 @@ from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import BootArea, Case, Facts, Finding, Kernel, Severity
 from xen2kvmd.rule import rule
 
+# GRUB's commands for the menus of others (its manual, "legacy_configfile"; syslinuxcfg.c).
+READERS = {"grub-legacy": "legacy_configfile", "extlinux": "syslinux_configfile"}
+
 _SPECIAL = re.compile(r"([^\w\s=/.,:+@%-])")  # what GRUB's script might read as more than text
+_READ = """\
+# Made by xen2kvm: the guest's menu is {path}, for another boot loader.
+{command} {seen}
+"""
 _HEAD = """\
 # The first menu of this guest, made by xen2kvm: under Xen the host had its kernel.
 set default=0
@@ -26,23 +35,35 @@ menuentry '{title}' {{
 
 
 @rule(guide="15.2.3 (6)")
-def first_menu(guest: Tree, case: Case) -> Iterator[Finding]:
-    """Give a guest with a kernel and without a boot menu one, with the Xen host's arguments.
+def grub_menu(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Give GRUB a menu where it comes to a guest that has none for it.
 
-    It names disks and console as Xen does: it comes before the rules that change those. A guest
-    with a tool for that makes its own menu of this one afterwards.
+    One made anew has the Xen host's arguments, and names disks and console as Xen does: it comes
+    before the rules that change those. A guest with a tool for that makes its own menu afterwards.
     """
     facts = case.facts
-    if not facts.gets_menu or read_menu(guest) is not None:
+    if not facts.gets_grub_menu:
         return
     path = f"{facts.boot_area.folder}/grub.cfg"
+    menu = read_menu(guest)
+    seen = _seen_by_grub(facts.boot_area, menu.path) if menu else ""
+    if menu and seen and menu.kind in READERS:
+        guest.write(path, _READ.format(path=menu.path, command=READERS[menu.kind], seen=seen))
+        yield Finding(
+            "menu-read-by-grub",
+            f"GRUB starts the guest now, and reads the guest's own menu, {menu.path}.",
+            Severity.INFO,
+            place=path,
+        )
+        return
     arguments = _arguments(case)
     entries = "".join(_entry(facts, kernel, arguments) for kernel in facts.kernels if kernel.virtio)
     guest.write(path, _HEAD + entries)
     yield Finding(
         "menu-made",
-        f"The guest has no boot menu: it gets one that starts kernel {facts.kernels[0].version} "
-        f"with the Xen host's arguments, as KVM names disks and console: '{arguments}'.",
+        "The guest has no boot menu that GRUB can read: it gets one that starts kernel "
+        f"{facts.kernels[0].version} with the Xen host's arguments, as KVM names disks and "
+        f"console: '{arguments}'.",
         Severity.INFO,
         hint="Where the guest has /etc/default/grub, put others than root and console there: its "
         "next menu is made of that.",
@@ -51,20 +72,26 @@ def first_menu(guest: Tree, case: Case) -> Iterator[Finding]:
 
 
 def _entry(facts: Facts, kernel: Kernel, arguments: str) -> str:
-    folder = _seen_by_grub(facts.boot_area)
-    initrd = kernel.initrd.rpartition("/")[2]
+    folder = _seen_by_grub(facts.boot_area, "/boot/").rstrip("/")
+    initrd = _plain(kernel.initrd.rpartition("/")[2])
+    title = printable(f"{facts.product or 'Linux'}, Linux {kernel.version}")
     return _ENTRY.format(
-        title=printable(facts.product or "Linux").replace("'", "") + f", Linux {kernel.version}",
+        title=title.replace("'", ""),
         folder=folder,
-        image=kernel.image.rpartition("/")[2],
-        arguments=_SPECIAL.sub(r"\\\1", arguments),
+        image=_plain(kernel.image.rpartition("/")[2]),
+        arguments=_plain(arguments),
         initrd=f"\tinitrd {folder}/{initrd}\n" if initrd else "",
     )
 
 
-def _seen_by_grub(area: BootArea) -> str:
-    """Return /boot as it is seen from the root of its file system."""
-    return area.prefix.rpartition("/")[0]
+def _plain(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def _seen_by_grub(area: BootArea, path: str) -> str:
+    """Return a path as it is seen from the root of the file system with /boot, "" if it is not."""
+    mounted_at = area.folder.removesuffix(area.prefix)
+    return path.removeprefix(mounted_at) if path.startswith(f"{mounted_at}/") else ""
 
 
 def _arguments(case: Case) -> str:

@@ -10,7 +10,7 @@ from xen2kvmd.guest import (
     bootloader,
     console,
     default_kernel,
-    first_menu,
+    grub_menu,
     initrd,
     kernel_entry,
     leftovers,
@@ -27,7 +27,7 @@ from xen2kvmd.rule import Rule
 RULES: tuple[Rule[Tree], ...] = (
     space.room_for_changes,
     initrd.kernel_with_virtio,
-    first_menu.first_menu,
+    grub_menu.grub_menu,
     kernel_entry.kernel_entry,
     default_kernel.default_kernel,
     storage.fstab,

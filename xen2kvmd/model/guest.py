@@ -82,14 +82,14 @@ class Facts:
     drivers: bool = False  # a Windows that gets virtio drivers by its conversion
 
     @property
-    def gets_menu(self) -> bool:
-        """Whether it gets its first boot menu, for the boot code that it gets, too.
+    def gets_grub_menu(self) -> bool:
+        """Whether GRUB comes to its disk and finds no menu there.
 
-        What has boot code and no menu that we know has another boot loader: LILO.
+        What has boot code keeps its boot loader, one that we do not know included: LILO.
         """
-        gets_code = self.firmware is Firmware.BIOS and not self.boot_code
-        placed = gets_code and bool(self.boot_area.table) and not self.bootloader
-        return placed and bool(self.kernels) and self.kernels[0].virtio
+        gets_grub = self.firmware is Firmware.BIOS and not self.boot_code
+        without = gets_grub and bool(self.boot_area.table) and self.bootloader != "grub2"
+        return without and bool(self.kernels) and self.kernels[0].virtio
 
     @property
     def virtio(self) -> bool:
