@@ -23,7 +23,8 @@ from xen2kvmd.system.opened_disk import Extent, OpenedDisk, opened_for_reading, 
 BLOCK = 1 << 20  # bytes; the unit of hashing, and of reading and writing
 DURABLE = 256 << 20  # bytes that are written between two entries into a ledger
 LOOK = 0.5  # seconds that a pass which is too fast waits at once
-AHEAD = 16  # blocks that may wait between reader and writer
+AHEAD = 16  # blocks that may wait between reader and writers
+WRITERS = 2  # threads: to give a new file its pages takes the kernel longer than reading them
 ZEROES = bytes(BLOCK)
 
 Progress = Callable[[int, int], None]
@@ -120,38 +121,45 @@ def _blocks(extents: Iterable[Extent], size: int) -> Iterator[Extent]:
 
 @contextmanager
 def _writing(writer: OpenedDisk, ledger: Ledger | None) -> Iterator[Use]:
-    """Write in a thread, so that reading and writing overlap; what fails there is raised here."""
-    waiting: queue.Queue[tuple[int, bytearray, bytes] | None] = queue.Queue(AHEAD)
+    """Write in threads, so that reading and writing overlap; what fails there is raised here."""
+    waiting: queue.Queue[tuple[int, bytearray] | None] = queue.Queue(AHEAD)
     failure: list[Exception] = []
-    fresh: list[tuple[int, bytes]] = []  # written, perhaps not durably
-
-    def put(offset: int, data: bytearray, part: bytes) -> None:
-        writer.write(data, offset)
-        fresh.append((offset, part))
-        if ledger and len(fresh) * BLOCK >= DURABLE:
-            writer.flush()
-            ledger.enter(fresh, upto=offset + len(data))
-            fresh.clear()
+    fresh: list[tuple[int, bytes]] = []  # given to the writers, and not in the ledger
 
     def work() -> None:
         while (item := waiting.get()) is not None:
             if not failure:
+                offset, data = item
                 try:
-                    put(*item)
+                    writer.write(data, offset)
                 except (nbd.Error, OSError) as error:
                     failure.append(error)
+            waiting.task_done()
 
-    def write(offset: int, data: bytearray, part: bytes) -> None:
+    def check() -> None:
         if failure:
             raise failure[0]
-        waiting.put((offset, data, part))
 
-    thread = threading.Thread(target=work, name="write")
-    thread.start()
+    def write(offset: int, data: bytearray, part: bytes) -> None:
+        check()
+        waiting.put((offset, data))
+        if ledger:
+            fresh.append((offset, part))
+            if len(fresh) * BLOCK >= DURABLE:
+                waiting.join()
+                check()
+                writer.flush()
+                ledger.enter(fresh, upto=offset + len(data))
+                fresh.clear()
+
+    threads = [threading.Thread(target=work, name="write") for _ in range(WRITERS)]
+    for thread in threads:
+        thread.start()
     try:
         yield write
     finally:
-        waiting.put(None)
-        thread.join()
-    if failure:
-        raise failure[0]
+        for _ in threads:
+            waiting.put(None)
+        for thread in threads:
+            thread.join()
+    check()

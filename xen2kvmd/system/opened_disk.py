@@ -41,7 +41,7 @@ class OpenedDisk(Protocol):
         """Yield the offset and content of each extent, in order."""
 
     def write(self, data: bytearray, offset: int) -> None:
-        """Write at an offset. One thread may write while another reads another disk."""
+        """Write at an offset. Threads may write at once, elsewhere, while another disk is read."""
 
     def flush(self) -> None:
         """Make what was written durable."""
