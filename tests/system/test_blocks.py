@@ -146,6 +146,32 @@ def test_copy_goes_on_where_it_was_cut_off(
     assert digest(str(target), target_format, ignore) == whole
 
 
+def test_source_that_ends_too_early_is_named(source: str, tmp_path: Path) -> None:
+    """Not the target, which is open at the same time."""
+    target = tmp_path / "target"
+    make_image(target, image_format="raw", size=SIZE, preallocated=False)
+    with pytest.raises(Failed, match=f"The disk {source} cannot be read: it ends too early"):
+        copy(source, "raw", str(target), "raw", lambda *_at: os.truncate(source, 5 * BLOCK))
+
+
+def test_source_that_cannot_be_read_is_named_with_its_reason(tmp_path: Path) -> None:
+    """A sector is bad: the server hangs up, and tells why on its standard error alone."""
+    socket, target = tmp_path / "bad", tmp_path / "target"
+    make_image(target, image_format="raw", size=SIZE, preallocated=False)
+    argv = ["nbdkit", "-f", "--filter=error", "-U", str(socket)]
+    argv += ["pattern", "40M", "error-pread-rate=1"]
+    with subprocess.Popen(argv) as server:
+        while not socket.exists():
+            time.sleep(0.05)
+        uri = f"nbd+unix:///?socket={socket}"
+        with pytest.raises(
+            Failed, match=r"cannot be read: qemu-nbd: .*Input/output error"
+        ) as failed:
+            copy(uri, "raw", str(target), "raw", ignore)
+        server.terminate()
+    assert uri in failed.value.message
+
+
 def test_cancel_ends_the_copy_and_its_servers(source: str, tmp_path: Path) -> None:
     target = tmp_path / "target"
     make_image(target, image_format="raw", size=SIZE, preallocated=False)
@@ -182,7 +208,7 @@ def test_full_target_fails_with_its_reason(source: str, tmp_path: Path) -> None:
     try:
         target = room / "target"
         make_image(target, image_format="raw", size=SIZE, preallocated=False)
-        with pytest.raises(Failed, match="No space left"):
+        with pytest.raises(Failed, match=f"The disk {target} cannot be written: No space left"):
             copy(source, "raw", str(target), "raw", ignore)
     finally:
         subprocess.run(["umount", str(room)], check=True)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-import nbd
 import xxhash
 
 from xen2kvmd.errors import Failed
@@ -123,7 +122,7 @@ def _blocks(extents: Iterable[Extent], size: int) -> Iterator[Extent]:
 def _writing(writer: OpenedDisk, ledger: Ledger | None) -> Iterator[Use]:
     """Write in threads, so that reading and writing overlap; what fails there is raised here."""
     waiting: queue.Queue[tuple[int, bytearray] | None] = queue.Queue(AHEAD)
-    failure: list[Exception] = []
+    failure: list[Failed] = []
     fresh: list[tuple[int, bytes]] = []  # given to the writers, and not in the ledger
 
     def work() -> None:
@@ -132,7 +131,7 @@ def _writing(writer: OpenedDisk, ledger: Ledger | None) -> Iterator[Use]:
                 offset, data = item
                 try:
                     writer.write(data, offset)
-                except (nbd.Error, OSError) as error:
+                except Failed as error:
                     failure.append(error)
             waiting.task_done()
 

@@ -60,15 +60,11 @@ def running(argv: Sequence[str]) -> Iterator["Running"]:
         stderr=subprocess.PIPE,
         env=_environment(),
     )
+    program = Running(argv[0], process)
     try:
-        yield Running(argv[0], process)
+        yield program
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        program.end()
         if process.stderr:
             process.stderr.close()
 
@@ -84,11 +80,23 @@ class Running:
         """Raise Failed, with what the program said, if it has ended, or ends within the time."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=seconds)
-            said = self._process.stderr.read() if self._process.stderr else b""
             raise Failed(
-                f"{self._name} ended with exit code {self._process.returncode}: "
-                f"{said.decode(errors='replace').strip()[-TAIL:]}"
+                f"{self._name} ended with exit code {self._process.returncode}: {self._said()}"
             )
+
+    def end(self) -> str:
+        """End the program, and return the last line of its standard error."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        return self._said().rpartition("\n")[2]
+
+    def _said(self) -> str:
+        said = self._process.stderr.read() if self._process.stderr else b""
+        return said.decode(errors="replace").strip()[-TAIL:]
 
 
 def spawn(argv: Sequence[str], *, output: Path) -> int:

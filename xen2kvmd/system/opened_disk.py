@@ -11,17 +11,19 @@ import os
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import nbd
 
 from xen2kvmd.errors import Failed
-from xen2kvmd.system.command import running
+from xen2kvmd.system.command import Running, running
 
 Extent = tuple[int, int]  # offset and length, in bytes
+Named = Callable[[], AbstractContextManager[None]]
 
 SPAN = 1 << 30  # bytes that one question for extents covers
 READ_ONLY = ("--read-only",)
@@ -30,7 +32,10 @@ IN_FLIGHT = 4  # reads that a server may work on at once
 
 
 class OpenedDisk(Protocol):
-    """A disk that can be read and, if it was opened so, written; offsets and sizes are in bytes."""
+    """A disk that can be read and, if it was opened so, written; offsets and sizes are in bytes.
+
+    All of it raises Failed, which names the disk: another may be in use at the same time.
+    """
 
     size: int
 
@@ -77,11 +82,15 @@ def opened_for_writing(
 class _Served:
     """A disk behind an NBD server."""
 
-    def __init__(self, handle: nbd.NBD) -> None:
-        self._handle = handle
+    def __init__(self, handle: nbd.NBD, named: Named) -> None:
+        self._handle, self._named = handle, named
         self.size: int = handle.get_size()
 
     def data(self) -> Iterator[Extent]:
+        with self._named():
+            yield from self._data()
+
+    def _data(self) -> Iterator[Extent]:
         if not self._handle.can_meta_context(nbd.CONTEXT_BASE_ALLOCATION):
             yield 0, self.size
             return
@@ -100,13 +109,14 @@ class _Served:
 
     def read(self, extents: Iterable[Extent]) -> Iterator[tuple[int, bytearray]]:
         asked: deque[tuple[int, bytearray, int]] = deque()
-        for offset, length in extents:
-            data = bytearray(length)
-            asked.append((offset, data, self._handle.aio_pread(data, offset)))
-            if len(asked) == IN_FLIGHT:
+        with self._named():
+            for offset, length in extents:
+                data = bytearray(length)
+                asked.append((offset, data, self._handle.aio_pread(data, offset)))
+                if len(asked) == IN_FLIGHT:
+                    yield self._answer(*asked.popleft())
+            while asked:
                 yield self._answer(*asked.popleft())
-        while asked:
-            yield self._answer(*asked.popleft())
 
     def _answer(self, offset: int, data: bytearray, cookie: int) -> tuple[int, bytearray]:
         while not self._handle.aio_command_completed(cookie):
@@ -114,20 +124,26 @@ class _Served:
         return offset, data
 
     def write(self, data: bytearray, offset: int) -> None:
-        self._handle.pwrite(data, offset)
+        with self._named():
+            self._handle.pwrite(data, offset)
 
     def flush(self) -> None:
-        self._handle.flush()
+        with self._named():
+            self._handle.flush()
 
 
 class _Raw:
     """A raw disk of this host, by its file descriptor."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptor: int, named: Named) -> None:
+        self._descriptor, self._named = descriptor, named
         self.size = os.lseek(descriptor, 0, os.SEEK_END)
 
     def data(self) -> Iterator[Extent]:
+        with self._named():
+            yield from self._data()
+
+    def _data(self) -> Iterator[Extent]:
         end = 0
         while end < self.size:
             try:
@@ -146,33 +162,37 @@ class _Raw:
         for offset, length in extents:
             data = bytearray(length)
             got = 0
-            while got < length:
-                count = os.preadv(self._descriptor, [memoryview(data)[got:]], offset + got)
-                if not count:
-                    raise OSError(errno.EIO, "it ends too early")
-                got += count
+            with self._named():
+                while got < length:
+                    count = os.preadv(self._descriptor, [memoryview(data)[got:]], offset + got)
+                    if not count:
+                        raise OSError(errno.EIO, "it ends too early")
+                    got += count
             yield offset, data
 
     def write(self, data: bytearray, offset: int) -> None:
         rest = memoryview(data)
-        while rest:
-            count = os.pwrite(self._descriptor, rest, offset)
-            rest, offset = rest[count:], offset + count
+        with self._named():
+            while rest:
+                count = os.pwrite(self._descriptor, rest, offset)
+                rest, offset = rest[count:], offset + count
 
     def flush(self) -> None:
-        os.fsync(self._descriptor)
+        with self._named():
+            os.fsync(self._descriptor)
 
 
 @contextmanager
 def _raw(path: str, verb: str, flags: int) -> Iterator[_Raw]:
-    try:
+    named = partial(_named, path, verb)
+    with named():
         descriptor = os.open(path, flags | os.O_CLOEXEC)
-        try:
-            yield _Raw(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise Failed(f"The disk {path} cannot be {verb}: {error.strerror}.") from error
+    try:
+        with named():
+            disk = _Raw(descriptor, named)
+        yield disk
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -193,10 +213,23 @@ def _served(
             while not ready.exists():  # the socket is there before anybody listens
                 server.check()
                 time.sleep(0.01)
-            try:
+            named = partial(_named, path, verb, server)
+            with named():
                 handle.connect_unix(str(address))
-                yield _Served(handle)
+                disk = _Served(handle, named)
+            yield disk
+            with named():
                 handle.shutdown()
-            except nbd.Error as error:
-                server.check(seconds=1.0)  # it knows better what went wrong
-                raise Failed(f"The disk {path} cannot be {verb}: {error.string}.") from error
+
+
+@contextmanager
+def _named(path: str, verb: str, server: Running | None = None) -> Iterator[None]:
+    """Let what fails in the block name the disk."""
+    try:
+        yield
+    except (nbd.Error, OSError) as error:
+        reason = error.string if isinstance(error, nbd.Error) else error.strerror
+        if server:  # it knows better what went wrong
+            server.check(seconds=1.0)
+            reason = server.end() or reason
+        raise Failed(f"The disk {path} cannot be {verb}: {reason}.") from error
