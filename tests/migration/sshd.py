@@ -16,6 +16,7 @@ AuthorizedKeysFile /run/far/authorized
 PidFile /run/far/pid
 StrictModes no
 UsePAM no
+Subsystem sftp internal-sftp
 END
 cat >ssh_config <<END
 Host *
