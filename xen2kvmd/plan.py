@@ -13,13 +13,16 @@ from xen2kvmd import domain, guest, xml
 from xen2kvmd.errors import InvalidOption, TargetExists
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import (
+    BootFile,
     Case,
     DiskFormat,
+    Engine,
     Facts,
     Finding,
     Installed,
     Plan,
     PlannedDisk,
+    PlannedFile,
     Request,
     SourceDisk,
     Target,
@@ -27,7 +30,7 @@ from xen2kvmd.model import (
 )
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system.libvirt import Host
-from xen2kvmd.targets import Place, links
+from xen2kvmd.targets import Place, boot_place, links
 from xen2kvmd.targets.room import Need, check_room, store_of
 
 Places = Mapping[str, Place]  # by <target dev>
@@ -41,7 +44,13 @@ COPY_RATE = 150_000_000  # bytes per second, once to copy and once to compare
 
 
 def check_target(
-    request: Request, *, document: str, disks: Sequence[SourceDisk], host: Host, places: Places
+    request: Request,
+    *,
+    document: str,
+    disks: Sequence[SourceDisk],
+    host: Host,
+    places: Places,
+    boot_files: Sequence[BootFile] = (),
 ) -> None:
     """Refuse what cannot go there, by what is known before anybody looked into the guest.
 
@@ -67,7 +76,8 @@ def check_target(
             hint="Was this guest migrated before? Undefine that domain first, if it may go.",
         )
     _check_format(request, disks)
-    check_room(_needs(request, disks, places))
+    _check_direct(request, source.kernel)
+    check_room(_needs(request, disks, places, boot_files))
 
 
 def make_case(
@@ -80,12 +90,20 @@ def make_case(
     places: Places,
     kvm: bool,
     agent: bool,
+    boot_files: Sequence[BootFile] = (),
 ) -> Case:
     """Decide where the guest goes and how it will be called there.
 
     Raises TargetExists, PoolNotFound, InsufficientSpace and the like where it cannot go there.
     """
-    check_target(request, document=document, disks=disks, host=host, places=places)
+    check_target(
+        request,
+        document=document,
+        disks=disks,
+        host=host,
+        places=places,
+        boot_files=boot_files,
+    )
     source = domain.read(document)
     name = request.name or source.name
     joined = tuple(part for disk in disks for part in disk.joined)
@@ -105,6 +123,15 @@ def make_case(
                     may_exist=request.overwrite,
                 )
                 for disk in disks
+            ),
+            boot_files=tuple(
+                boot_place(places).volume(
+                    dev=file.element,
+                    name=_volume_name(name, file.element, DiskFormat.RAW),
+                    disk_format=DiskFormat.RAW,
+                    may_exist=request.overwrite,
+                )
+                for file in boot_files
             ),
             nics=request.nics,
             mac=request.mac,
@@ -128,6 +155,7 @@ def make_plan(
     found: Sequence[Finding] = (),
     installed: Installed,
     inside: bool = True,
+    boot_files: Sequence[BootFile] = (),
 ) -> tuple[Plan, guest.Rehearsed]:
     """Convert copies of the domain XML and of the guest's files; return what that showed.
 
@@ -164,6 +192,7 @@ def make_plan(
         bytes_total=bytes_total,
         seconds=seconds,
         downtime=seconds,
+        boot_files=tuple(map(PlannedFile, boot_files, case.target.boot_files)),
     )
     return replace(plan, digest=_digest(plan)), rehearsed
 
@@ -205,7 +234,28 @@ def _check_compressible(disks: Sequence[SourceDisk], cluster: int) -> None:
             )
 
 
-def _needs(request: Request, disks: Sequence[SourceDisk], places: Places) -> Iterator[Need]:
+def _check_direct(request: Request, kernel: str) -> None:
+    """Refuse direct kernel boot where there is nothing to start, or no place for it."""
+    if not request.direct_kernel_boot:
+        return
+    if not kernel:
+        raise InvalidOption(
+            "The source's configuration names no kernel: the guest cannot be started with it.",
+            hint="Leave out --direct-kernel-boot: the guest starts the kernel on its disk.",
+        )
+    if request.in_place or request.engine is Engine.V2V:
+        raise InvalidOption(
+            "Direct kernel boot is not for what is converted in place, or by virt-v2v.",
+            hint="Leave out --direct-kernel-boot.",
+        )
+
+
+def _needs(
+    request: Request,
+    disks: Sequence[SourceDisk],
+    places: Places,
+    boot_files: Sequence[BootFile],
+) -> Iterator[Need]:
     """Yield all that takes room, the backup too: it may lie on the target's file system."""
     free = {place: place.available() for place in set(places.values())}  # refreshes a pool once
     stores = {place: place.store() for place in free}
@@ -213,6 +263,9 @@ def _needs(request: Request, disks: Sequence[SourceDisk], places: Places) -> Ite
         place = places[disk.dev]
         count = place.needed(disk, request.allocation)
         yield Need(f"disk '{disk.dev}'", count, stores[place], free[place])
+    for file in boot_files:
+        place = boot_place(places)
+        yield Need(f"{file.element} {file.path}", file.size, stores[place], free[place])
     if request.backup_disks:
         folder = Path(request.backup_disks)
         count = sum(disk.allocated for disk in disks)

@@ -40,7 +40,7 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
         "target": "", "pool": "fast", "disk_pools": [["xvdb", "slow"]], "directory": "",
         "in_place": False, "path_map": [{"old": "/srv", "host": "ssh://root@xen1", "new": "/srv"}],
         "format": "raw", "allocation": "sparse", "nfs_export": "", "overwrite": False,
-        "cluster_size": 0, "compress": False, "rate_limit": 0,
+        "direct_kernel_boot": False, "cluster_size": 0, "compress": False, "rate_limit": 0,
         "nics": [
             {"match": "bridge", "old": "xenbr0", "kind": "bridge", "new": "br0"},
             {"match": "network", "old": "xenbr0", "kind": "bridge", "new": "br0"},

@@ -83,6 +83,35 @@ def test_volumes_and_kernel_of_another_host_become_a_disk_that_boots(
     assert [sha256(tiny_xentools / name) for name in names] == before
 
 
+def test_kernel_of_another_host_starts_the_guest_directly(
+    sandbox: Sandbox, sshd: None, tiny_xentools: Path, tmp_path: Path
+) -> None:
+    """Nothing is made bootable; kernel and initrd lie beside the disk, and go with it."""
+    know_each_other(sandbox)
+    text = (tiny_xentools / "guest.xml").read_text().replace("root.raw", "outside.raw")
+    text = text.replace(str(tiny_xentools), "/there").replace("<kernel>/boot", "<kernel>/there")
+    (tmp_path / "guest.xml").write_text(text.replace("<initrd>/boot", "<initrd>/there"))
+    options = ("--network", "default", "--direct-kernel-boot")
+    there = ("--path-map", f"/there=ssh://root@localhost:2222{tiny_xentools}")
+    plan = sandbox.run("xen2kvm", "plan", *options, *there, f"{tmp_path}/guest.xml")
+    assert plan.code == 0, plan.err + plan.out
+    assert re.search(r"kernel +[0-9.]+ MiB  /there/vmlinuz-xen", plan.out), plan.out
+    ended = sandbox.run("xen2kvm", "migrate", *options, *there, f"{tmp_path}/guest.xml")
+    output = ended.err + ended.out
+    assert ended.code == 0, output
+    assert "[direct-kernel-boot]" in output
+    said = shell(sandbox, "tiny3", "cat /proc/mounts /proc/swaps /proc/cmdline; uname -r; ls /boot")
+    assert "/dev/vda2 / ext4 rw" in said
+    assert re.search(r"^/dev/vda1\s+partition", said, re.MULTILINE)
+    assert "root=/dev/vda2 ro console=tty0 console=ttyS0" in said
+    assert "vmlinuz" not in said
+    images = sandbox.run("virsh", "vol-list", "default").out
+    assert {"tiny3-kernel.img", "tiny3-initrd.img"} < set(images.split())
+    rolled = sandbox.run("xen2kvm", "rollback", "--remove-target", output.split()[-1])
+    assert rolled.code == 0, rolled.err + rolled.out
+    assert "tiny3" not in sandbox.run("virsh", "vol-list", "default").out
+
+
 def test_missing_kernel_of_the_host_is_told_and_stops_the_migration(
     sandbox: Sandbox, tiny_xentools: Path, tmp_path: Path
 ) -> None:
@@ -91,6 +120,10 @@ def test_missing_kernel_of_the_host_is_told_and_stops_the_migration(
     ended = sandbox.run("xen2kvm", "plan", "--network", "default", f"{tmp_path}/guest.xml")
     assert "/boot/vmlinuz-xen, cannot be read" in ended.err + ended.out
     assert "[no-kernel]" in ended.err + ended.out
+    direct = ("--direct-kernel-boot", f"{tmp_path}/guest.xml")
+    ended = sandbox.run("xen2kvm", "plan", "--network", "default", *direct)
+    assert ended.code != 0
+    assert "/boot/vmlinuz-xen is no file of this host" in ended.err + ended.out
 
 
 def test_initrd_that_the_guest_has_stays(

@@ -48,7 +48,7 @@ def test_files_are_made_of_the_arguments(shell: str, *, regenerate: bool) -> Non
     ("typed", "called"),
     [
         ("xen2kvm repo\t u0\t --form\tht\t", "report u0_web1 --format html"),
-        ("xen2kvm pla\t we\t --dir\t bi\t", "plan web1.xml --directory bin/"),
+        ("xen2kvm pla\t we\t --directo\t bi\t", "plan web1.xml --directory bin/"),
         ("xen2kvm mig\t --shutdown-m\tnev\t web1.x\t", "migrate --shutdown-mode never web1.xml"),
         ("xen2kvm check-h\t --qui\t", "check-host --quick"),
     ],

@@ -81,6 +81,12 @@ OF_REQUESTS = (
         partial(values.one_of, choices=Allocation), "allocation",
     ),
     Option(
+        "direct-kernel-boot", "b", _PLANNING,
+        "Start the new domain as Xen did, with the kernel and the initrd that the source's "
+        "configuration names: they are copied beside the disks, and nothing is made bootable.",
+        values.as_is, "direct_kernel_boot",
+    ),
+    Option(
         "overwrite", "b", _PLANNING,
         "Replace a domain of the new one's name that does not run, and files where its disks go. "
         "They are kept until the new domain has booted. Migrate needs org.xen2kvm.overwrite, too.",

@@ -163,6 +163,10 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument("--directory", metavar="DIR", help="directory for the disks instead")
     command.add_argument(
+        "--direct-kernel-boot", action="store_true",
+        help="start with copies of the kernel and initrd that the Xen host has for the guest",
+    )  # fmt: skip
+    command.add_argument(
         "--overwrite", action="store_true",
         help="replace a domain of the same name that does not run, and its disks",
     )  # fmt: skip

@@ -71,6 +71,7 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
     for key in (
         "overwrite",
         "in-place",
+        "direct-kernel-boot",
         "compress",
         "hold",
         "resume",

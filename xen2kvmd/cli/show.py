@@ -33,6 +33,7 @@ def plan(document: Document, *, diffs: bool) -> None:
     _title(f"{document['source_name']} → {document['name']}")
     guest(document["facts"])
     _planned_disks(document["disks"])
+    _boot_files(document.get("boot_files", ()))
     changes = document["changes"]
     _title("Changes of the domain XML")
     _changes([change for change in changes if change["place"] == "domain XML"], diffs=diffs)
@@ -94,9 +95,21 @@ def disks(found: Iterable[Document]) -> None:
 def _planned_disks(found: Iterable[Document]) -> None:
     for disk in found:
         volume = disk["volume"]
-        place = f"{volume['pool']}/{volume['name']}" if volume["pool"] else volume["path"]
         _disk(disk["source"])
-        _console().print(f"    becomes    {disk['device']}: {escape(place)} ({volume['format']})")
+        becomes = f"{disk['device']}: {escape(_place(volume))} ({volume['format']})"
+        _console().print(f"    becomes    {becomes}")
+
+
+def _boot_files(found: Iterable[Document]) -> None:
+    for file in found:
+        source = file["source"]
+        size = amount(source["size"])
+        _console().print(f"  {source['element']:<12} {size}  {escape(source['path'])}")
+        _console().print(f"    becomes    {escape(_place(file['volume']))}")
+
+
+def _place(volume: Document) -> str:
+    return f"{volume['pool']}/{volume['name']}" if volume["pool"] else str(volume["path"])
 
 
 def _disk(disk: Document) -> None:

@@ -77,10 +77,14 @@ def kernel_from_host(domain: Element, case: Case) -> Iterator[Finding]:
     """Start the guest's own kernel where it has one, else keep the kernel on the host.
 
     A kernel on the Xen host is often the only one of a guest without partition table, which no
-    firmware can start.
+    firmware can start. Where it is asked for, libvirt starts the new guest with that one, too
+    (formatdomain.html#direct-kernel-boot), by copies beside its disks.
     """
     kernel, initrd = text(domain, "os/kernel"), text(domain, "os/initrd")
     if not kernel:
+        return
+    if case.target.boot_files:
+        yield from _copied(domain, case)
         return
     if case.facts.kernels and (case.facts.bootloader or case.facts.gets_grub_menu):
         for name in ("kernel", "initrd", "cmdline", "dtb"):
@@ -99,6 +103,24 @@ def kernel_from_host(domain: Element, case: Case) -> Iterator[Finding]:
         "kernel-on-host",
         f"The guest is started with {files} of the Xen host; the target host needs them too.",
         hint="Copy them to the same path. The initrd must hold virtio_blk, virtio_net, virtio_pci.",
+        place="os/kernel",
+    )
+
+
+def _copied(domain: Element, case: Case) -> Iterator[Finding]:
+    """Name the copies of kernel and initrd."""
+    names = []
+    for volume in case.target.boot_files:
+        element = section(domain, "os").find(volume.dev)
+        if element is not None:
+            names.append(element.text or "")
+            element.text = volume.path
+    yield Finding(
+        "direct-kernel-boot",
+        f"libvirt starts the guest with copies of {' and '.join(names)} of the Xen host.",
+        severity=Severity.INFO,
+        hint="No update inside the guest changes them. The initrd must hold virtio_blk and "
+        "virtio_pci, unless they are built into the kernel.",
         place="os/kernel",
     )
 
@@ -139,4 +161,6 @@ def kernel_cmdline(domain: Element, case: Case) -> Iterator[Finding]:
 
     renamed = _DEVICE.sub(rename, cmdline.text or "")
     cmdline.text = _XEN_CONSOLE.sub("console=ttyS0", renamed)
+    if case.direct and "console=" not in cmdline.text:  # under Xen it was hvc0 without a word
+        cmdline.text += " console=tty0 console=ttyS0"
     return iter(())

@@ -3,7 +3,8 @@
 
     inspect(appliance) ─▶ Facts          what it is; mounts its file systems
     prepare, install(appliance, ...)     packages that the guest lacks, if the caller gives any
-    carry(appliance, facts, kernel, ...) the Xen host's kernel, if it has none of its own
+    carry(appliance, facts, kernel, ...) the Xen host's kernel, if it has none of its own;
+    without_modules(appliance, kernel)   for one that it does not get
     rehearse(tree, case) ─▶ Rehearsed    RULES run on a copy in memory: operations, their diffs
     apply(tree, operations)              does these operations, and nothing else
     check(appliance, case) ─▶ Findings   looks at what came out: initrd, menu, boot code
@@ -13,7 +14,7 @@ The same appliance serves all, so a conversion costs one launch.
 
 from xen2kvmd.guest.check import check
 from xen2kvmd.guest.convert import Rehearsed, rehearse
-from xen2kvmd.guest.host_kernel import HostFile, carry
+from xen2kvmd.guest.host_kernel import HostFile, carry, without_modules
 from xen2kvmd.guest.inspect import inspect
 from xen2kvmd.guest.install import Allowed, Intent, install, prepare
 from xen2kvmd.guest.mount import mount_guest
@@ -40,4 +41,5 @@ __all__ = [
     "rehearse",
     "under_xen",
     "windows",
+    "without_modules",
 ]

@@ -38,7 +38,7 @@ def bios_boot_code(guest: Tree, case: Case) -> Iterator[Finding]:
     The disk has none: under Xen, pygrub or the host's own kernel started the guest.
     """
     facts = case.facts
-    if facts.boot_code or facts.firmware is not Firmware.BIOS:
+    if facts.boot_code or facts.firmware is not Firmware.BIOS or case.direct:
         return
     missing = _no_place(facts.boot_area)
     if missing:

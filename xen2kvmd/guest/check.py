@@ -45,7 +45,7 @@ def _menu(appliance: Appliance) -> Iterator[Finding]:
 
 
 def _boot_code(appliance: Appliance, case: Case) -> Iterator[Finding]:
-    if case.facts.firmware is not Firmware.BIOS or not case.facts.boot_disk:
+    if case.direct or case.facts.firmware is not Firmware.BIOS or not case.facts.boot_disk:
         return
     disk = next(device for device, dev in appliance.devices.items() if dev == case.facts.boot_disk)
 

@@ -58,6 +58,23 @@ def carry(
     return replace(facts, kernels=find_kernels(guest)), Installed(changes=shown)
 
 
+def without_modules(guest: Appliance, kernel: HostFile) -> tuple[Finding, ...]:
+    """Tell that a kernel which starts this guest from outside finds no modules in it."""
+    version = version_of(kernel.copy, kernel.name)
+    if version and guest.exists(f"/lib/modules/{version}"):
+        return ()
+    where = f"/lib/modules/{version}" if version else "a folder of its version, which is not known"
+    return (
+        Finding(
+            "kernel-without-modules",
+            f"The guest has no modules for the kernel {printable(kernel.name)} in {where}.",
+            Severity.WARNING,
+            hint="Install them in the guest, unless all that it needs is built in.",
+            place="os/kernel",
+        ),
+    )
+
+
 def version_of(image: Path, name: str) -> str:
     """Return the version of a kernel, by its header or by its file's name; "" if none is found."""
     with image.open("rb") as stream:

@@ -25,7 +25,7 @@ def room_for_changes(guest: Tree, case: Case) -> Iterator[Finding]:
     kernel = next(iter(case.facts.kernels), None)
     made = kernel and kernel.initrd and case.facts.initrd_tool
     initrd = guest.size(kernel.initrd) if kernel and made else 0
-    loader = case.facts.firmware is Firmware.BIOS and not case.facts.boot_code
+    loader = case.facts.firmware is Firmware.BIOS and not case.facts.boot_code and not case.direct
     # The old initrd stays until the new one is whole; that has more drivers.
     yield from _lacking(
         guest,

@@ -50,8 +50,8 @@ def _after_success(report: Mapping[str, Any]) -> Iterator[Way]:
         yield _way(f"Its configuration, if it is gone there, is kept in {backup}.")
     yield _way("Only when nothing of the new guest is needed any more: remove it, with its disks.")
     yield _way("", "virsh", "undefine", "--nvram", "--", name)
-    for disk in report["disks"]:
-        volume = disk["volume"]
+    for made in (*report["disks"], *report["boot_files"]):
+        volume = made["volume"]
         if volume["pool"]:
             yield _way("", "virsh", "vol-delete", "--pool", volume["pool"], "--", volume["name"])
         else:

@@ -142,14 +142,26 @@ def _disks(report: Document) -> Iterator[Element]:
         yield _table(
             ("source", "target", "size", "data", "hash of source and copy"),
             (
-                (
-                    f"{disk['source']['dev']}: {disk['source']['path']}",
-                    f"{disk['device']}: {disk['volume']['path']} ({disk['volume']['format']})",
-                    amount(disk["source"]["size"]),
-                    amount(disk["source"]["allocated"]),
-                    report["results"].get(f"digest-{disk['device']}", "not compared"),
-                )
-                for disk in report["disks"]
+                *(
+                    (
+                        f"{disk['source']['dev']}: {disk['source']['path']}",
+                        f"{disk['device']}: {disk['volume']['path']} ({disk['volume']['format']})",
+                        amount(disk["source"]["size"]),
+                        amount(disk["source"]["allocated"]),
+                        report["results"].get(f"digest-{disk['device']}", "not compared"),
+                    )
+                    for disk in report["disks"]
+                ),
+                *(
+                    (
+                        f"{file['source']['element']}: {file['source']['path']}",
+                        file["volume"]["path"],
+                        amount(file["source"]["size"]),
+                        amount(file["source"]["size"]),
+                        file["source"]["digest"],
+                    )
+                    for file in report["boot_files"]
+                ),
             ),
         )
 

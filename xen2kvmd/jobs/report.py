@@ -71,6 +71,7 @@ def make(
         "waived": list(record.spec.get("waive", ())),
         "findings": [event["finding"] for event in events if event["type"] == "finding"],
         "disks": list(plan.get("disks", ())),
+        "boot_files": list(plan.get("boot_files", ())),
         "changes": list(plan.get("changes", ())),
         "results": {event["key"]: event["value"] for event in events if event["type"] == "result"},
         "made": {event["key"]: event["value"] for event in events if event["type"] == "note"},

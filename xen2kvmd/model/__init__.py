@@ -13,7 +13,7 @@ from xen2kvmd.model.findings import Change, Finding, Severity
 from xen2kvmd.model.guest import BootArea, Facts, Family, Firmware, Kernel
 from xen2kvmd.model.installed import Installed
 from xen2kvmd.model.limits import Limits
-from xen2kvmd.model.plan import Plan, PlannedDisk
+from xen2kvmd.model.plan import Plan, PlannedDisk, PlannedFile
 from xen2kvmd.model.request import (
     Allocation,
     DiskFormat,
@@ -26,13 +26,14 @@ from xen2kvmd.model.request import (
     ShutdownMode,
 )
 from xen2kvmd.model.settlement import Settlement
-from xen2kvmd.model.source import Joined, ListedDisk, ListedGuest, Nic, Part, SourceDisk
+from xen2kvmd.model.source import BootFile, Joined, ListedDisk, ListedGuest, Nic, Part, SourceDisk
 from xen2kvmd.model.target import Case, LinkKind, MacPolicy, NicMap, Target, VirtType, Volume
 
 __all__ = [
     "Allocation",
     "Backup",
     "BootArea",
+    "BootFile",
     "Case",
     "Change",
     "DiskFormat",
@@ -57,6 +58,7 @@ __all__ = [
     "PathMap",
     "Plan",
     "PlannedDisk",
+    "PlannedFile",
     "ReportFormat",
     "Request",
     "Restoration",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from xen2kvmd.model.findings import Change, Finding, Severity
 from xen2kvmd.model.guest import Facts
-from xen2kvmd.model.source import SourceDisk
+from xen2kvmd.model.source import BootFile, SourceDisk
 from xen2kvmd.model.target import Volume
 
 
@@ -16,6 +16,14 @@ class PlannedDisk:
     source: SourceDisk
     volume: Volume
     device: str  # its name in the converted guest: vda
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """A kernel or an initrd for direct kernel boot, with where it goes."""
+
+    source: BootFile
+    volume: Volume
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,13 @@ class Plan:
     seconds: int
     downtime: int
     digest: str = ""
+    boot_files: tuple[PlannedFile, ...] = ()
+
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        """All that is made on the target."""
+        disks = tuple(disk.volume for disk in self.disks)
+        return (*disks, *(file.volume for file in self.boot_files))
 
     def blockers(self, waived: tuple[str, ...] = ()) -> tuple[Finding, ...]:
         return tuple(

@@ -104,6 +104,7 @@ class Request:
     path_map: tuple[PathMap, ...] = ()  # the first that matches wins
     format: DiskFormat = DiskFormat.QCOW2
     allocation: Allocation = Allocation.SPARSE
+    direct_kernel_boot: bool = False  # with the kernel and initrd that the Xen host had for it
     cluster_size: int = 0  # of qcow2, in bytes; 0: QEMU's default
     compress: bool = False  # qcow2's clusters
     rate_limit: int = 0  # bytes per second that the copy takes; 0: no limit

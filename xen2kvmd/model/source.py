@@ -86,3 +86,16 @@ class Nic:
     mac: str
     kind: str  # the interface's type: bridge, network, ...
     source: str  # name of the bridge or network
+
+
+@dataclass(frozen=True)
+class BootFile:
+    """A kernel or an initrd of the Xen host, with which libvirt starts the new guest directly.
+
+    element is its element of the domain XML's <os>, path where the Xen host has it.
+    """
+
+    element: str
+    path: str
+    size: int  # bytes
+    digest: str

@@ -46,7 +46,7 @@ class NicMap:
 class Volume:
     """Where a disk of the source lies on the target: a volume of a pool, or a file (pool "")."""
 
-    dev: str  # <target dev> of the source's disk
+    dev: str  # <target dev> of the source's disk; "kernel" or "initrd" of one for direct boot
     path: str
     format: str
     pool: str = ""
@@ -64,6 +64,7 @@ class Target:
     machine: str = ""  # "q35" or "pc"; "": the rule chooses by Facts
     cpu: str = ""  # cpu mode: host-passthrough, host-model, maximum; "": by virt_type
     volumes: tuple[Volume, ...] = ()
+    boot_files: tuple[Volume, ...] = ()  # kernel and initrd, where it is started with the host's
     nics: tuple[NicMap, ...] = ()
     mac: MacPolicy = MacPolicy.KEEP
 
@@ -84,3 +85,8 @@ class Case:
     joined: tuple[Joined, ...] = ()
     cmdline: str = ""
     agent: bool = False  # the QEMU guest agent is to run in the converted guest
+
+    @property
+    def direct(self) -> bool:
+        """Whether libvirt has the guest's kernel, and its disks need no boot loader."""
+        return bool(self.target.boot_files)

@@ -3,6 +3,7 @@
 
 from xen2kvmd.errors import VerifyFailed
 from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.model import Volume
 from xen2kvmd.steps import context, volumes
 from xen2kvmd.system import blocks
 
@@ -14,18 +15,24 @@ def do(run: Run) -> None:
     """
     if context.request(run).in_place:
         return
-    for disk in context.plan(run).disks:
+    plan = context.plan(run)
+    for disk in plan.disks:
         expected = run.notes[f"digest {disk.source.dev}"]
-        with volumes.opened(run, disk.volume) as (path, image_format):
-            found = blocks.digest(path, image_format, run.progress)
-        if found != expected:
-            raise VerifyFailed(
-                f"The copy of disk '{disk.source.dev}' differs from what was read: {found}, not "
-                f"{expected}.",
-                hint="Look at the target's storage and memory: the kernel's log may tell more.",
-            )
-        run.result(f"digest-{disk.device}", found)
+        _compare(run, disk.volume, f"disk '{disk.source.dev}'", expected)
+        run.result(f"digest-{disk.device}", expected)
         context.overlay(run, disk.source.dev).unlink(missing_ok=True)
+    for file in plan.boot_files:
+        _compare(run, file.volume, f"{file.source.element} {file.source.path}", file.source.digest)
+
+
+def _compare(run: Run, volume: Volume, name: str, expected: str) -> None:
+    with volumes.opened(run, volume) as (path, image_format):
+        found = blocks.digest(path, image_format, run.progress)
+    if found != expected:
+        raise VerifyFailed(
+            f"The copy of {name} differs from what was read: {found}, not {expected}.",
+            hint="Look at the target's storage and memory: the kernel's log may tell more.",
+        )
 
 
 COMPARE = Step("compare", do, weight=10)

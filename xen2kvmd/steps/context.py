@@ -10,7 +10,7 @@ import cattrs
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.launch import DiskImage
 from xen2kvmd.jobs.step import Run
-from xen2kvmd.model import Case, Facts, Finding, Installed, Plan, Request, SourceDisk
+from xen2kvmd.model import BootFile, Case, Facts, Finding, Installed, Plan, Request, SourceDisk
 from xen2kvmd.steps import disks as sources
 from xen2kvmd.steps import keys
 from xen2kvmd.system import assembly, files
@@ -47,6 +47,16 @@ def facts(run: Run) -> Facts:
 def installed(run: Run) -> Installed:
     """Return what was installed in the guest before the plan was made."""
     return cattrs.structure(run.notes["installed"], Installed)
+
+
+def boot_files(run: Run) -> tuple[BootFile, ...]:
+    """Return the kernel and initrd of the Xen host that the new guest is to be started with."""
+    return cattrs.structure(run.notes.get("boot-files", ()), tuple[BootFile, ...])
+
+
+def boot_copy(run: Run, element: str) -> Path:
+    """Return the path of the copy of the Xen host's "kernel" or "initrd"."""
+    return run.scratch / f"host-{element}"
 
 
 def case(run: Run) -> Case:

@@ -12,7 +12,7 @@ from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
 from xen2kvmd.system import disk as images
 from xen2kvmd.system.ledger import Ledger
-from xen2kvmd.targets import in_place, open_places, target_host
+from xen2kvmd.targets import boot_place, in_place, open_places, target_host
 
 
 def do(run: Run) -> None:
@@ -61,6 +61,12 @@ def _make(run: Run) -> None:
                 allocation=request.allocation,
                 cluster_size=request.cluster_size,
             )
+        for file in plan.boot_files:
+            made.append(file.volume)
+            run.note("volumes", cattrs.unstructure(made))
+            boot_place(places).make(
+                file.volume, size=file.source.size, allocation=request.allocation
+            )
     run.note("volumes-made", [volume.name for volume in made])
 
 
@@ -88,6 +94,10 @@ def _fill(run: Run) -> None:
                 compressed=request.compress,
             )
         run.note(f"digest {dev}", digest)
+    for file in context.plan(run).boot_files:
+        copy = context.boot_copy(run, file.source.element)
+        with volumes.opened(run, file.volume) as (path, image_format):
+            blocks.copy(str(copy), "raw", path, image_format, progress)
     disks.verify(run)
     check_unchanged(run)
 
@@ -98,7 +108,7 @@ def undo(run: Run) -> None:
     with target_host(context.request(run)) as host:
         places = open_places(context.request(run), host, context.disks(run))
         for volume in made:
-            places[volume.dev].discard(volume)
+            places.get(volume.dev, boot_place(places)).discard(volume)
 
 
 def _put(run: Run) -> None:

@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Fetch the kernel that the Xen host gave the guest, for a guest that has none of its own."""
+"""Fetch the kernel that the Xen host gave the guest.
 
+It is for a guest that has none of its own; or for its direct kernel boot, where that is asked for.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import cattrs
@@ -8,48 +15,78 @@ import cattrs
 from xen2kvmd import domain, guest
 from xen2kvmd.errors import InvalidDisk
 from xen2kvmd.jobs.step import Run
-from xen2kvmd.model import Facts, Finding, Installed, Request, Severity
+from xen2kvmd.model import BootFile, Facts, Finding, Installed, Request, Severity
 from xen2kvmd.sources import open_source
 from xen2kvmd.steps import context, disks, engine
+from xen2kvmd.system import blocks
 
 LARGEST = 512 << 20  # bytes of a kernel or an initrd
 PIECE = 1 << 20
+SECTOR = 512
 
 
 def carry(run: Run, request: Request, facts: Facts) -> Facts:
     """Put the kernel into the guest if it needs one; return what the guest is then.
 
-    What is done adds to what was noted as `installed`.
+    What is done adds to what was noted as `installed`. Raises InvalidDisk if what is asked for to
+    start the guest directly cannot be read.
     """
     source = domain.read(context.document(run))
-    if facts.kernels or not source.kernel or engine.is_v2v(run):
+    if not source.kernel or engine.is_v2v(run):
+        return facts
+    wanted = {"kernel": source.kernel} | ({"initrd": source.initrd} if source.initrd else {})
+    if request.direct_kernel_boot:
+        return _direct(run, request, facts, wanted)
+    if facts.kernels:
         return facts
     try:
-        kernel = _fetched(run, request, source.kernel, to="kernel")
-        initrd = _fetched(run, request, source.initrd, to="initrd") if source.initrd else None
+        files = {element: _fetched(run, request, element, at) for element, at in wanted.items()}
     except (InvalidDisk, OSError) as error:
         _note(run, Installed(findings=(_unread(source.kernel, str(error)),)))
         return facts
     appliance, _ = context.appliance(run)
-    facts, carried = guest.carry(appliance, facts, kernel, initrd)
+    facts, carried = guest.carry(appliance, facts, files["kernel"], files.get("initrd"))
     _note(run, carried)
     return facts
 
 
-def _fetched(run: Run, request: Request, name: str, *, to: str) -> guest.HostFile:
-    """Return a file of this host, or a copy of one of another. Raises InvalidDisk or OSError."""
+def _direct(run: Run, request: Request, facts: Facts, wanted: Mapping[str, str]) -> Facts:
+    """Note what libvirt will start the guest with; what kernels the guest has does not matter."""
+    found = []
+    for element, path in wanted.items():
+        try:
+            file = _fetched(run, request, element, path)
+        except OSError as error:
+            raise InvalidDisk(f"{path} cannot be read: {error}") from error
+        size = -(-file.copy.stat().st_size // SECTOR) * SECTOR
+        os.truncate(file.copy, size)  # so large is the disk that QEMU makes of it
+        digest = blocks.digest(str(file.copy), "raw", lambda _done, _total: None)
+        found.append(BootFile(element, path, size, digest))
+    run.note("boot-files", cattrs.unstructure(found))
+    appliance, _ = context.appliance(run)
+    kernel = guest.HostFile(wanted["kernel"], context.boot_copy(run, "kernel"))
+    _note(run, Installed(findings=guest.without_modules(appliance, kernel)))
+    return replace(facts, kernels=())
+
+
+def _fetched(run: Run, request: Request, element: str, name: str) -> guest.HostFile:
+    """Copy a file of the Xen host into the job's folder. Raises InvalidDisk or OSError."""
     host = open_source(request).disk_host
     where, path = disks.mapped(name, request.path_map, host=host)
+    copy = context.boot_copy(run, element)
     if not where:
         file = Path(path)
         if not file.is_file() or file.stat().st_size > LARGEST:
-            raise InvalidDisk(f"{path} is no file of this host.")
-        return guest.HostFile(name, file)
+            raise InvalidDisk(
+                f"{path} is no file of this host, or too large for a kernel.",
+                hint="Say where it is with --path-map.",
+            )
+        shutil.copyfile(file, copy)
+        return guest.HostFile(name, copy)
     far = disks.remotes(run).disk(where, path)
     size = far.size.size
     if size > LARGEST:
         raise InvalidDisk(f"{path} has {size} bytes, too many for a kernel.")
-    copy = run.scratch / f"host-{to}"
     with copy.open("wb") as stream:
         for at in range(0, size, PIECE):
             stream.write(far.read(at, min(PIECE, size - at)))

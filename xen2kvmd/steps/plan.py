@@ -42,7 +42,7 @@ def rehearse(
 ) -> tuple[Plan, Case, guest.Rehearsed]:
     """Make the plan of this job from what inspection noted."""
     text, disks, facts = context.document(run), context.disks(run), context.facts(run)
-    installed = context.installed(run)
+    installed, boot_files = context.installed(run), context.boot_files(run)
     with target_host(request) as host:
         places = open_places(request, host, disks)
         case = plan.make_case(
@@ -54,6 +54,7 @@ def rehearse(
             places=places,
             kvm=run.notes["target-kvm"],
             agent=request.guest_agent or installed.agent,
+            boot_files=boot_files,
         )
         made, rehearsed = plan.make_plan(
             request,
@@ -70,6 +71,7 @@ def rehearse(
             ),
             installed=installed,
             inside=not engine.is_v2v(run),
+            boot_files=boot_files,
         )
     return made, case, rehearsed
 

@@ -110,8 +110,8 @@ def _remove_target(run: Run) -> None:
         domain = migration.target(host)
         if domain is None:
             return
-        for disk in migration.plan.disks:
-            _place(host, disk.volume.pool, disk.volume.path).discard(disk.volume)
+        for volume in migration.plan.volumes:
+            _place(host, volume.pool, volume.path).discard(volume)
         domain.undefine()
     run.result("target", "removed, with its disks")
 

@@ -26,7 +26,8 @@ def findings(
     """Tell what will be replaced; a disk of the source never is."""
     if not request.overwrite:
         return
-    there = [volume.path for volume in target.volumes if os.path.lexists(volume.path)]
+    made = (*target.volumes, *target.boot_files)
+    there = [volume.path for volume in made if os.path.lexists(volume.path)]
     own = {os.path.realpath(path) for disk in disks if not disk.host for path in disk.paths}
     for path in there:
         if os.path.realpath(path) in own:
@@ -53,7 +54,7 @@ def _put_aside(run: Run) -> None:
         return
     plan = context.plan(run)
     with target_host(context.request(run)) as host:
-        paths = [disk.volume.path for disk in plan.disks if os.path.lexists(disk.volume.path)]
+        paths = [volume.path for volume in plan.volumes if os.path.lexists(volume.path)]
         old = host.domain(plan.name)
         if old is not None:
             if trouble := old.irreplaceable():
@@ -71,7 +72,7 @@ def _put_aside(run: Run) -> None:
 
 
 def _check_unused(host: Host, plan: Plan, paths: list[str]) -> None:
-    volumes = {(disk.volume.pool, disk.volume.name): disk.volume.path for disk in plan.disks}
+    volumes = {(volume.pool, volume.name): volume.path for volume in plan.volumes}
     used = {}
     for domain in host.domains():
         for source in xml.parse(domain.xml()).iterfind("devices/disk//source"):
@@ -110,7 +111,7 @@ def _refresh(run: Run) -> None:
     """Let libvirt's pools see what was renamed or removed in them."""
     if run.notes.get("aside"):
         with target_host(context.request(run)) as host:
-            for name in {disk.volume.pool for disk in context.plan(run).disks} - {""}:
+            for name in {volume.pool for volume in context.plan(run).volumes} - {""}:
                 host.pool(name)
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "NfsExport",
     "Place",
     "StoragePool",
+    "boot_place",
     "check_target_host",
     "open_places",
     "ssh_address",
@@ -73,3 +74,8 @@ def open_places(request: Request, host: Host, disks: Iterable[SourceDisk]) -> Ma
         common = NfsExport(host, request.nfs_export)
     pools = {name: StoragePool(host, name) for name in own.values()}
     return {dev: pools[own[dev]] if dev in own else common for dev in devs}
+
+
+def boot_place(places: Mapping[str, Place]) -> Place:
+    """Return where kernel and initrd of a direct kernel boot go: beside the first disk."""
+    return next(iter(places.values()))
