@@ -14,6 +14,7 @@ from xen2kvmd.system import blocks
 from xen2kvmd.system.blocks import BLOCK, copy, digest
 from xen2kvmd.system.disk import make_image, write_zeroes
 from xen2kvmd.system.ledger import Ledger
+from xen2kvmd.system.opened_disk import opened_for_writing
 
 SIZE = 40 * BLOCK + 512  # not a whole number of blocks
 
@@ -115,6 +116,25 @@ def test_digest_does_not_depend_on_holes(source: str, tmp_path: Path) -> None:
     full = tmp_path / "full"
     full.write_bytes(Path(source).read_bytes())
     assert digest(str(full), "raw", ignore) == digest(source, "raw", ignore)
+
+
+@pytest.mark.parametrize("target_format", ["raw", "qcow2"])
+def test_copy_in_a_larger_place_has_the_digest_of_its_part(
+    source: str, tmp_path: Path, target_format: str
+) -> None:
+    """A logical volume has whole extents, of 4 MiB by default; what is behind does not count."""
+    target = tmp_path / "target"
+    larger = SIZE + 3 * BLOCK + 512
+    make_image(target, image_format=target_format, size=larger, preallocated=False)
+    read = copy(source, "raw", str(target), target_format, ignore)
+    assert digest(str(target), target_format, ignore) != read
+    with opened_for_writing(str(target), target_format) as disk:
+        disk.write(bytearray(b"not ours"), larger - 100)
+    assert digest(str(target), target_format, ignore, size=SIZE) == read
+    with opened_for_writing(str(target), target_format) as disk:
+        disk.write(bytearray(b"!"), SIZE - 1)
+    assert digest(str(target), target_format, ignore, size=SIZE) != read
+    assert digest(source, "raw", ignore, size=larger) == read  # never more than there is
 
 
 @pytest.mark.parametrize("target_format", ["raw", "qcow2"])

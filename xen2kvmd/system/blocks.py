@@ -59,10 +59,10 @@ def copy(
     return result
 
 
-def digest(path: str, image_format: str, progress: Progress) -> str:
-    """Return the digest of a disk."""
+def digest(path: str, image_format: str, progress: Progress, *, size: int = 0) -> str:
+    """Return the digest of a disk, or of as many bytes as are said: a place may round up."""
     with opened_for_reading(path, image_format) as reader:
-        return _pass(reader, progress, lambda _offset, _data, _part: None)
+        return _pass(reader, progress, lambda _offset, _data, _part: None, size=size)
 
 
 def paced(progress: Progress, rate: int) -> Progress:
@@ -85,14 +85,22 @@ def paced(progress: Progress, rate: int) -> Progress:
     return wait
 
 
-def _pass(reader: OpenedDisk, progress: Progress, use: Use, *, known: Ledger | None = None) -> str:
+def _pass(
+    reader: OpenedDisk,
+    progress: Progress,
+    use: Use,
+    *,
+    size: int = 0,
+    known: Ledger | None = None,
+) -> str:
     """Read all data of a disk, hand the blocks that hold any to `use`, and return the digest.
 
-    What is known already is not read.
+    What is known already is not read, nor what lies behind `size`.
     """
-    blocks = list(_blocks(reader.data(), reader.size))
+    size = min(size, reader.size) or reader.size
+    blocks = list(_blocks(reader.data(), size))
     total = sum(length for _, length in blocks)
-    whole = xxhash.xxh3_128(reader.size.to_bytes(8, "big"))
+    whole = xxhash.xxh3_128(size.to_bytes(8, "big"))
     if known:
         for offset, part in known.blocks:
             whole.update(offset.to_bytes(8, "big") + part)
@@ -113,7 +121,8 @@ def _blocks(extents: Iterable[Extent], size: int) -> Iterator[Extent]:
     """Yield each block of a disk that holds any of the extents, once; the last may be short."""
     following = 0
     for offset, length in extents:
-        for number in range(max(offset // BLOCK, following), -(-(offset + length) // BLOCK)):
+        end = min(offset + length, size)
+        for number in range(max(offset // BLOCK, following), -(-end // BLOCK)):
             yield number * BLOCK, min(BLOCK, size - number * BLOCK)
             following = number + 1
 
