@@ -13,7 +13,8 @@ Edit = Callable[[str], str]
 
 # Where GRUB 2's menu is made from: all variables, LINUX, LINUX_DEFAULT, LINUX_RECOVERY and others.
 # Tools of SUSE read the same variables (guide 15.2.3, step 4).
-DEFAULTS = ("/etc/default/grub", "/etc/default/grub.d/*.cfg", "/etc/kernel/cmdline")
+GRUB_DEFAULTS = "/etc/default/grub"
+DEFAULTS = (GRUB_DEFAULTS, "/etc/default/grub.d/*.cfg", "/etc/kernel/cmdline")
 # What a boot loader, pygrub too, reads itself.
 MENUS = (
     "/boot/grub/grub.cfg",
@@ -45,6 +46,16 @@ def edit_defaults(tree: Tree, edit: Edit) -> None:
     for path in _files(tree, DEFAULTS):
         pattern = _PLAIN if path == "/etc/kernel/cmdline" else _DEFAULT
         _edit(tree, path, pattern, edit)
+
+
+def add_to_defaults(tree: Tree, words: Iterable[str]) -> None:
+    """Add arguments for all entries to what GRUB's menu is made from, which a shell reads."""
+    text = tree.read(GRUB_DEFAULTS)
+    words = [word for word in words if word not in re.split(r"[\s\"']+", text)]
+    if words:
+        end = "" if text.endswith("\n") or not text else "\n"
+        line = f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {" ".join(words)}"'
+        tree.write(GRUB_DEFAULTS, f"{text}{end}# From the Xen host, by xen2kvm.\n{line}\n")
 
 
 def edit_menus(tree: Tree, edit: Edit) -> Iterator[Finding]:

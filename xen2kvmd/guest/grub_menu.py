@@ -9,6 +9,7 @@ guest's own tools go on as before.
 import re
 from collections.abc import Iterator
 
+from xen2kvmd.guest.cmdline import GRUB_DEFAULTS, add_to_defaults
 from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import BootArea, Case, Facts, Finding, Kernel, Severity
@@ -18,6 +19,8 @@ from xen2kvmd.rule import rule
 READERS = {"grub-legacy": "legacy_configfile", "extlinux": "syslinux_configfile"}
 
 _SPECIAL = re.compile(r"([^\w\s=/.,:+@%-])")  # what GRUB's script might read as more than text
+_ROOT = re.compile(r"root=.*|ro|rw")  # which GRUB's tools find out themselves
+_SAFE = re.compile(r"[\w=/.,:+@%-]+")  # what a shell between quotes reads as it stands
 _READ = """\
 # Made by xen2kvm: the guest's menu is {path}, for another boot loader.
 {command} {seen}
@@ -39,7 +42,8 @@ def grub_menu(guest: Tree, case: Case) -> Iterator[Finding]:
     """Give GRUB a menu where it comes to a guest that has none for it.
 
     One made anew has the Xen host's arguments, and names disks and console as Xen does: it comes
-    before the rules that change those. A guest with a tool for that makes its own menu afterwards.
+    before the rules that change those. A guest with a tool for that makes its own menu afterwards,
+    of its defaults: they get these arguments, too.
     """
     facts = case.facts
     if not facts.gets_grub_menu:
@@ -59,16 +63,27 @@ def grub_menu(guest: Tree, case: Case) -> Iterator[Finding]:
     arguments = _arguments(case)
     entries = "".join(_entry(facts, kernel, arguments) for kernel in facts.kernels if kernel.virtio)
     guest.write(path, _HEAD + entries)
+    left = _into_defaults(guest, arguments)
     yield Finding(
         "menu-made",
         "The guest has no boot menu that GRUB can read: it gets one that starts kernel "
         f"{facts.kernels[0].version} with the Xen host's arguments, as KVM names disks and "
         f"console: '{arguments}'.",
         Severity.INFO,
-        hint="Where the guest has /etc/default/grub, put others than root and console there: its "
-        "next menu is made of that.",
+        hint=f"Its next menu is made of {GRUB_DEFAULTS}: put there {left} yourself."
+        if left
+        else "",
         place=path,
     )
+
+
+def _into_defaults(guest: Tree, arguments: str) -> str:
+    """Give the menus that the guest makes these arguments; return those that are too strange."""
+    if not guest.is_file(GRUB_DEFAULTS):
+        return ""
+    given = [word for word in arguments.split() if not _ROOT.fullmatch(word)]
+    add_to_defaults(guest, [word for word in given if _SAFE.fullmatch(word)])
+    return " ".join(word for word in given if not _SAFE.fullmatch(word))
 
 
 def _entry(facts: Facts, kernel: Kernel, arguments: str) -> str:
