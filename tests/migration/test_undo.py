@@ -123,12 +123,16 @@ def test_killed_worker_leaves_nothing(sandbox: Sandbox, source: Path, step: str)
     check_nothing_left(sandbox, job, before)
 
 
-@pytest.mark.parametrize("step", ["convert", "copy", "start", "verify"])
+RESUMED = ("convert", "backup-disks", "copy", "compare", "start", "verify")
+
+
+@pytest.mark.parametrize("step", RESUMED)
 def test_killed_worker_of_a_job_that_resumes_costs_nothing(
     sandbox: Sandbox, source: Path, step: str
 ) -> None:
     before = temporary(sandbox)
-    job = begin(sandbox, source, "--resume")
+    backup = ("--backup-disks", "/srv") if step == "backup-disks" else ()
+    job = begin(sandbox, source, "--resume", *backup)
     wait_for_step(sandbox, job, step, then=f"kill -9 $(cat {JOBS}/{job}/lock)")
     followed = sandbox.run("xen2kvm", "follow", job)
     assert followed.code == 0, followed.err + followed.out
@@ -140,6 +144,9 @@ def test_killed_worker_of_a_job_that_resumes_costs_nothing(
     sandbox.run("xen2kvm", "rollback", "--remove-target", job)
     sandbox.run("rm", end["Result"]["backup"])  # which a rollback leaves
     check_nothing_left(sandbox, job, before)
+    if backup:
+        kept = sandbox.run("ls", end["Result"]["backup-disks"]).out.split()
+        assert kept == ["domain.xml", "manifest.json", "xvda.qcow2"]
 
 
 def begin_virt_v2v(sandbox: Sandbox, guest: Path) -> str:

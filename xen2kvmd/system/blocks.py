@@ -131,18 +131,19 @@ def _blocks(extents: Iterable[Extent], size: int) -> Iterator[Extent]:
 def _writing(writer: OpenedDisk, ledger: Ledger | None) -> Iterator[Use]:
     """Write in threads, so that reading and writing overlap; what fails there is raised here."""
     waiting: queue.Queue[tuple[int, bytearray] | None] = queue.Queue(AHEAD)
-    failure: list[Failed] = []
+    failure: list[Exception] = []
     fresh: list[tuple[int, bytes]] = []  # given to the writers, and not in the ledger
 
     def work() -> None:
         while (item := waiting.get()) is not None:
-            if not failure:
-                offset, data = item
-                try:
+            offset, data = item
+            try:
+                if not failure:
                     writer.write(data, offset)
-                except Failed as error:
-                    failure.append(error)
-            waiting.task_done()
+            except Exception as error:  # raised again below: a thread that died would be waited for
+                failure.append(error)
+            finally:
+                waiting.task_done()
 
     def check() -> None:
         if failure:

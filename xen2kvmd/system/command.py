@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -75,28 +76,39 @@ class Running:
     def __init__(self, name: str, process: "subprocess.Popen[bytes]") -> None:
         self._name = name
         self._process = process
+        self._said: str | None = None
+        self._asked = threading.Lock()
 
     def check(self, *, seconds: float = 0.0) -> None:
         """Raise Failed, with what the program said, if it has ended, or ends within the time."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=seconds)
             raise Failed(
-                f"{self._name} ended with exit code {self._process.returncode}: {self._said()}"
+                f"{self._name} ended with exit code {self._process.returncode}: {self._output()}"
             )
 
-    def end(self) -> str:
-        """End the program, and return the last line of its standard error."""
+    def last_words(self) -> str:
+        """Let the program end, and return the last line of its standard error; threads may ask."""
+        with self._asked:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=1.0)  # by itself, with a reason to tell
+            self.end()
+            return self._output().rpartition("\n")[2]
+
+    def end(self) -> None:
+        """End the program."""
         self._process.terminate()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        return self._said().rpartition("\n")[2]
 
-    def _said(self) -> str:
-        said = self._process.stderr.read() if self._process.stderr else b""
-        return said.decode(errors="replace").strip()[-TAIL:]
+    def _output(self) -> str:
+        if self._said is None:  # it can be read once
+            said = self._process.stderr.read() if self._process.stderr else b""
+            self._said = said.decode(errors="replace").strip()[-TAIL:]
+        return self._said
 
 
 def spawn(argv: Sequence[str], *, output: Path) -> int:

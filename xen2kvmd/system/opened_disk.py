@@ -230,6 +230,5 @@ def _named(path: str, verb: str, server: Running | None = None) -> Iterator[None
     except (nbd.Error, OSError) as error:
         reason = error.string if isinstance(error, nbd.Error) else error.strerror
         if server:  # it knows better what went wrong
-            server.check(seconds=1.0)
-            reason = server.end() or reason
+            reason = server.last_words() or reason
         raise Failed(f"The disk {path} cannot be {verb}: {reason}.") from error
