@@ -10,7 +10,7 @@ from pathlib import Path
 import cattrs
 
 from xen2kvmd import domain, guest, xml
-from xen2kvmd.errors import InvalidOption, TargetExists
+from xen2kvmd.errors import InvalidOption, TargetExists, Unsupported
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import (
     BootFile,
@@ -27,6 +27,7 @@ from xen2kvmd.model import (
     SourceDisk,
     Target,
     VirtType,
+    Volume,
 )
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system.libvirt import Host
@@ -124,15 +125,8 @@ def make_case(
                 )
                 for disk in disks
             ),
-            boot_files=tuple(
-                boot_place(places).volume(
-                    dev=file.element,
-                    name=_volume_name(name, file.element, DiskFormat.RAW),
-                    disk_format=DiskFormat.RAW,
-                    may_exist=request.overwrite,
-                )
-                for file in boot_files
-            ),
+            boot_files=tuple(_boot_volume(request, name, file, places) for file in boot_files),
+            boot_version="".join(file.version for file in boot_files),
             nics=request.nics,
             mac=request.mac,
         ),
@@ -195,6 +189,22 @@ def make_plan(
         boot_files=tuple(map(PlannedFile, boot_files, case.target.boot_files)),
     )
     return replace(plan, digest=_digest(plan)), rehearsed
+
+
+def _boot_volume(request: Request, name: str, file: BootFile, places: Places) -> Volume:
+    """Return where a kernel or an initrd goes: libvirt gives QEMU files, and no block devices."""
+    volume = boot_place(places).volume(
+        dev=file.element,
+        name=_volume_name(name, file.element, DiskFormat.RAW),
+        disk_format=DiskFormat.RAW,
+        may_exist=request.overwrite,
+    )
+    if volume.path.startswith("/dev/"):
+        raise Unsupported(
+            f"The {file.element} cannot lie in pool '{volume.pool}': it has no files.",
+            hint="Leave out --direct-kernel-boot, or put the first disk into a pool of files.",
+        )
+    return volume
 
 
 def _volume_name(name: str, device: str, disk_format: DiskFormat) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from xen2kvmd.domain.names import pending
 from xen2kvmd.domain.tree import append, remove, remove_all, section, text
-from xen2kvmd.model import Case, Facts, Finding, Firmware, Severity
+from xen2kvmd.model import Case, Finding, Firmware, Severity
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
 
@@ -27,15 +27,16 @@ def machine_kvm(domain: Element, case: Case) -> Iterator[Finding]:
         if case.target.machine:
             kind.set("machine", case.target.machine)
         elif not old or old.startswith("xen"):
-            kind.set("machine", "pc" if _old(case.facts) else "q35")
+            kind.set("machine", "pc" if _old(case) else "q35")
     return iter(())
 
 
-def _old(facts: Facts) -> bool:
+def _old(case: Case) -> bool:
     """Whether the kernel that starts is older than Linux 4.0."""
-    major = facts.kernels[0].version.partition(".")[0] if facts.kernels else ""
+    own = case.facts.kernels[0].version if case.facts.kernels else ""
+    major = (case.target.boot_version if case.direct else own).partition(".")[0]
     known = major.isascii() and major.isdigit()
-    return facts.firmware is Firmware.BIOS and known and int(major) < 4
+    return case.facts.firmware is Firmware.BIOS and known and int(major) < 4
 
 
 @rule(guide="")
@@ -147,6 +148,8 @@ def kernel_cmdline(domain: Element, case: Case) -> Iterator[Finding]:
     Only the names of disks that are still on Xen's buses are replaced.
     """
     cmdline = domain.find("os/cmdline")
+    if cmdline is None and case.direct:
+        cmdline = append(section(domain, "os"), "cmdline")
     if cmdline is None:
         return iter(())
     here = pending(domain)
@@ -161,6 +164,8 @@ def kernel_cmdline(domain: Element, case: Case) -> Iterator[Finding]:
 
     renamed = _DEVICE.sub(rename, cmdline.text or "")
     cmdline.text = _XEN_CONSOLE.sub("console=ttyS0", renamed)
-    if case.direct and "console=" not in cmdline.text:  # under Xen it was hvc0 without a word
-        cmdline.text += " console=tty0 console=ttyS0"
+    words = cmdline.text.split()
+    if case.direct and not any(word.startswith("console=") for word in words):
+        # Under Xen it was hvc0 without a word.
+        cmdline.text = " ".join((*words, "console=tty0", "console=ttyS0"))
     return iter(())

@@ -14,7 +14,7 @@ The same appliance serves all, so a conversion costs one launch.
 
 from xen2kvmd.guest.check import check
 from xen2kvmd.guest.convert import Rehearsed, rehearse
-from xen2kvmd.guest.host_kernel import HostFile, carry, without_modules
+from xen2kvmd.guest.host_kernel import HostFile, carry, version_of, without_modules
 from xen2kvmd.guest.inspect import inspect
 from xen2kvmd.guest.install import Allowed, Intent, install, prepare
 from xen2kvmd.guest.mount import mount_guest
@@ -40,6 +40,7 @@ __all__ = [
     "prepare",
     "rehearse",
     "under_xen",
+    "version_of",
     "windows",
     "without_modules",
 ]

@@ -2,7 +2,7 @@
 """Kernel command lines, wherever a boot loader keeps them."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from posixpath import dirname, join, normpath
 
 from xen2kvmd.guest import grubenv
@@ -32,6 +32,7 @@ MENUS = (
 _DEFAULT = re.compile(
     r"""^(?P<head>\s*(?:export\s+)?GRUB_CMDLINE_LINUX\w*\+?=)(?P<quote>["']?)(?P<line>.*?)(?P=quote)(?P<tail>\s*(?:\#.*)?)$"""
 )
+_EVERY = re.compile(r"""^\s*(?:export\s+)?GRUB_CMDLINE_LINUX\+?=["']?(?P<line>[^"'#]*)""")
 _MENU = re.compile(
     r"""^(?P<head>\s*(?:(?:linux|linux16|linuxefi|kernel|module|module2)\s+\S+|options|append|
     \#\s*(?:kopt|defoptions|xenkopt)=)[ \t]*)(?P<line>.*)$""",
@@ -48,10 +49,15 @@ def edit_defaults(tree: Tree, edit: Edit) -> None:
         _edit(tree, path, pattern, edit)
 
 
-def add_to_defaults(tree: Tree, words: Iterable[str]) -> None:
+def add_to_defaults(tree: Tree, words: Collection[str]) -> None:
     """Add arguments for all entries to what GRUB's menu is made from, which a shell reads."""
     text = tree.read(GRUB_DEFAULTS)
-    words = [word for word in words if word not in re.split(r"[\s\"']+", text)]
+    lines = [found["line"] for line in text.split("\n") if (found := _EVERY.match(line))]
+    there = {word for line in lines for word in line.split()}
+    consoles = {word for word in words if word.startswith("console=")}
+    if not consoles <= there:  # the last is /dev/console: all of them, in their order, or none
+        there -= consoles
+    words = [word for word in words if word not in there]
     if words:
         end = "" if text.endswith("\n") or not text else "\n"
         line = f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {" ".join(words)}"'

@@ -12,7 +12,7 @@ from pathlib import Path
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.kernels import find_kernels
 from xen2kvmd.guest.tree import printable
-from xen2kvmd.model import Change, Facts, Family, Finding, Installed, Severity
+from xen2kvmd.model import BootFile, Change, Facts, Family, Finding, Installed, Severity
 
 _HEADER = slice(0x202, 0x206), b"HdrS"  # the kernel's Documentation/arch/x86/boot.rst
 _VERSION_AT = slice(0x20E, 0x210)  # kernel_version, less 0x200
@@ -58,16 +58,16 @@ def carry(
     return replace(facts, kernels=find_kernels(guest)), Installed(changes=shown)
 
 
-def without_modules(guest: Appliance, kernel: HostFile) -> tuple[Finding, ...]:
+def without_modules(guest: Appliance, kernel: BootFile) -> tuple[Finding, ...]:
     """Tell that a kernel which starts this guest from outside finds no modules in it."""
-    version = version_of(kernel.copy, kernel.name)
+    version = kernel.version
     if version and guest.exists(f"/lib/modules/{version}"):
         return ()
     where = f"/lib/modules/{version}" if version else "a folder of its version, which is not known"
     return (
         Finding(
             "kernel-without-modules",
-            f"The guest has no modules for the kernel {printable(kernel.name)} in {where}.",
+            f"The guest has no modules for the kernel {printable(kernel.path)} in {where}.",
             Severity.WARNING,
             hint="Install them in the guest, unless all that it needs is built in.",
             place="os/kernel",

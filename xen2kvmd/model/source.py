@@ -92,10 +92,12 @@ class Nic:
 class BootFile:
     """A kernel or an initrd of the Xen host, with which libvirt starts the new guest directly.
 
-    element is its element of the domain XML's <os>, path where the Xen host has it.
+    element is its element of the domain XML's <os>, path where the Xen host has it; version is a
+    kernel's, "" where it is not known.
     """
 
     element: str
     path: str
     size: int  # bytes
     digest: str
+    version: str = ""

@@ -65,6 +65,7 @@ class Target:
     cpu: str = ""  # cpu mode: host-passthrough, host-model, maximum; "": by virt_type
     volumes: tuple[Volume, ...] = ()
     boot_files: tuple[Volume, ...] = ()  # kernel and initrd, where it is started with the host's
+    boot_version: str = ""  # of that kernel
     nics: tuple[NicMap, ...] = ()
     mac: MacPolicy = MacPolicy.KEEP
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import cattrs
 
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Volume
+from xen2kvmd.model import DiskFormat, Volume
 from xen2kvmd.steps import context, disks, volumes
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
@@ -62,11 +62,11 @@ def _make(run: Run) -> None:
                 cluster_size=request.cluster_size,
             )
         for file in plan.boot_files:
-            made.append(file.volume)
+            place, volume = boot_place(places), file.volume
+            place.volume(dev=volume.dev, name=volume.name, disk_format=DiskFormat.RAW)
+            made.append(volume)
             run.note("volumes", cattrs.unstructure(made))
-            boot_place(places).make(
-                file.volume, size=file.source.size, allocation=request.allocation
-            )
+            place.make(volume, size=file.source.size, allocation=request.allocation)
     run.note("volumes-made", [volume.name for volume in made])
 
 

@@ -5,8 +5,8 @@ It is for a guest that has none of its own; or for its direct kernel boot, where
 """
 
 import os
-import shutil
-from collections.abc import Mapping
+import stat
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from xen2kvmd.system import blocks
 LARGEST = 512 << 20  # bytes of a kernel or an initrd
 PIECE = 1 << 20
 SECTOR = 512
+Read = Callable[[int, int], bytes]  # offset and length
 
 
 def carry(run: Run, request: Request, facts: Facts) -> Facts:
@@ -57,15 +58,17 @@ def _direct(run: Run, request: Request, facts: Facts, wanted: Mapping[str, str])
         try:
             file = _fetched(run, request, element, path)
         except OSError as error:
-            raise InvalidDisk(f"{path} cannot be read: {error}") from error
+            raise InvalidDisk(
+                f"{path} cannot be read: {error.strerror}.", hint="Say where it is with --path-map."
+            ) from error
         size = -(-file.copy.stat().st_size // SECTOR) * SECTOR
         os.truncate(file.copy, size)  # so large is the disk that QEMU makes of it
         digest = blocks.digest(str(file.copy), "raw", lambda _done, _total: None)
-        found.append(BootFile(element, path, size, digest))
+        version = guest.version_of(file.copy, path) if element == "kernel" else ""
+        found.append(BootFile(element, path, size, digest, version))
     run.note("boot-files", cattrs.unstructure(found))
     appliance, _ = context.appliance(run)
-    kernel = guest.HostFile(wanted["kernel"], context.boot_copy(run, "kernel"))
-    _note(run, Installed(findings=guest.without_modules(appliance, kernel)))
+    _note(run, Installed(findings=guest.without_modules(appliance, found[0])))
     return replace(facts, kernels=())
 
 
@@ -74,23 +77,31 @@ def _fetched(run: Run, request: Request, element: str, name: str) -> guest.HostF
     host = open_source(request).disk_host
     where, path = disks.mapped(name, request.path_map, host=host)
     copy = context.boot_copy(run, element)
-    if not where:
-        file = Path(path)
-        if not file.is_file() or file.stat().st_size > LARGEST:
-            raise InvalidDisk(
-                f"{path} is no file of this host, or too large for a kernel.",
-                hint="Say where it is with --path-map.",
-            )
-        shutil.copyfile(file, copy)
+    if where:
+        far = disks.remotes(run).disk(where, path)
+        _write(run, copy, path, far.size.size, far.read)
         return guest.HostFile(name, copy)
-    far = disks.remotes(run).disk(where, path)
-    size = far.size.size
-    if size > LARGEST:
-        raise InvalidDisk(f"{path} has {size} bytes, too many for a kernel.")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # of a pipe, too
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise InvalidDisk(f"{path} is no file.", hint="Say where it is with --path-map.")
+        _write(run, copy, path, status.st_size, lambda at, size: os.pread(descriptor, size, at))
+    finally:
+        os.close(descriptor)
+    return guest.HostFile(name, copy)
+
+
+def _write(run: Run, copy: Path, path: str, size: int, read: Read) -> None:
+    """Write a file of the job that outlives this process. Raises InvalidDisk."""
+    if not 0 < size <= LARGEST:  # those of /proc and /sys have no size, and may have no end
+        raise InvalidDisk(f"{path} has {size} bytes: it is no kernel or initrd.")
     with copy.open("wb") as stream:
         for at in range(0, size, PIECE):
-            stream.write(far.read(at, min(PIECE, size - at)))
-    return guest.HostFile(name, copy)
+            run.check_cancelled()
+            stream.write(read(at, min(PIECE, size - at)))
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _note(run: Run, more: Installed) -> None:

@@ -66,7 +66,7 @@ def rehearse(
             found=(
                 *context.source_findings(run),
                 *storage.findings(request, host),
-                *set_aside.findings(request, case.target, disks, host),
+                *set_aside.findings(request, case.target, disks, host, boot_files),
                 *engine.findings(run, request),
             ),
             installed=installed,

@@ -12,7 +12,7 @@ from pathlib import Path
 from xen2kvmd import xml
 from xen2kvmd.errors import TargetExists, Unsupported
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Finding, Plan, Request, Severity, SourceDisk, Target
+from xen2kvmd.model import BootFile, Finding, Plan, Request, Severity, SourceDisk, Target
 from xen2kvmd.steps import context
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import target_host
@@ -21,7 +21,11 @@ REPLACED = "replaced.xml"
 
 
 def findings(
-    request: Request, target: Target, disks: Iterable[SourceDisk], host: Host
+    request: Request,
+    target: Target,
+    disks: Iterable[SourceDisk],
+    host: Host,
+    boot_files: Iterable[BootFile] = (),
 ) -> Iterator[Finding]:
     """Tell what will be replaced; a disk of the source never is."""
     if not request.overwrite:
@@ -29,11 +33,12 @@ def findings(
     made = (*target.volumes, *target.boot_files)
     there = [volume.path for volume in made if os.path.lexists(volume.path)]
     own = {os.path.realpath(path) for disk in disks if not disk.host for path in disk.paths}
+    own |= {os.path.realpath(file.path) for file in boot_files}
     for path in there:
         if os.path.realpath(path) in own:
             yield Finding(
                 "overwrites-source",
-                f"{path}, which would be replaced, is a disk of the source.",
+                f"{path}, which would be replaced, belongs to the source.",
                 Severity.BLOCKER,
                 hint="Choose another name for the target with --name, or another place.",
             )
@@ -79,6 +84,8 @@ def _check_unused(host: Host, plan: Plan, paths: list[str]) -> None:
             path = source.get("file") or source.get("dev") or ""
             named = (source.get("pool", ""), source.get("volume", ""))
             used[volumes.get(named, path)] = domain.name
+        for element in ("os/kernel", "os/initrd"):
+            used[xml.parse(domain.xml()).findtext(element) or ""] = domain.name
     for path in paths:
         if not Path(path).is_file():
             raise Unsupported(

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from xen2kvmd import plan
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Finding, Request, Severity
+from xen2kvmd.model import DiskFormat, Finding, Request, Severity
 from xen2kvmd.steps import context
 from xen2kvmd.system.libvirt import Host
-from xen2kvmd.targets import NfsExport, open_places, target_host
+from xen2kvmd.targets import NfsExport, boot_place, open_places, target_host
 
 
 def findings(request: Request, host: Host) -> Iterator[Finding]:
@@ -46,10 +46,12 @@ def do(run: Run) -> None:
         places = open_places(request, host, disks)
         document = context.document(run)
         plan.check_target(request, document=document, disks=disks, host=host, places=places)
-        for disk in context.plan(run).disks:
-            dev, volume = disk.source.dev, disk.volume
-            places[dev].volume(
-                dev=dev, name=volume.name, disk_format=request.format, may_exist=request.overwrite
+        for volume in context.plan(run).volumes:
+            places.get(volume.dev, boot_place(places)).volume(
+                dev=volume.dev,
+                name=volume.name,
+                disk_format=DiskFormat(volume.format),
+                may_exist=request.overwrite,
             )
 
 
