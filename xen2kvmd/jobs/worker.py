@@ -8,8 +8,8 @@ from pathlib import Path
 
 from xen2kvmd import errors
 from xen2kvmd.errors import Cancelled, Internal, Interrupted, MigrationError
+from xen2kvmd.jobs import leftovers, report
 from xen2kvmd.jobs import log as job_log
-from xen2kvmd.jobs import report
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.status import JobState
@@ -48,6 +48,8 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
     error = _died_before(run)
     begun = any(event["type"] == "started" for event in run.journal.events)
     run.record("started", steps=[[step.name, step.weight] for step in steps])
+    if begun:
+        _clear(run)
     if error is None:
         if begun:
             _tell_resumed(run)
@@ -90,6 +92,15 @@ def _tell_resumed(run: Run) -> None:
             "hint": "The log of the job and the system's journal may tell why it ended.",
         }
     )
+
+
+def _clear(run: Run) -> None:
+    """Clear what the earlier process left, as far as that can be done."""
+    try:
+        leftovers.clear(run)
+    except Exception as failure:
+        log.exception("What an earlier process left could not be removed")
+        _tell_left_behind(run, f"What the job's earlier process left is not removed: {failure}")
 
 
 def _standing(run: Run) -> list[str]:
@@ -169,16 +180,20 @@ def _back(run: Run, steps: Sequence[Step], error: MigrationError) -> None:
             step.undo(run)
         except Exception as failure:
             log.exception("Undo of %s failed", step.name)
-            run.finding(
-                {
-                    "id": "left-behind",
-                    "severity": "warning",
-                    "message": f"Undo of step {step.name} failed: {failure}",
-                    "hint": "Look at the report for what the step had made, and remove it by hand.",
-                }
-            )
+            _tell_left_behind(run, f"Undo of step {step.name} failed: {failure}")
         else:
             run.record("step-undone", step=step.name)
+
+
+def _tell_left_behind(run: Run, message: str) -> None:
+    run.finding(
+        {
+            "id": "left-behind",
+            "severity": "warning",
+            "message": message,
+            "hint": "Look at the report for what the job had made, and remove it by hand.",
+        }
+    )
 
 
 def _final_state(error: MigrationError | None) -> JobState:

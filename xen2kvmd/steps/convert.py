@@ -12,7 +12,7 @@ from xen2kvmd import guest
 from xen2kvmd.errors import Failed, PlanChanged
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
-from xen2kvmd.steps import context, engine, inspect, packages, v2v
+from xen2kvmd.steps import context, engine, packages, v2v
 from xen2kvmd.steps.plan import rehearse
 from xen2kvmd.system import files
 
@@ -70,10 +70,4 @@ def _convert(run: Run) -> None:
     run.release()
 
 
-def go_on(run: Run) -> None:
-    """Begin again, in new overlays, when nothing of the killed process writes any more."""
-    inspect.undo(run)
-    do(run)
-
-
-CONVERT = Step("convert", do, go_on=go_on, weight=60)
+CONVERT = Step("convert", do, weight=60)

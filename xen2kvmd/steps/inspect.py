@@ -4,12 +4,13 @@
 import cattrs
 
 from xen2kvmd import plan
+from xen2kvmd.jobs import leftovers
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation, Request
 from xen2kvmd.steps import context, engine, find, keys, packages, window
-from xen2kvmd.system import appliances, kvm, ssh
+from xen2kvmd.system import kvm, ssh
 from xen2kvmd.system.libvirt import Emulator
-from xen2kvmd.system.remotes import own_folder, sweep
+from xen2kvmd.system.remotes import own_folder
 from xen2kvmd.targets import open_places, ssh_address, target_host
 
 
@@ -24,7 +25,7 @@ def do(run: Run) -> None:
     keys.read(request)  # better now than after a launch
     source, found = find.find(run, request)
     text = context.document(run)
-    run.note("sockets", appliances.folders())
+    leftovers.expect(run)
     with target_host(request) as host:
         if request.operation is not Operation.INSPECT:  # better now than after a launch
             places = open_places(request, host, found)
@@ -53,10 +54,4 @@ def _note_kvm(run: Run, request: Request, emulator: Emulator) -> None:
         run.note("target-kvm", emulator.kvm and kvm.works_on(far, emulator.path))
 
 
-def undo(run: Run) -> None:
-    """Sweep up what the appliance of a killed process left running, and outside the folder."""
-    appliances.sweep(run.notes.get("sockets", []), run.scratch)
-    sweep(run.folder)
-
-
-INSPECT = Step("inspect", do, undo, weight=25)
+INSPECT = Step("inspect", do, weight=25)

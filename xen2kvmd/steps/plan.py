@@ -11,7 +11,7 @@ from xen2kvmd.errors import Blocked, PlanChanged
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Case, Finding, Operation, Plan, Request
-from xen2kvmd.steps import context, engine, inspect, set_aside, storage
+from xen2kvmd.steps import context, engine, set_aside, storage
 from xen2kvmd.targets import open_places, target_host
 
 
@@ -95,10 +95,4 @@ def _check_blockers(blockers: Iterable[Finding]) -> None:
         )
 
 
-def go_on(run: Run) -> None:
-    """Plan again, when nothing of the killed process works on the disks any more."""
-    inspect.undo(run)
-    do(run)
-
-
-PLAN = Step("plan", do, go_on=go_on, weight=10)
+PLAN = Step("plan", do, weight=10)
