@@ -39,7 +39,7 @@ def own(disk: Path, target: str) -> None:
 
 def others(disk: Path) -> dict[str, Callable[[str], object]]:
     """Return what else copies over ssh; each is called with the path of the new disk."""
-    nbdkit = ["nbdkit", "-U", "-", "ssh", f"host={HOST}", f"port={PORT}", "user=root"]
+    nbdkit = ["nbdkit", "--readonly", "-U", "-", "ssh", f"host={HOST}", f"port={PORT}", "user=root"]
     nbdkit += ["known-hosts=/run/far/known", "identity=/run/far/key", str(disk)]
 
     def cat(target: str) -> None:
