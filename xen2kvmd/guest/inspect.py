@@ -10,9 +10,10 @@ import shlex
 from dataclasses import replace
 
 from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.filesystems import FileSystem
 from xen2kvmd.guest.kernels import find_kernels
 from xen2kvmd.guest.menus import read_menu
-from xen2kvmd.guest.mount import FileSystem, Mounts, mount_guest
+from xen2kvmd.guest.mount import Mounts, mount_guest
 from xen2kvmd.guest.naming import disk_of, xen_name
 from xen2kvmd.guest.partitions import (
     BIOS_BOOT,
@@ -66,6 +67,7 @@ def inspect(appliance: Appliance) -> Facts:
         arch=_arch(appliance),
         hostname=printable(_first_line(appliance, "/etc/hostname", "/etc/HOSTNAME")),
         root=xen_name(appliance, mounts.root.device),
+        missing=mounts.missing,
         bootloader=loader,
         kernels=find_kernels(appliance),
         initrd_tool=next(tools, ""),

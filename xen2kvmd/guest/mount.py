@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Find the guest's root file system and mount it with all that its fstab adds."""
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from xen2kvmd.errors import Failed, Unsupported
-from xen2kvmd.guest import luks
+from xen2kvmd.guest import fstab, luks
 from xen2kvmd.guest.appliance import Appliance
-from xen2kvmd.guest.arrays import array_names
-from xen2kvmd.guest.naming import appliance_name, disk_of, xen_name
+from xen2kvmd.guest.filesystems import FileSystem, file_systems
+from xen2kvmd.guest.naming import disk_of, xen_name
 from xen2kvmd.guest.partitions import EFI_SYSTEM
 
 FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "reiserfs", "jfs", "vfat"})
 ROOT_MARKS = ("/etc/fstab", "/etc/passwd")  # both in every root, neither in /boot or /home
+
+SYSTEM = ("/boot", "/etc", "/lib", "/opt", "/usr", "/var")
 
 # The default first, which is the active snapshot of SUSE; then where Ubuntu, Debian and Fedora put
 # the root, with root= and fstab that name it and a default that stays the top.
@@ -25,21 +26,14 @@ TOP = 5  # the number of the subvolume that holds all others
 
 
 @dataclass(frozen=True)
-class FileSystem:
-    """A file system or another content of a device, as blkid sees it."""
-
-    device: str
-    kind: str
-    uuid: str = ""
-    label: str = ""
-    subvolume: str = ""  # of btrfs: "subvol=NAME", or "default" where that is not the top
-
-
-@dataclass(frozen=True)
 class Mounts:
-    """What is mounted where: path to file system."""
+    """What is mounted where: path to file system.
+
+    missing are folders of the system that fstab mounts and we could not, each with its device.
+    """
 
     by_path: tuple[tuple[str, FileSystem], ...]
+    missing: tuple[tuple[str, str], ...] = ()
 
     @property
     def root(self) -> FileSystem:
@@ -81,42 +75,35 @@ def _mount(appliance: Appliance) -> Mounts:
     if root.kind == "btrfs" and not options:
         default = appliance.call("btrfs_subvolume_get_default", "/")
         root = replace(root, subvolume="" if default == TOP else "default")
-    mounted = {"/": root}
-    arrays = array_names(appliance)
-    for spec, path, options in sorted(_fstab(appliance), key=lambda line: line[1]):
-        system = _find(appliance, systems, arrays.get(spec, spec))
-        if system and path not in mounted and system.kind in FILE_SYSTEMS:
-            try:
-                appliance.call("mount_options", options, system.device, path)
-            except Failed:
-                continue  # as at boot with nofail: what is needed and missing shows itself later
-            mounted[path] = replace(system, subvolume=options)
+    mounted, missing = {"/": root}, []
+    names = fstab.Names(appliance, systems)
+    for line in sorted(fstab.lines(appliance), key=lambda line: line.path):
+        system = names.find(line.spec)
+        if line.path in mounted:
+            continue
+        if system and system.kind in FILE_SYSTEMS and _mounted(appliance, system, line):
+            mounted[line.path] = replace(system, subvolume=line.subvolume)
+        elif line.is_local and _is_system(line.path):
+            missing.append((line.path, line.spec))
     esp = _unnamed_esp(appliance, systems, {system.device for system in mounted.values()})
     place = next((path for path in ESP_PLACES if _is_free(appliance, path)), "")
     if esp and place:
         appliance.call("mount", esp.device, place)
         mounted[place] = esp
-    return Mounts(tuple(mounted.items()))
+    return Mounts(tuple(mounted.items()), tuple(missing))
 
 
-def file_systems(appliance: Appliance) -> Iterator[FileSystem]:
-    """Yield what is on partitions, on disks that have none, on volumes, arrays, opened disks."""
-    partitions = appliance.partitions()
-    whole = [disk for disk in appliance.devices if not _divided(disk, partitions)]
-    kinds = ("lvs", "list_md_devices", "list_dm_devices")
-    volumes = [device for kind in kinds for device in appliance.call(kind)]
-    for device in (*partitions, *whole, *volumes):
-        try:
-            tags = appliance.call("blkid", device)
-        except Failed:
-            continue  # nothing that blkid knows
-        yield FileSystem(
-            device, tags.get("TYPE", ""), uuid=tags.get("UUID", ""), label=tags.get("LABEL", "")
-        )
+def _mounted(appliance: Appliance, system: FileSystem, line: fstab.Line) -> bool:
+    try:
+        appliance.call("mount_options", line.subvolume, system.device, line.path)
+    except Failed:
+        return False  # as at boot with nofail: what is needed and missing shows itself later
+    return True
 
 
-def _divided(disk: str, partitions: tuple[str, ...]) -> bool:
-    return any(re.fullmatch(rf"{disk}\d+", name) for name in partitions)
+def _is_system(path: str) -> bool:
+    """Tell whether programs or files of the system lie in a folder."""
+    return any(path == at or path.startswith(f"{at}/") for at in SYSTEM)
 
 
 def _roots(appliance: Appliance, systems: tuple[FileSystem, ...]) -> Iterator[FileSystem]:
@@ -160,33 +147,6 @@ def _is_root(appliance: Appliance, system: FileSystem, subvolume: str) -> bool:
         return all(appliance.is_file(path) for path in ROOT_MARKS)
     finally:
         appliance.call("umount_all")
-
-
-def _fstab(appliance: Appliance) -> Iterator[tuple[str, str, str]]:
-    """Yield device, mount point and subvolume option of each line that names a folder.
-
-    The root needs none: a btrfs mounted without one is its default subvolume, which is the active
-    snapshot where snapper keeps some.
-    """
-    for line in appliance.read("/etc/fstab").splitlines():
-        fields = line.split()
-        if len(fields) >= 4 and not fields[0].startswith("#") and fields[1].startswith("/"):
-            path = fields[1].rstrip("/")
-            if path and ".." not in path and "bind" not in fields[3].split(","):
-                subvolume = (word for word in fields[3].split(",") if word.startswith("subvol="))
-                yield fields[0].replace('"', ""), path, next(subvolume, "")
-
-
-def _find(appliance: Appliance, systems: tuple[FileSystem, ...], spec: str) -> FileSystem | None:
-    """Find the file system that a line of fstab means, by UUID, label, or name under Xen."""
-    tag, _, value = spec.partition("=")
-    device = appliance_name(appliance, spec)
-    for system in systems:
-        if (tag, value) in (("UUID", system.uuid), ("LABEL", system.label)) and value:
-            return system
-        if system.device in (device, spec):
-            return system
-    return None
 
 
 def _no_root(appliance: Appliance, systems: tuple[FileSystem, ...]) -> Unsupported:

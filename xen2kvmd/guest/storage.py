@@ -4,8 +4,8 @@
 from collections.abc import Iterator
 
 from xen2kvmd.guest.devices import remap_file
-from xen2kvmd.guest.tree import Tree
-from xen2kvmd.model import Case, Finding
+from xen2kvmd.guest.tree import Tree, printable
+from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 
 
@@ -13,6 +13,16 @@ from xen2kvmd.rule import rule
 def fstab(guest: Tree, case: Case) -> Iterator[Finding]:
     """Name the file systems in /etc/fstab as KVM does."""
     yield from remap_file(guest, case, "/etc/fstab")
+    for path, device in case.facts.missing:
+        yield Finding(
+            "mount-missing",
+            f"{path}, which the guest mounts from {printable(device)}, is on none of its disks "
+            "that we can read: the guest's programs run without what is there.",
+            Severity.WARNING,
+            hint="Is a disk missing in the source's configuration, or encrypted? Look whether the "
+            "new guest's initrd and boot menu are right.",
+            place="/etc/fstab",
+        )
 
 
 @rule(guide="15.2.3 (3)")

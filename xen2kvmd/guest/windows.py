@@ -3,7 +3,7 @@
 
 from xen2kvmd.errors import Failed
 from xen2kvmd.guest.appliance import Appliance
-from xen2kvmd.guest.mount import file_systems
+from xen2kvmd.guest.filesystems import file_systems
 from xen2kvmd.guest.partitions import BIOS_BOOT, EFI_SYSTEM, read_table
 from xen2kvmd.model import Facts, Family, Firmware
 

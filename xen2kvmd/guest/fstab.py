@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the guest's fstab mounts, and which of the guest's file systems a line of it means."""
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.arrays import array_names
+from xen2kvmd.guest.filesystems import FileSystem
+from xen2kvmd.guest.naming import appliance_name
+from xen2kvmd.guest.tree import Tree
+
+_TAG = re.compile(r"(?:UUID|LABEL|PARTUUID|PARTLABEL)=")
+_PARTITION = re.compile(r"^(PARTUUID|PARTLABEL)=")
+_FILE_SYSTEM = re.compile(r"^/dev/disk/by-(uuid|label)/(.+)$")
+_LINKS = "/dev/disk/by-*/*"  # of udev, in the appliance as in the guest
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of fstab(5): a file system, the folder where it is mounted, and how."""
+
+    spec: str
+    path: str
+    subvolume: str  # of btrfs: "subvol=NAME"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on a disk, and no network's, nor in memory."""
+        return self.spec.startswith("/dev/") or bool(_TAG.match(self.spec))
+
+
+def lines(guest: Tree) -> Iterator[Line]:
+    """Yield the lines that mount something in a folder below the root.
+
+    The root needs none: a btrfs mounted without an option is its default subvolume, which is the
+    active snapshot where snapper keeps some.
+    """
+    for line in guest.read("/etc/fstab").splitlines():
+        fields = line.split()
+        if len(fields) >= 4 and not fields[0].startswith("#") and fields[1].startswith("/"):
+            path = fields[1].rstrip("/")
+            if path and ".." not in path and "bind" not in fields[3].split(","):
+                subvolume = (word for word in fields[3].split(",") if word.startswith("subvol="))
+                spec = fields[0].replace('"', "").replace(r"\040", " ")
+                yield Line(spec, path, next(subvolume, ""))
+
+
+class Names:
+    """The names that a guest may give to its file systems.
+
+    Its root is mounted: its configuration tells what it calls its arrays.
+    """
+
+    def __init__(self, appliance: Appliance, systems: Sequence[FileSystem]) -> None:
+        self._appliance = appliance
+        self._by_device = {system.device: system for system in systems}
+        self._by_tag = {f"LABEL={system.label}": system for system in systems if system.label}
+        self._by_tag |= {f"UUID={system.uuid}": system for system in systems if system.uuid}
+        self._arrays = array_names(appliance)
+        self._links = _links(appliance, self._by_device)
+
+    def find(self, spec: str) -> FileSystem | None:
+        """Return the file system that the first field of a line means, None for another thing."""
+        if (tag := _FILE_SYSTEM.sub(_tag, spec)) in self._by_tag:
+            return self._by_tag[tag]
+        spec = self._arrays.get(spec, spec)
+        spec = _PARTITION.sub(lambda tag: f"/dev/disk/by-{tag[1].lower()}/", spec)
+        known = (spec, appliance_name(self._appliance, spec), self._links.get(spec.lower(), ""))
+        return next((self._by_device[name] for name in known if name in self._by_device), None)
+
+
+def _tag(link: re.Match[str]) -> str:
+    """Turn a link, in whose name udev escapes what is special, into the tag: LABEL=my disk."""
+    plain = re.sub(r"\\x([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), link[2])
+    return f"{link[1].upper()}={plain}"
+
+
+def _links(appliance: Appliance, devices: Iterable[str]) -> Mapping[str, str]:
+    """Return which device each of udev's links means, in lower case: by-uuid, by-id, by-label."""
+    named = " ".join(map(shlex.quote, devices))
+    show = 'printf "%s %s\\n" "$(readlink -f "$it")" "$it"'
+    line = f"udevadm settle; for it in {named} {_LINKS}; do {show}; done"
+    found = [entry.partition(" ")[::2] for entry in appliance.shell(line).splitlines()]
+    ours = {real: name for real, name in found if name in devices}
+    return {name.lower(): ours[real] for real, name in found if real in ours}
