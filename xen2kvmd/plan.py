@@ -133,7 +133,9 @@ def make_case(
         nics=source.nics,
         devices=devices,
         joined=joined,
+        kind=source.kind,
         cmdline=source.cmdline,
+        kernel_on_host=bool(source.kernel),
         agent=agent,
     )
 

@@ -49,7 +49,7 @@ def edit_defaults(tree: Tree, edit: Edit) -> None:
         _edit(tree, path, pattern, edit)
 
 
-def add_to_defaults(tree: Tree, words: Collection[str]) -> None:
+def add_to_defaults(tree: Tree, words: Collection[str], *, why: str) -> None:
     """Add arguments for all entries to what GRUB's menu is made from, which a shell reads."""
     text = tree.read(GRUB_DEFAULTS)
     lines = [found["line"] for line in text.split("\n") if (found := _EVERY.match(line))]
@@ -61,7 +61,7 @@ def add_to_defaults(tree: Tree, words: Collection[str]) -> None:
     if words:
         end = "" if text.endswith("\n") or not text else "\n"
         line = f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {" ".join(words)}"'
-        tree.write(GRUB_DEFAULTS, f"{text}{end}# From the Xen host, by xen2kvm.\n{line}\n")
+        tree.write(GRUB_DEFAULTS, f"{text}{end}# {why}, by xen2kvm.\n{line}\n")
 
 
 def edit_menus(tree: Tree, edit: Edit) -> Iterator[Finding]:
@@ -78,6 +78,10 @@ def menu_lines(tree: Tree) -> Iterator[tuple[str, int, str]]:
         for number, line in enumerate(tree.read(path).splitlines(), start=1):
             found = _MENU.match(line)
             if found and not line.lstrip().startswith("#"):
+                yield path, number, found["line"]
+    for path in _files(tree, grubenv.PATHS):
+        for number, line in enumerate(grubenv.unpack(tree.read(path)) or (), start=1):
+            if found := _ENV.match(line):
                 yield path, number, found["line"]
 
 

@@ -4,7 +4,13 @@
 import re
 from collections.abc import Iterator
 
-from xen2kvmd.guest.cmdline import edit_defaults, edit_menus
+from xen2kvmd.guest.cmdline import (
+    GRUB_DEFAULTS,
+    add_to_defaults,
+    edit_defaults,
+    edit_menus,
+    menu_lines,
+)
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
@@ -21,9 +27,56 @@ def kernel_console(guest: Tree, case: Case) -> Iterator[Finding]:
     """Send the kernel's console to ttyS0 instead of Xen's hvc0 or xvc0.
 
     hvc0 is not there under KVM: a kernel told to use it boots silently, and init has no console.
+
+    Where nothing is said, a paravirtualised kernel took hvc0 by itself, and one under KVM takes no
+    serial port: it is told to, so that the guest keeps its text console and its boot can be seen.
+    Other guests keep their screen as the console, and have the serial port beside it.
     """
+
+    def edit(line: str) -> str:
+        replaced = serial_console(line)
+        return replaced if case.direct else with_serial(replaced, case)
+
+    before = tuple(menu_lines(guest))
     edit_defaults(guest, serial_console)
-    yield from edit_menus(guest, serial_console)
+    yield from edit_menus(guest, edit)
+    after = zip(before, menu_lines(guest), strict=True)
+    added = [
+        (path, number)
+        for (_, _, old), (path, number, new) in after
+        if new == edit(old) != serial_console(old)
+    ]
+    if added:
+        words = _consoles(case)
+        if guest.is_file(GRUB_DEFAULTS) and "console=ttyS" not in guest.read(GRUB_DEFAULTS):
+            add_to_defaults(guest, words, why="A serial console")
+        path, number = added[0]
+        yield Finding(
+            "serial-console-added",
+            f"The guest's kernel gets {' '.join(words)}: it had no serial console.",
+            Severity.INFO,
+            hint="Its login prompt there shows that it booted: virsh console NAME.",
+            place=f"{path}:{number}",
+        )
+
+
+def with_serial(cmdline: str, case: Case) -> str:
+    """Give a kernel that mounts a root, and has no serial console, one.
+
+    The last console is /dev/console: one that is said already stays that.
+    """
+    words = cmdline.split()
+    if "console=ttyS" in cmdline or not any(word.startswith("root=") for word in words):
+        return cmdline
+    first = re.search(r"(?<!\S)console=", cmdline)
+    if first:
+        return f"{cmdline[: first.start()]}console=ttyS0 {cmdline[first.start() :]}"
+    return f"{cmdline.rstrip()} {' '.join(_consoles(case))}"
+
+
+def _consoles(case: Case) -> tuple[str, str]:
+    both = ("console=tty0", "console=ttyS0")
+    return both if case.paravirtual else both[::-1]
 
 
 def serial_console(cmdline: str) -> str:

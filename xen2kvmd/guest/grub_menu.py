@@ -82,7 +82,9 @@ def _into_defaults(guest: Tree, arguments: str) -> str:
     if not guest.is_file(GRUB_DEFAULTS):
         return ""
     given = [word for word in arguments.split() if not _ROOT.fullmatch(word)]
-    add_to_defaults(guest, [word for word in given if _SAFE.fullmatch(word)])
+    add_to_defaults(
+        guest, [word for word in given if _SAFE.fullmatch(word)], why="From the Xen host"
+    )
     return " ".join(word for word in given if not _SAFE.fullmatch(word))
 
 

@@ -76,7 +76,9 @@ class Case:
 
     devices pairs each disk's name under Xen with its name under KVM ("xvda", "vda"), decided once
     for the domain XML and for the guest's own files (domain/names.py). joined are the volumes that
-    become partitions of one of these disks. cmdline is what the Xen host gave the guest's kernel.
+    become partitions of one of these disks. kind is the guest's under Xen: linux (PV), xenpvh, hvm,
+    or "" where nobody knows. cmdline is what the Xen host gave the guest's kernel, which was the
+    host's own where kernel_on_host says so; else pygrub put it behind the menu's arguments.
     """
 
     facts: Facts = field(default_factory=Facts)
@@ -84,10 +86,17 @@ class Case:
     nics: tuple[Nic, ...] = ()
     devices: tuple[tuple[str, str], ...] = ()
     joined: tuple[Joined, ...] = ()
+    kind: str = ""
     cmdline: str = ""
+    kernel_on_host: bool = False
     agent: bool = False  # the QEMU guest agent is to run in the converted guest
 
     @property
     def direct(self) -> bool:
         """Whether libvirt has the guest's kernel, and its disks need no boot loader."""
         return bool(self.target.boot_files)
+
+    @property
+    def paravirtual(self) -> bool:
+        """Whether the guest's console under Xen was hvc0 or xvc0, by itself."""
+        return self.kind in ("linux", "xenpvh")

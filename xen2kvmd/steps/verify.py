@@ -41,7 +41,7 @@ NOT_PROVEN = Finding(
 
 
 def do(run: Run) -> None:
-    """Let the guest run until it shows a login prompt or answers by its agent.
+    """Let the guest run until it shows a login prompt, on its console or screen, or its agent answers.
 
     It is given the passphrases of its disks when it asks for them: those that the job has keys for.
 
@@ -157,6 +157,8 @@ def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str
             asked = time.monotonic()
             if domain.agent_answers():
                 return f"guest agent answered after {passed:.0f} s"
+            if boot.shows_login(domain.screen_text()):
+                return f"login prompt on its screen after {passed:.0f} s"
         time.sleep(LOOK)
     text, screen = recorder.take(), domain.screen_text()
     if context.facts(run).family is Family.WINDOWS and boot.left_firmware(text, screen):
