@@ -41,7 +41,7 @@ NOT_PROVEN = Finding(
 
 
 def do(run: Run) -> None:
-    """Let the guest run until it shows a login prompt, on its console or screen, or its agent answers.
+    """Let the guest run until it shows a login prompt, on console or screen, or its agent answers.
 
     It is given the passphrases of its disks when it asks for them: those that the job has keys for.
 
