@@ -191,23 +191,6 @@ async def test_a_job_that_runs_is_not_removed(root: Client) -> None:
     assert caught.value.name == ERROR + "NotFinished"
 
 
-async def test_prune_removes_what_is_asked(root: Client, daemon: Daemon) -> None:
-    await root.call("PruneJobs", "a{sv}", {})
-    good, bad, running = [await root.start(vm="prune") for _ in range(3)]
-    daemon.end(good)
-    daemon.end(bad, "failed")
-
-    async def prune(**options: Variant) -> int:
-        return int((await root.call("PruneJobs", "a{sv}", options))[0])
-
-    assert await prune(**{"older-than": Variant("t", 3600)}) == 0
-    assert await prune(states=Variant("as", ["failed"])) == 1
-    with pytest.raises(CallError, match="UnknownObject"):
-        await root.get(bad, "State")
-    assert await prune() == 1
-    assert await root.get(running, "State") == "queued"
-
-
 async def test_wait_waits(root: Client, daemon: Daemon) -> None:
     job = await root.start()
     waiting = asyncio.ensure_future(root.job(job, "Wait"))

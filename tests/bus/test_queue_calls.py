@@ -50,3 +50,22 @@ async def test_the_newest_are_listed(root: Client) -> None:
     assert [job[0] for job in jobs] == made[2:]
     (jobs,) = await root.call("ListJobs", "a{sv}", {"limit": Variant("u", 0)})
     assert [job[0] for job in jobs][-4:] == made
+
+
+async def test_prune_removes_what_is_asked(root: Client, daemon: Daemon) -> None:
+    await root.call("PruneJobs", "a{sv}", {})
+    kept, over, bad, running = [await root.start(vm="prune") for _ in range(4)]
+    daemon.end(kept)  # it can still be rolled back
+    daemon.end(over, "cancelled")
+    daemon.end(bad, "failed")
+
+    async def prune(**options: Variant) -> int:
+        return int((await root.call("PruneJobs", "a{sv}", options))[0])
+
+    assert await prune(**{"older-than": Variant("t", 3600)}) == 0
+    assert await prune(states=Variant("as", ["failed"])) == 1
+    with pytest.raises(CallError, match="UnknownObject"):
+        await root.get(bad, "State")
+    assert await prune() == 1
+    assert await root.get(running, "State") == "queued"
+    assert await root.get(kept, "State") == "succeeded"

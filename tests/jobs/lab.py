@@ -33,10 +33,10 @@ class Lab:
         self.jobs = self._new(**limits)
         await self.jobs.start()
 
-    async def submit(self, vm: str = "web1", **spec: Any) -> str:
+    async def submit(self, vm: str = "web1", operation: str = "migrate", **spec: Any) -> str:
         status = await self.jobs.submit(
             {"place": str(self.place), **spec},
-            operation="migrate", vm=vm, source="libvirtxml:/x", target="default", owner_uid=0,
+            operation=operation, vm=vm, source="libvirtxml:/x", target="default", owner_uid=0,
         )  # fmt: skip
         return status.id
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.jobs.lab import SECONDS, Lab
-from xen2kvmd.errors import JobNotFound, NotCancellable, NotFinished
+from xen2kvmd.errors import Busy, JobNotFound, NotCancellable, NotFinished
 from xen2kvmd.jobs.registry import ATTEMPTS
 from xen2kvmd.jobs.status import JobState
 
@@ -135,6 +135,7 @@ async def test_job_that_cannot_be_read_is_left_alone(lab: Lab) -> None:
     (lab.folder / "jobs" / job / "job.json").write_text("{}")
     (lab.folder / "jobs" / job / "last").unlink()
     (lab.folder / "jobs" / "half").mkdir()
+    (lab.folder / "jobs" / "old.tar").touch()
     await lab.restart()
     assert lab.jobs.all() == ()
     assert (lab.folder / "jobs" / job / "journal").exists()
@@ -180,6 +181,17 @@ async def test_remove_forgets_what_is_over(lab: Lab) -> None:
     with pytest.raises(JobNotFound):
         lab.jobs.get(job)
     assert lab.seen[-1][1] is None
+
+
+async def test_a_job_that_is_settled_stays(lab: Lab) -> None:
+    migration = await lab.submit()
+    await lab.end(migration)
+    settling = await lab.submit(operation="rollback", migration=migration, one="wait")
+    with pytest.raises(Busy, match=settling):
+        await lab.jobs.remove(migration)
+    (lab.place / "go").touch()
+    await lab.end(settling)
+    await lab.jobs.remove(migration)
 
 
 async def test_progress_comes_by_datagram_and_never_goes_back(lab: Lab) -> None:

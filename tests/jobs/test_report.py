@@ -8,6 +8,7 @@ import shlex
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,15 @@ def test_commands_of_the_way_back_are_quoted(tmp_path: Path) -> None:
     assert commands[1] == ["virsh", "destroy", "--", NAME]
     assert ["virsh", "start", "--", NAME] in commands
     assert commands[-1] == ["rm", "--", f"/srv/{NAME}"]
+
+
+def test_the_way_back_goes_to_the_host_that_has_the_guest() -> None:
+    there = "qemu+ssh://root@kvm2/system"
+    made = report.make(replace(record(), target=there), events(NAME), ENDED, plan=plan(NAME))
+    commands = [shlex.split(way["command"]) for way in made["go_back"] if way["command"]]
+    assert ["virsh", "-c", there, "destroy", "--", NAME] in commands
+    assert ["virsh", "-c", there, "undefine", "--nvram", "--", NAME] in commands
+    assert ["virsh", "destroy", "--", NAME] not in commands
 
 
 @pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.INTERRUPTED])

@@ -67,3 +67,9 @@ async def test_cancel_of_a_job_that_went_on_undoes_all(lab: Lab) -> None:
     await lab.jobs.cancel(job)
     assert (await lab.end(job)).state is JobState.CANCELLED
     assert lab.left() == []
+
+
+async def test_a_final_step_is_finished_and_nothing_is_undone(lab: Lab) -> None:
+    job = await lab.submit(operation="finalize", three="die once")
+    assert (await lab.end(job)).state is JobState.SUCCEEDED
+    assert lab.left() == [f"{job}-one", f"{job}-three", f"{job}-two"]

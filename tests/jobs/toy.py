@@ -109,7 +109,7 @@ BEHAVIOUR: dict[str, Callable[[Run], None]] = {
 }
 
 
-def steps_of(_operation: str) -> Sequence[Step]:
+def steps_of(operation: str) -> Sequence[Step]:
     return tuple(
         Step(
             name,
@@ -117,6 +117,7 @@ def steps_of(_operation: str) -> Sequence[Step]:
             partial(undo, name=name),
             partial(go_on, name=name) if name == "two" else None,
             cancellable=name != "three",
+            final=(operation, name) == ("finalize", "three"),
         )
         for name in NAMES
     )

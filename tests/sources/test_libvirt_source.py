@@ -71,7 +71,7 @@ def test_guest_is_shut_down_and_started_again(domain: libvirt.virDomain) -> None
     shut_down(source)
     assert not source.is_running()
     shut_down(source)  # twice is once
-    source.start_again(DOMAIN)
+    source.start_again(DOMAIN, seconds=1)
     assert source.is_running()
 
 
@@ -82,7 +82,7 @@ def test_transient_guest_is_started_from_its_document(domain: libvirt.virDomain)
     shut_down(source)
     with pytest.raises(VmNotFound):
         source.is_running()
-    source.start_again(document)
+    source.start_again(document, seconds=1)
     assert source.is_running()
 
 
@@ -92,6 +92,14 @@ def test_guest_that_does_not_heed_runs_on(domain: libvirt.virDomain) -> None:
         shut_down(LibvirtSource(URI, "web1"), seconds=1)
     assert "--shutdown-mode destroy" in caught.value.hint
     assert domain.isActive()
+
+
+def test_guest_that_may_yet_stop_is_told(domain: libvirt.virDomain) -> None:
+    with pytest.raises(VmRunning, match="may yet stop") as caught:
+        LibvirtSource(URI, "web1").start_again(DOMAIN, seconds=0.2)
+    assert f"virsh -c {URI} start web1" in caught.value.hint
+    domain.suspend()  # it cannot have heeded
+    LibvirtSource(URI, "web1").start_again(DOMAIN, seconds=0.2)
 
 
 def test_guest_that_does_not_heed_is_destroyed_where_that_is_allowed(

@@ -8,7 +8,14 @@ from pathlib import Path
 import cattrs
 import pytest
 
-from xen2kvmd.errors import Failed, InsufficientSpace, InvalidOption, TargetExists, VerifyFailed
+from xen2kvmd.errors import (
+    Failed,
+    InsufficientSpace,
+    InvalidOption,
+    TargetExists,
+    Unsupported,
+    VerifyFailed,
+)
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
@@ -140,6 +147,15 @@ def test_too_little_room_is_told_before_anything_is_written(
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path, run: Make) -> None:
     with pytest.raises(Failed, match="There is no directory"):
         STEP.do(run(str(tmp_path / "nowhere")))
+
+
+def test_a_block_device_is_not_made_of_a_file(backup: Path, run: Make) -> None:
+    manifest = json.loads((backup / "manifest.json").read_text())
+    manifest["disks"][0]["path"] = "/dev/vg0/web1"
+    (backup / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(Unsupported, match="block device /dev/vg0/web1") as caught:
+        STEP.do(run())
+    assert "--directory" in caught.value.hint
 
 
 @pytest.mark.parametrize("file", ["../xvda/disk.raw", "/etc/shadow", ""])

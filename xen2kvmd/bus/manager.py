@@ -21,7 +21,8 @@ from xen2kvmd.bus.service import Call, Guarded
 from xen2kvmd.bus.source_uri import check_source, public
 from xen2kvmd.bus.values import MAX_DOCUMENT, domain_name, full_path
 from xen2kvmd.domain import SourceDomain, convert, read
-from xen2kvmd.errors import InvalidXml, JobNotFound, Unsupported, VmNotFound
+from xen2kvmd.errors import Busy, InvalidXml, JobNotFound, Unsupported, VmNotFound
+from xen2kvmd.jobs.queue import is_open
 from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.model import Case, Finding, Operation, Request, Restoration, Target
 from xen2kvmd.sources import FORMATS, open_source, read_document
@@ -203,10 +204,13 @@ class Manager:
             old = [
                 job.id
                 for job in self._jobs.all()
-                if job.state.final and job.finished_at <= before and job.state in states
+                if job.state.final
+                and job.finished_at <= before
+                and job.state in states
+                and not is_open(job)
             ]
             for job_id in old:
-                with suppress(JobNotFound):  # somebody else was faster
+                with suppress(JobNotFound, Busy):  # somebody else was faster
                     await self._jobs.remove(job_id)
             return [len(old)]
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether a new job is taken: decided from the jobs there are, while no other can be made."""
+"""Whether a new job is taken, or an old one let go: by the jobs there are, while none is made."""
 
 import json
 from collections.abc import Iterable
 
 from xen2kvmd.errors import Busy, InvalidOption, LimitExceeded
 from xen2kvmd.jobs.status import JobStatus
-from xen2kvmd.jobs.store import JobRecord
+from xen2kvmd.jobs.store import JobRecord, Store
 
 # Two of these on one guest would stop what the other starts.
 ALONE = {"migrate", "rollback", "finalize", "backup"}
+SETTLING = {"rollback", "finalize"}  # need the folder of the job that they settle
 JOBS_PER_USER = 16  # that are not over, unless the user is root
 
 
@@ -58,3 +59,12 @@ def check_same(known: JobRecord, asked: JobRecord) -> None:
             f"The job-token was used for another call: its {differing[0]} was different.",
             hint="Use a token once.",
         )
+
+
+def check_not_needed(store: Store, jobs: Iterable[JobStatus], job_id: str) -> None:
+    """Raise Busy if a job that is not over settles this one, whose folder it reads."""
+    for job in jobs:
+        if job.state.final or job.operation not in SETTLING:
+            continue
+        if store.record(job.id).spec.get("migration") == job_id:
+            raise Busy(f"The job {job.id} settles {job_id}.", hint="Wait for its end.")

@@ -30,12 +30,14 @@ def going_back(report: Mapping[str, Any]) -> list[Way]:
 
 def _after_success(report: Mapping[str, Any]) -> Iterator[Way]:
     name = report["results"].get("name", report["guest"])
-    source = report["job"]["source"]
+    source, target = report["job"]["source"], _remote(report)
+    virsh = ("virsh", "-c", target) if target else ("virsh",)
+    where = f"On the host of {target}" if target else "On this host"
     yield _way("All of it at once (--remove-target removes the new guest, too):")
     yield _way("", "xen2kvm", "rollback", report["job"]["id"])
-    yield _way("Or by hand. On this host: stop the new guest, and keep it from starting again.")
-    yield _way("", "virsh", "destroy", "--", name)
-    yield _way("", "virsh", "autostart", "--disable", "--", name)
+    yield _way(f"Or by hand. {where}: stop the new guest, and keep it from starting again.")
+    yield _way("", *virsh, "destroy", "--", name)
+    yield _way("", *virsh, "autostart", "--disable", "--", name)
     kind, _, path = source.partition(":")
     if kind in ("libvirtxml", "xl", "xl-json"):
         yield _way("On the Xen host: start the source again; its disks were only read.")
@@ -49,13 +51,19 @@ def _after_success(report: Mapping[str, Any]) -> Iterator[Way]:
     if backup := report["results"].get("backup"):
         yield _way(f"Its configuration, if it is gone there, is kept in {backup}.")
     yield _way("Only when nothing of the new guest is needed any more: remove it, with its disks.")
-    yield _way("", "virsh", "undefine", "--nvram", "--", name)
+    yield _way("", *virsh, "undefine", "--nvram", "--", name)
     for made in (*report["disks"], *report["boot_files"]):
         volume = made["volume"]
         if volume["pool"]:
-            yield _way("", "virsh", "vol-delete", "--pool", volume["pool"], "--", volume["name"])
+            yield _way("", *virsh, "vol-delete", "--pool", volume["pool"], "--", volume["name"])
         else:
             yield _way("", "rm", "--", volume["path"])
+
+
+def _remote(report: Mapping[str, Any]) -> str:
+    """Return the URI of the libvirt that has the new guest, "" for this host's."""
+    target = str(report["job"]["target"])
+    return target if target.startswith("qemu+") else ""
 
 
 def _way(says: str, *command: str) -> Way:

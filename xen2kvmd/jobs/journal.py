@@ -26,10 +26,17 @@ class Journal:
         os.ftruncate(self._descriptor, _whole(path.read_bytes()))
 
     def append(self, kind: str, **data: Any) -> Event:
-        """Write an event, durably, before anybody hears of it; return it."""
+        """Write an event, durably, before anybody hears of it; return it. Raises OSError."""
         event = {"seq": len(self.events) + 1, "time": now(), "type": kind, **data}
-        os.write(self._descriptor, json.dumps(event).encode() + b"\n")
-        os.fsync(self._descriptor)
+        line = json.dumps(event).encode() + b"\n"
+        before = os.fstat(self._descriptor).st_size
+        try:
+            while line:  # a disk that runs full takes a part of it
+                line = line[os.write(self._descriptor, line) :]
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, before)  # half a line would swallow the next one
+            raise
         self.events.append(event)
         return event
 

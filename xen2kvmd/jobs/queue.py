@@ -52,7 +52,7 @@ def outdated(jobs: Iterable[JobStatus], limits: Limits, *, now: int) -> Iterator
 
     A migration that has succeeded is kept until it is settled: the way back needs it.
     """
-    over = [job for job in jobs if job.state.final and not _is_open(job)]
+    over = [job for job in jobs if job.state.final and not is_open(job)]
     over.sort(key=lambda job: job.finished_at, reverse=True)
     for place, job in enumerate(over):
         too_many = limits.kept and place >= limits.kept
@@ -61,7 +61,8 @@ def outdated(jobs: Iterable[JobStatus], limits: Limits, *, now: int) -> Iterator
             yield job
 
 
-def _is_open(job: JobStatus) -> bool:
+def is_open(job: JobStatus) -> bool:
+    """Tell whether a job is a migration that can still be rolled back or finalized."""
     succeeded = job.operation == "migrate" and job.state is JobState.SUCCEEDED
     return succeeded and not job.result.get("settled")
 

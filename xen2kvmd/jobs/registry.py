@@ -17,7 +17,7 @@ from xen2kvmd.errors import (
     NotQueued,
 )
 from xen2kvmd.jobs import queue, report
-from xen2kvmd.jobs.admission import check_room, check_same
+from xen2kvmd.jobs.admission import check_not_needed, check_room, check_same
 from xen2kvmd.jobs.board import Board, Watcher
 from xen2kvmd.jobs.events import Receiver
 from xen2kvmd.jobs.journal import now
@@ -188,10 +188,11 @@ class Jobs:
                 await self.remove(status.id)
 
     async def remove(self, job_id: str) -> None:
-        """Forget a job that is over. Raises NotFinished."""
+        """Forget a job that is over. Raises NotFinished, and Busy while another settles it."""
         async with self._changing:
             if not self.get(job_id).state.final:
                 raise NotFinished(f"The job {job_id} is not over.", hint="Cancel it first.")
+            await asyncio.to_thread(check_not_needed, self._store, self.all(), job_id)
             await asyncio.to_thread(self._store.remove, job_id)
             self._board.forget(job_id)
 

@@ -123,7 +123,8 @@ class Step:
     `undo` removes what `do` made, from the notes alone; it must work after half a `do`, and twice.
     `do` must work again after `undo`. `go_on` takes up half a `do` whose process died; without it
     the half is undone, and done again. weight is the step's usual share of the job's time. A step
-    that is not cancellable says so before it begins.
+    that is not cancellable says so before it begins. Once a final step has begun, the job is never
+    undone: what the earlier ones made is in use, and what they replaced may be gone.
     """
 
     name: str
@@ -132,3 +133,4 @@ class Step:
     go_on: Callable[[Run], None] | None = None
     weight: float = 1.0
     cancellable: bool = True
+    final: bool = False

@@ -68,6 +68,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._deaths: dict[str, int] = {}  # of workers, where a full disk takes no more
 
     def path(self, job_id: str) -> Path:
         return self.folder / job_id
@@ -91,6 +92,8 @@ class Store:
                 found.append(self.status(path.name))
             except JobNotFound:
                 shutil.rmtree(path, ignore_errors=True)
+            except NotADirectoryError:
+                log.warning("%s is no job and is ignored", path)
             except (ValueError, TypeError, KeyError):
                 log.exception("The job in %s cannot be read and is ignored", path)
         return tuple(sorted(found, key=lambda status: status.created_at))
@@ -134,8 +137,13 @@ class Store:
     def count_death(self, job_id: str) -> int:
         """Count one more worker that died; return how many there were before."""
         path = self.path(job_id) / "deaths"
-        count = int(path.read_text()) if path.exists() else 0
-        files.write_atomic(path, str(count + 1))
+        written = int(path.read_text()) if path.exists() else 0
+        count = max(written, self._deaths.get(job_id, 0))
+        try:
+            files.write_atomic(path, str(count + 1))
+        except OSError as error:
+            log.error("The deaths of job %s cannot be counted in %s: %s", job_id, path, error)
+            self._deaths[job_id] = count + 1
         return count
 
     def remove(self, job_id: str) -> None:

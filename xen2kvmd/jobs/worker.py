@@ -45,7 +45,7 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
     run.notes.update(
         (event["key"], event["value"]) for event in run.journal.events if event["type"] == "note"
     )
-    error = _died_before(run)
+    error = _died_before(run, steps)
     begun = any(event["type"] == "started" for event in run.journal.events)
     run.record("started", steps=[[step.name, step.weight] for step in steps])
     if begun:
@@ -67,8 +67,11 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
     run.record("ended", **ended)
 
 
-def _died_before(run: Run) -> MigrationError | None:
+def _died_before(run: Run, steps: Sequence[Step]) -> MigrationError | None:
     """Return why the job must be undone if an earlier process of it died, None if it goes on."""
+    begun = _standing(run)
+    if any(step.final and step.name in begun for step in steps):
+        return None
     for event in run.journal.events:
         if event["type"] == "rollback":
             return errors.from_name(event["error_name"], event["error_message"])
@@ -100,7 +103,7 @@ def _clear(run: Run) -> None:
         leftovers.clear(run)
     except Exception as failure:
         log.exception("What an earlier process left could not be removed")
-        _tell_left_behind(run, f"What the job's earlier process left is not removed: {failure}")
+        _tell_left_behind(run, "What the job's earlier process left is not removed", failure)
 
 
 def _standing(run: Run) -> list[str]:
@@ -170,7 +173,7 @@ def _back(run: Run, steps: Sequence[Step], error: MigrationError) -> None:
     """Undo the steps that have begun, last first; what cannot be undone is a finding."""
     standing = _standing(run)
     if not any(event["type"] == "rollback" for event in run.journal.events):
-        run.record("rollback", error_name=error.name, error_message=str(error))
+        _record_rollback(run, error)
     for step in reversed(steps):
         if step.name not in standing:
             continue
@@ -180,20 +183,33 @@ def _back(run: Run, steps: Sequence[Step], error: MigrationError) -> None:
             step.undo(run)
         except Exception as failure:
             log.exception("Undo of %s failed", step.name)
-            _tell_left_behind(run, f"Undo of step {step.name} failed: {failure}")
+            _tell_left_behind(run, f"Undo of step {step.name} failed", failure)
         else:
             run.record("step-undone", step=step.name)
 
 
-def _tell_left_behind(run: Run, message: str) -> None:
+def _tell_left_behind(run: Run, what: str, failure: Exception) -> None:
+    message, hint = str(failure), ""
+    if isinstance(failure, MigrationError):
+        message, hint = failure.message, failure.hint
     run.finding(
         {
             "id": "left-behind",
             "severity": "warning",
-            "message": message,
-            "hint": "Look at the report for what the job had made, and remove it by hand.",
+            "message": f"{what}: {message}",
+            "hint": hint or "Look at the report for what the job had made; remove it by hand.",
         }
     )
+
+
+def _record_rollback(run: Run, error: MigrationError) -> None:
+    """Write down that the job goes back; where the disk is full, its scratch files make room."""
+    try:
+        run.record("rollback", error_name=error.name, error_message=str(error))
+    except OSError as failure:
+        log.error("The journal cannot be written to: %s; the job's scratch files go", failure)
+        shutil.rmtree(run.folder / "scratch", ignore_errors=True)
+        run.record("rollback", error_name=error.name, error_message=str(error))
 
 
 def _final_state(error: MigrationError | None) -> JobState:

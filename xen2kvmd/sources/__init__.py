@@ -37,8 +37,11 @@ class Source(Protocol):
     def shut_down(self, *, seconds: int, destroy: bool, waiting: Callable[[float], None]) -> None:
         """Shut the guest down, by force after these seconds if destroy. Raises VmRunning."""
 
-    def start_again(self, document: str) -> None:
-        """Start the guest that was shut down; document is its domain XML."""
+    def start_again(self, document: str, *, seconds: float) -> None:
+        """Start the guest that was asked to shut down, once it is down; document is its XML.
+
+        Raises VmRunning if it is not within these seconds.
+        """
 
     def autostarts(self) -> bool:
         """Tell whether the guest starts with its host."""

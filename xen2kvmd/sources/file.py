@@ -48,7 +48,7 @@ class ConfigFile:
         """Raise Unsupported: there is nobody to ask."""
         raise Unsupported("A guest that comes from a file cannot be shut down from here.")
 
-    def start_again(self, document: str) -> None:
+    def start_again(self, document: str, *, seconds: float) -> None:
         """Do nothing: it was never shut down from here."""
 
     def autostarts(self) -> bool:

@@ -16,8 +16,6 @@ from xen2kvmd.system.libvirt_domain import Domain
 SCHEMES = tuple(f"{driver}{way}" for driver in ("xen", "test") for way in ("", "+unix", "+ssh"))
 _FORM = "Write xen:///system, or xen+ssh://root@HOST/system, with :PORT where it is not 22."
 
-SETTLE = 10.0  # seconds that a guest which was asked to shut down has to do so after we gave up
-
 
 @dataclass(frozen=True)
 class LibvirtSource:
@@ -42,7 +40,7 @@ class LibvirtSource:
                     f"The guest '{self.guest}' is saved: its next start goes on where it was.",
                     hint="Start it and shut it down, or drop its memory: virsh managedsave-remove.",
                 )
-            return Imported(domain.xml(), tuple(self._findings(domain)))
+            return Imported(domain.definition(), tuple(self._findings(domain)))
 
     def is_running(self) -> bool:
         """Tell whether the guest runs, or is paused."""
@@ -66,14 +64,23 @@ class LibvirtSource:
             "with --shutdown-timeout, or let it be destroyed with --shutdown-mode destroy.",
         )
 
-    def start_again(self, document: str) -> None:
-        """Start the guest that we shut down, if it is down; a transient one from its XML."""
+    def start_again(self, document: str, *, seconds: float) -> None:
+        """Start the guest that we asked to shut down; a transient one from its XML.
+
+        Raises VmRunning if it is not down after these seconds: it may still go down.
+        """
         with open_host(self.uri) as host:
             domain = host.find(self.guest)
             if domain is None:
                 host.create(document)
-            elif domain.stops_within(SETTLE):
+            elif domain.stops_within(0.0 if domain.is_paused() else seconds):
                 domain.start(paused=False)
+            elif not domain.is_paused():  # such a one was not asked
+                raise VmRunning(
+                    f"The guest '{self.guest}' was asked to shut down and runs: it may yet stop.",
+                    hint="If it does, start it again: "
+                    f"virsh -c {libvirt_uri.shown(self.uri)} start {self.guest}",
+                )
 
     def autostarts(self) -> bool:
         """Tell whether the guest starts with its host."""

@@ -20,6 +20,7 @@ from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Backup, Request, SavedDisk, SourceDisk
 from xen2kvmd.steps import context, disks
+from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system import disk as images
 from xen2kvmd.words import amount
@@ -67,6 +68,8 @@ def do(run: Run) -> None:
                 hint=f"Look at the storage of {folder}: the kernel's log may tell more.",
             )
         saved.append(SavedDisk(dev, path, host, image_format, size, digest, image.name))
+    disks.verify(run)
+    check_unchanged(run)  # a guest that was started meanwhile has written into what was read
     files.write_atomic(folder / DOCUMENT, context.document(run))
     backup = Backup(name, run.id, now(), tuple(saved))
     text = json.dumps(cattrs.unstructure(backup), indent=1) + "\n"

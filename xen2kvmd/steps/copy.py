@@ -8,6 +8,7 @@ import cattrs
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import DiskFormat, Volume
 from xen2kvmd.steps import context, disks, volumes
+from xen2kvmd.steps.define import check_stopped
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
 from xen2kvmd.system import disk as images
@@ -34,6 +35,9 @@ def go_on(run: Run) -> None:
         do(run)
         return
     check_unchanged(run)
+    if context.request(run).in_place:
+        _put(run)
+        return
     for volume in cattrs.structure(run.notes["volumes"], list[Volume]):
         if volume.format == "qcow2":
             images.mend(volume.path)
@@ -106,6 +110,7 @@ def undo(run: Run) -> None:
     """Remove the volumes."""
     made = cattrs.structure(run.notes.get("volumes", []), list[Volume])
     with target_host(context.request(run)) as host:
+        check_stopped(run, host)
         places = open_places(context.request(run), host, context.disks(run))
         for volume in made:
             places.get(volume.dev, boot_place(places)).discard(volume)

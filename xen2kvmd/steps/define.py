@@ -4,6 +4,7 @@
 from lxml import etree
 
 from xen2kvmd import xml
+from xen2kvmd.errors import Failed, MigrationError
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.steps import context
 from xen2kvmd.system.libvirt import Host
@@ -32,9 +33,34 @@ def do(run: Run) -> None:
 def undo(run: Run) -> None:
     """Undefine the domain, if it is ours."""
     with target_host(context.request(run)) as host:
+        check_stopped(run, host)
         domain = own_domain(run, host)
         if domain is not None:
             domain.undefine()
+
+
+def check_stopped(run: Run, host: Host) -> None:
+    """Raise Failed if our domain runs: its disks are in use, and the source may not start."""
+    domain = own_domain(run, host)
+    if domain is not None and domain.is_active():
+        raise Failed(
+            f"The new guest '{domain.name}' runs, and could not be stopped.",
+            hint=f"Stop it by hand: virsh destroy {domain.name}",
+        )
+
+
+def check_target_off(run: Run) -> None:
+    """Raise Failed if our domain runs, or nobody can tell: the source has the same addresses."""
+    if "domain" not in run.notes:
+        return
+    try:
+        with target_host(context.request(run)) as host:
+            check_stopped(run, host)
+    except MigrationError as error:
+        raise Failed(
+            f"The source was not started, for the new guest may run: {error.message}",
+            hint="See that the new guest is stopped for good, then start the source by hand.",
+        ) from error
 
 
 def own_domain(run: Run, host: Host) -> Domain | None:
@@ -43,12 +69,16 @@ def own_domain(run: Run, host: Host) -> Domain | None:
 
 
 def marked_domain(host: Host, name: str, job_id: str) -> Domain | None:
-    """Return the domain of a name, if it bears the mark of a job."""
-    domain = host.domain(name)
-    if domain is None:
-        return None
+    """Return the domain that bears the mark of a job: the one of this name, or a renamed one."""
+    named = host.domain(name)
+    if named is not None and _is_marked(named, job_id):
+        return named
+    return next((domain for domain in host.domains() if _is_marked(domain, job_id)), None)
+
+
+def _is_marked(domain: Domain, job_id: str) -> bool:
     mark = xml.parse(domain.xml()).find(f"metadata/{{{NAMESPACE}}}migration")
-    return domain if mark is not None and mark.get("job") == job_id else None
+    return mark is not None and mark.get("job") == job_id
 
 
 def _marked(document: str, job_id: str) -> str:

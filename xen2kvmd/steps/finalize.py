@@ -13,7 +13,7 @@ import cattrs
 from xen2kvmd.errors import Failed, InvalidOption, VmNotFound, VmRunning
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
-from xen2kvmd.steps.merge import MERGE
+from xen2kvmd.steps.merge import MERGE, MERGING
 from xen2kvmd.steps.migrated import SETTLE, hold, migrated, settlement
 from xen2kvmd.targets import target_host
 
@@ -74,9 +74,11 @@ def _retire(run: Run) -> None:
 
 
 def _unretire(run: Run) -> None:
-    if "retired" not in run.notes:
+    """Let the source be as it was, unless its images have become those of the new guest."""
+    migration = migrated(run)
+    if "retired" not in run.notes or MERGING in migration.notes:
         return
-    source = migrated(run).source
+    source = migration.source
     with suppress(VmNotFound):  # it was undefined already
         source.set_autostart(on=run.notes["retired"])
         source.mark("")

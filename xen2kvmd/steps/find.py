@@ -13,7 +13,6 @@ from xen2kvmd.sources import Source, open_source
 from xen2kvmd.steps import context, disks
 from xen2kvmd.steps.assemble import assemble
 from xen2kvmd.steps.backup_disks import check_room
-from xen2kvmd.system.remotes import sweep
 
 
 def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
@@ -46,9 +45,4 @@ def do(run: Run) -> None:
         run.finding(cattrs.unstructure(finding))
 
 
-def undo(run: Run) -> None:
-    """Close the connection to another host, which outlives a killed process."""
-    sweep(run.folder)
-
-
-FIND = Step("find", do, undo, weight=2)
+FIND = Step("find", do, weight=2)

@@ -11,7 +11,7 @@ from xen2kvmd import xml
 from xen2kvmd.errors import Failed
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import PlannedDisk
-from xen2kvmd.steps.migrated import migrated, note
+from xen2kvmd.steps.migrated import Migrated, migrated, note
 from xen2kvmd.system import disk as images
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.libvirt_domain import Domain
@@ -21,23 +21,64 @@ MERGING = "merging"  # the note in the migration's journal
 
 
 def do(run: Run) -> None:
-    """Merge each disk that is not merged yet, while the guest runs or while it does not."""
+    """Merge each disk that is not merged yet, while the guest runs or while it does not.
+
+    Raises Failed if the guest is gone, or has another disk than the overlay: a snapshot over it.
+    """
     migration = migrated(run)
     if not migration.request.in_place:
         return
+    with target_host(migration.request) as host:
+        for planned in migration.plan.disks:
+            domain = _domain(migration, host, planned)
+            if not (_is_overlay(domain, planned) or _is_merged(domain, planned)):
+                raise _elsewhere(domain, planned)
     note(migration, MERGING, run.id)
     for planned in migration.plan.disks:
         with target_host(migration.request) as host:
-            domain = migration.target(host)
-            if domain is None:
-                raise Failed(
-                    f"The new guest '{migration.plan.name}' is gone.",
-                    hint=f"Its disks are in {planned.volume.path} and the like, over the source's.",
-                )
-            if planned.volume.path in domain.xml():
+            domain = _domain(migration, host, planned)
+            if _is_overlay(domain, planned):
                 _merge(run, host, domain, planned)
+            if not _is_merged(_domain(migration, host, planned), planned):
+                raise _elsewhere(domain, planned)
             Path(planned.volume.path).unlink(missing_ok=True)
         run.result(f"disk-{planned.device}", planned.source.path)
+
+
+def _domain(migration: Migrated, host: Host, planned: PlannedDisk) -> Domain:
+    domain = migration.target(host)
+    if domain is None:
+        raise Failed(
+            f"The new guest '{migration.plan.name}' is gone.",
+            hint=f"Its disks are in {planned.volume.path} and the like, over the source's.",
+        )
+    return domain
+
+
+def _is_overlay(domain: Domain, planned: PlannedDisk) -> bool:
+    """Tell whether the domain writes into the overlay."""
+    return planned.volume.path in _files(domain.current(), "devices/disk/source")
+
+
+def _is_merged(domain: Domain, planned: PlannedDisk) -> bool:
+    """Tell whether the domain has the source's image as its disk, now and at its next start."""
+    return all(
+        planned.source.path in _files(document, "devices/disk/source")
+        and planned.volume.path not in _files(document, "devices/disk//source")
+        for document in (domain.current(), domain.xml())
+    )
+
+
+def _files(document: str, where: str) -> frozenset[str]:
+    return frozenset(source.get("file", "") for source in xml.parse(document).iterfind(where))
+
+
+def _elsewhere(domain: Domain, planned: PlannedDisk) -> Failed:
+    return Failed(
+        f"Disk '{planned.device}' of '{domain.name}' is not {planned.volume.path} any more.",
+        hint="It has a snapshot, perhaps. Merge that first, then finalize again: "
+        f"virsh blockcommit {domain.name} {planned.device} --active --pivot",
+    )
 
 
 def _merge(run: Run, host: Host, domain: Domain, planned: PlannedDisk) -> None:
@@ -50,7 +91,7 @@ def _merge(run: Run, host: Host, domain: Domain, planned: PlannedDisk) -> None:
         return
     run.fraction(0.0, f"merging {planned.device}")
     images.merge(planned.volume.path)
-    root = xml.parse(domain.xml())
+    root = xml.parse(domain.definition())
     for disk in root.iterfind("devices/disk"):
         source, driver = disk.find("source"), disk.find("driver")
         if source is not None and source.get("file") == planned.volume.path:

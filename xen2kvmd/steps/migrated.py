@@ -7,19 +7,20 @@ it ends. Whoever writes it holds the lock that the migration's own worker had.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import cattrs
 
+from xen2kvmd import domain
 from xen2kvmd.errors import AlreadySettled, Busy, NotFinished, VmNotFound
 from xen2kvmd.jobs import journal
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.jobs.store import Store
 from xen2kvmd.model import Plan, Request, Settlement
-from xen2kvmd.sources import Source, open_source
+from xen2kvmd.sources import FORMATS, Source, open_source
 from xen2kvmd.steps.define import marked_domain
 from xen2kvmd.system import files
 from xen2kvmd.system.libvirt import Host
@@ -39,7 +40,10 @@ class Migrated:
 
     @property
     def source(self) -> Source:
-        return open_source(self.request)
+        """The source, by its UUID where libvirt has it: it may have another name by now."""
+        uuid = domain.read(self.document).uuid
+        by_name = self.request.document or self.request.source.partition(":")[0] in FORMATS
+        return open_source(self.request if by_name or not uuid else replace(self.request, vm=uuid))
 
     def source_runs(self) -> bool | None:
         """Tell whether the source runs; a transient one that is gone does not. None: not known."""

@@ -155,6 +155,12 @@ def _original(disk: SavedDisk) -> Path:
             f"Disk '{disk.dev}' was read from {disk.host}, which is never written to.",
             hint="Restore it with --directory, and copy it there.",
         )
+    if PurePosixPath(disk.path).is_relative_to("/dev"):
+        raise Unsupported(
+            f"Disk '{disk.dev}' was the block device {disk.path}: no file can take its place.",
+            hint="Restore it with --directory, and copy it into a new volume: "
+            "qemu-img convert -n -O raw FILE DEVICE.",
+        )
     return Path(disk.path)
 
 

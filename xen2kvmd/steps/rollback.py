@@ -18,6 +18,8 @@ from xen2kvmd.steps.migrated import SETTLE, Migrated, hold, migrated, settlement
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import Directory, StoragePool, target_host
 
+MOMENT = 10.0  # seconds that a source which somebody shuts down just now may take
+
 TARGET_GONE = Finding(
     "target-gone",
     "The domain that the migration made is gone, or was replaced by another.",
@@ -65,7 +67,8 @@ def _unfence(run: Run) -> None:
         domain = migration.target(host)
         if domain is not None:
             domain.set_autostart(on=before["autostart"])
-            if before["ran"] and not domain.is_active():
+            # It was asked to shut down, and may be about to.
+            if before["ran"] and domain.stops_within(settlement(run).shutdown_timeout):
                 domain.start(paused=False)
 
 
@@ -82,7 +85,7 @@ def _start_source(run: Run) -> None:
         run.result("source", "did not run before the migration; left as it is")
     else:
         run.note("source-asked", migration.id)
-        migration.source.start_again(migration.document)
+        migration.source.start_again(migration.document, seconds=MOMENT)
         run.result("source", "started again")
 
 

@@ -9,8 +9,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import cattrs
+
 from xen2kvmd import xml
-from xen2kvmd.errors import TargetExists, Unsupported
+from xen2kvmd.errors import MigrationError, TargetExists, Unsupported
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import BootFile, Finding, Plan, Request, Severity, SourceDisk, Target
 from xen2kvmd.steps import context
@@ -123,9 +125,19 @@ def _refresh(run: Run) -> None:
 
 
 def _throw_away(run: Run) -> None:
-    for path in run.notes.get("aside", ()):
-        _aside(run, path).unlink(missing_ok=True)
-    _refresh(run)
+    """Remove what was replaced. The new guest has booted: nothing that fails here undoes that."""
+    try:
+        for path in run.notes.get("aside", ()):
+            _aside(run, path).unlink(missing_ok=True)
+        _refresh(run)
+    except (OSError, MigrationError) as failure:
+        left = Finding(
+            "left-behind",
+            f"What the new guest replaced could not be removed: {failure}",
+            Severity.WARNING,
+            hint=f"Remove the files that end in .{run.id}.old by hand.",
+        )
+        run.finding(cattrs.unstructure(left))
     if "replaced" in run.notes:
         (run.folder / REPLACED).unlink(missing_ok=True)
         run.result("replaced", run.notes["replaced"]["name"])
@@ -136,4 +148,4 @@ def _aside(run: Run, path: str) -> Path:
 
 
 SET_ASIDE = Step("set-aside", _put_aside, _put_back)
-THROW_AWAY = Step("throw-away", _throw_away, cancellable=False)
+THROW_AWAY = Step("throw-away", _throw_away, cancellable=False, final=True)

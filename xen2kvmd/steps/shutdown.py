@@ -1,13 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Make sure that the source guest does not run (guide 15.2.5 (1))."""
 
+import logging
+import time
+
 import cattrs
 
-from xen2kvmd.errors import VmRunning
+from xen2kvmd.errors import ConnectionFailed, MigrationError, VmNotFound, VmRunning
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Request, Severity, ShutdownMode
 from xen2kvmd.sources import Source, open_source
 from xen2kvmd.steps import context, disks, window
+from xen2kvmd.steps.define import check_target_off
+
+PATIENCE = 1800.0  # seconds for which a source whose host is out of reach is tried again
+PAUSE = 10.0  # seconds between two tries
+LAST_WAIT = 60.0  # seconds that a guest which was asked to shut down may take after we gave up
+
+log = logging.getLogger(__name__)
 
 NOT_KNOWN = Finding(
     "source-not-shut-down",
@@ -23,7 +33,7 @@ def do(run: Run) -> None:
     if request.finish_by:
         window.check(request, needed=context.plan(run).downtime)
     source = open_source(request)
-    match source.is_running():
+    match _runs(run):
         case None:
             run.finding(cattrs.unstructure(NOT_KNOWN))
         case True:
@@ -34,21 +44,46 @@ def do(run: Run) -> None:
 
 def go_on(run: Run) -> None:
     """Go on with a shutdown that was asked for: the guest may be down by now."""
-    if "shutdown-asked" in run.notes and not open_source(context.request(run)).is_running():
+    if "shutdown-asked" in run.notes and not _runs(run):
         _note_shut_down(run)
     do(run)
 
 
 def undo(run: Run) -> None:
-    """Start the guest again if we have shut it down."""
-    if "shutdown-asked" in run.notes:
-        open_source(context.request(run)).start_again(context.document(run))
+    """Start the guest again if we have shut it down, and the new one does not run.
+
+    Its host may be out of reach for the same reason that the job failed for, or this one may have
+    just started: it is tried again for PATIENCE seconds.
+    """
+    if "shutdown-asked" not in run.notes:
+        return
+    check_target_off(run)
+    request, end = context.request(run), time.monotonic() + PATIENCE
+    while True:
+        try:
+            open_source(request).start_again(
+                context.document(run), seconds=min(request.shutdown_timeout, LAST_WAIT)
+            )
+            return
+        except ConnectionFailed as error:
+            if time.monotonic() > end:
+                raise
+            log.warning("The source is not started yet, and tried again: %s", error.message)
+            time.sleep(PAUSE)
 
 
 def start_again(run: Run) -> None:
-    """Start the guest again if we have shut it down, for a backup does no more with it."""
+    """Start the guest again if we have shut it down, for a backup does no more with it.
+
+    What the backup has is good, whether that succeeds or not.
+    """
     if "shutdown-asked" in run.notes and context.request(run).start:
-        undo(run)
+        try:
+            undo(run)
+        except MigrationError as error:
+            failure = Finding("source-not-started", error.message, Severity.WARNING, error.hint)
+            run.finding(cattrs.unstructure(failure))
+            return
         run.result("source", "was shut down; started again")
 
 
@@ -91,11 +126,21 @@ def check_unchanged(run: Run) -> None:
 
 def check_off(run: Run) -> None:
     """Raise VmRunning if the source runs again, as far as that is known."""
-    if open_source(context.request(run)).is_running():
+    if _runs(run):
         raise VmRunning(
             f"The guest '{run.spec['vm']}' was started while it was migrated.",
             hint="See that nothing starts it, and migrate again.",
         )
+
+
+def _runs(run: Run) -> bool | None:
+    """Tell whether the source runs; a transient one is gone when we have shut it down."""
+    try:
+        return open_source(context.request(run)).is_running()
+    except VmNotFound:
+        if "shutdown-asked" not in run.notes:
+            raise
+        return False
 
 
 SHUTDOWN = Step("shutdown", do, undo, go_on, weight=1)

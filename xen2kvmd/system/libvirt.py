@@ -5,6 +5,7 @@ Only libvirt*.py here import its binding.
 """
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from xen2kvmd.system.libvirt_errors import absent, translated, unreachable
 from xen2kvmd.system.libvirt_uri import is_remote
 
 TARGET_URI = "qemu:///system"
+BUSY = 600.0  # seconds that somebody else's work on a pool is waited for
+LOOK = 1.0  # seconds between two looks at it
 _DOMAIN_0 = 0  # its id: Xen's host itself, which libvirt lists among its guests
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -86,7 +89,7 @@ class Host:
         """Return an active pool, refreshed. Raises PoolNotFound."""
         found = self._pool(name)
         with translated(f"Pool '{name}' cannot be refreshed"):
-            found.refresh()
+            _refresh(found)
             document = xml.parse(found.XMLDesc(), what="The pool's XML")
             return Pool(
                 name=name,
@@ -163,7 +166,7 @@ class Host:
         """Remove a volume; nothing happens if there is none."""
         found = self._pool(pool)
         with absent(libvirt.VIR_ERR_NO_STORAGE_VOL):
-            found.refresh()
+            _refresh(found)
             volume = found.storageVolLookupByName(name)
             with translated(f"Volume '{name}' stays"):
                 volume.delete()
@@ -239,6 +242,22 @@ class Host:
     def close(self) -> None:
         with suppress(libvirt.libvirtError):
             self._connection.close()
+
+
+def _refresh(pool: "libvirt.virStoragePool") -> None:
+    """Let libvirt look what is in a pool; it refuses while somebody makes a volume there.
+
+    A volume that is preallocated may take minutes. There is no code for that, only the words.
+    """
+    end = time.monotonic() + BUSY
+    while True:
+        try:
+            pool.refresh()
+            return
+        except libvirt.libvirtError as error:
+            if "asynchronous jobs" not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(LOOK)
 
 
 @contextmanager

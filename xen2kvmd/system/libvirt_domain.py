@@ -52,6 +52,10 @@ class Domain:
     def xml(self) -> str:
         return str(self._domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
+    def current(self) -> str:
+        """Return the XML as the domain runs, or as it would start."""
+        return str(self._domain.XMLDesc())
+
     def definition(self) -> str:
         """Return the XML that defines it anew, with its passwords."""
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE

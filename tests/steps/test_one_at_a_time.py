@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Source and target never run both, and no disk goes that is in use: libvirt's test driver."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from xen2kvmd.errors import ConnectionFailed, Failed, VmNotFound
+from xen2kvmd.jobs.events import Sender
+from xen2kvmd.jobs.journal import Journal
+from xen2kvmd.jobs.step import Run
+from xen2kvmd.model import PlannedDisk, SourceDisk, Volume
+from xen2kvmd.steps import define, merge, shutdown
+from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.libvirt_domain import NAMESPACE, Domain
+
+MARKED = f"""
+<domain type="test">
+  <name>{{name}}</name>
+  <memory>65536</memory>
+  <os><type>hvm</type></os>
+  <metadata><x:migration xmlns:x="{NAMESPACE}" job="j1"/></metadata>
+</domain>
+"""
+
+
+@dataclass
+class Xen:
+    """A source that counts how often it is started, after it could not be reached so often."""
+
+    lost: int = 0
+    started: int = 0
+
+    def start_again(self, _document: str, *, seconds: float) -> None:
+        assert seconds <= shutdown.LAST_WAIT
+        if self.lost:
+            self.lost -= 1
+            raise ConnectionFailed("xen1 cannot be reached.")
+        self.started += 1
+
+    def is_running(self) -> bool:
+        raise VmNotFound("gone")
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with connected("test:///default") as opened:
+        yield opened
+        for domain in opened.domains():
+            if domain.name != "test":
+                domain.destroy()
+                domain.undefine(nvram=False)
+
+
+@pytest.fixture
+def xen(monkeypatch: pytest.MonkeyPatch, host: Host) -> Xen:
+    source = Xen()
+
+    @contextmanager
+    def target(_request: object) -> Iterator[Host]:
+        yield host
+
+    monkeypatch.setattr(define, "target_host", target)
+    monkeypatch.setattr(shutdown, "open_source", lambda _request: source)
+    monkeypatch.setattr(shutdown, "PAUSE", 0.0)
+    return source
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    spec = {"operation": "migrate", "vm": "web1", "source": "test:///default"}
+    journal, sender = Journal(tmp_path / "journal"), Sender(tmp_path / "socket", "j1")
+    run = Run("j1", tmp_path, spec, journal, sender, cancelled=lambda: False)
+    (tmp_path / "source.xml").write_text("<domain/>")
+    run.notes |= {"shutdown-asked": "j1", "domain": "web1"}
+    yield run
+    journal.close()
+    sender.close()
+
+
+def defined(host: Host, name: str) -> Domain:
+    host.define(MARKED.format(name=name))
+    domain = host.domain(name)
+    assert domain
+    return domain
+
+
+def test_source_starts_when_the_target_is_gone(run: Run, xen: Xen) -> None:
+    shutdown.undo(run)
+    assert xen.started == 1
+
+
+@pytest.mark.parametrize("name", ["web1", "web1-renamed"])
+def test_source_stays_off_while_the_target_runs(run: Run, xen: Xen, host: Host, name: str) -> None:
+    defined(host, name).start(paused=False)
+    with pytest.raises(Failed, match=f"new guest may run: The new guest '{name}' runs"):
+        shutdown.undo(run)
+    with pytest.raises(Failed, match="could not be stopped"):
+        define.undo(run)
+    assert xen.started == 0
+    assert host.domain_exists(name)
+
+
+def test_source_stays_off_while_nobody_knows(
+    run: Run, xen: Xen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def target(_request: object) -> Host:
+        raise ConnectionFailed("kvm2 cannot be reached.")
+
+    monkeypatch.setattr(define, "target_host", target)
+    with pytest.raises(Failed, match="may run: kvm2 cannot be reached") as caught:
+        shutdown.undo(run)
+    assert "start the source by hand" in caught.value.hint
+    assert xen.started == 0
+
+
+def test_source_whose_host_comes_back_is_started(run: Run, xen: Xen) -> None:
+    xen.lost = 3
+    shutdown.undo(run)
+    assert xen.started == 1
+
+
+def test_source_whose_host_stays_away_is_told(
+    run: Run, xen: Xen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutdown, "PATIENCE", 0.0)
+    xen.lost = 3
+    with pytest.raises(ConnectionFailed):
+        shutdown.undo(run)
+
+
+def test_transient_source_is_off_when_it_is_gone(run: Run, xen: Xen) -> None:
+    shutdown.check_off(run)
+    del run.notes["shutdown-asked"]
+    with pytest.raises(VmNotFound):
+        shutdown.check_off(run)
+
+
+# --- what a migration in place has for disks ------------------------------------------------------
+
+OVERLAY, IMAGE = "/srv/R&D/Bob's.qcow2", "/srv/R&D/disk.raw"
+DISK = PlannedDisk(
+    SourceDisk("xvda", IMAGE, "raw", 1 << 20, 1 << 20), Volume("xvda", OVERLAY, "qcow2"), "vda"
+)
+ON_OVERLAY = f'<source file="{OVERLAY.replace("&", "&amp;")}"/>'
+ON_IMAGE = f'<source file="{IMAGE.replace("&", "&amp;")}"/>'
+SNAPSHOT = "<source file='/srv/snap'/>"
+
+
+@dataclass
+class Running:
+    """A domain as it runs, and as it starts the next time."""
+
+    now: str
+    later: str
+    name: str = "web1"
+
+    def current(self) -> str:
+        return f"<domain><devices><disk>{self.now}</disk></devices></domain>"
+
+    def xml(self) -> str:
+        return f"<domain><devices><disk>{self.later}</disk></devices></domain>"
+
+
+@pytest.mark.parametrize(
+    ("now", "later", "overlay", "merged"),
+    [
+        (ON_OVERLAY, ON_OVERLAY, True, False),
+        (ON_IMAGE, ON_IMAGE, False, True),
+        (ON_IMAGE, ON_OVERLAY, False, False),
+        (f"{SNAPSHOT}<backingStore>{ON_OVERLAY}</backingStore>", SNAPSHOT, False, False),
+        (f"{SNAPSHOT}<backingStore>{ON_IMAGE}</backingStore>", SNAPSHOT, False, False),
+    ],
+)
+def test_an_overlay_goes_only_where_nothing_is_on_it(
+    now: str, later: str, *, overlay: bool, merged: bool
+) -> None:
+    domain = Running(now, later)
+    assert merge._is_overlay(domain, DISK) is overlay  # type: ignore[arg-type]
+    assert merge._is_merged(domain, DISK) is merged  # type: ignore[arg-type]
