@@ -30,7 +30,8 @@ MENUS = (
 )
 
 _DEFAULT = re.compile(
-    r"""^(?P<head>\s*(?:export\s+)?GRUB_CMDLINE_LINUX\w*\+?=)(?P<quote>["']?)(?P<line>.*?)(?P=quote)(?P<tail>\s*(?:\#.*)?)$"""
+    r"""^(?P<head>\s*(?:export\s+)?GRUB_CMDLINE_LINUX\w*\+?=)(?P<quote>["']?)(?P<line>.*?)(?P=quote)(?P<tail>\s*(?:\#.*)?)$""",
+    re.DOTALL,
 )
 _EVERY = re.compile(r"""^\s*(?:export\s+)?GRUB_CMDLINE_LINUX\+?=["']?(?P<line>[^"'#]*)""")
 _MENU = re.compile(
@@ -97,8 +98,20 @@ def _target(tree: Tree, path: str) -> str:
 
 
 def _edit(tree: Tree, path: str, pattern: re.Pattern[str], edit: Edit) -> None:
-    lines = tree.read(path).split("\n")
+    lines = _joined(tree.read(path).split("\n"))
     tree.write(path, "\n".join(_edit_line(line, pattern, edit) for line in lines))
+
+
+def _joined(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines, those of a shell that go on behind a backslash as one; a comment never."""
+    whole: list[str] = []
+    for line in lines:
+        whole.append(line)
+        if not line.endswith("\\") or whole[0].lstrip().startswith("#"):
+            yield "\n".join(whole)
+            whole = []
+    if whole:
+        yield "\n".join(whole)
 
 
 def _edit_line(line: str, pattern: re.Pattern[str], edit: Edit) -> str:

@@ -2,7 +2,7 @@
 """Rules for the console: hvc0 and xvc0 are Xen's, ttyS0 is the serial port of a KVM guest."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from xen2kvmd.guest.cmdline import (
     GRUB_DEFAULTS,
@@ -147,10 +147,18 @@ def inittab_getty(guest: Tree, case: Case) -> Iterator[Finding]:
         if line.startswith("#") or not _XEN.search(line):
             moved.append(line)
         elif not taken:
-            moved.append(_XEN.sub("ttyS0", line))
+            moved.append(_serial_line(line, lines))
             taken = True
     guest.write(path, "".join(moved))
     yield from ()
+
+
+def _serial_line(line: str, lines: Sequence[str]) -> str:
+    """Move a line of inittab(5) to ttyS0; its id has four characters at most, and is no other's."""
+    own, colon, rest = line.partition(":")
+    if _XEN.fullmatch(own):
+        own = "x0" if any(other.startswith("S0:") for other in lines) else "S0"
+    return own + colon + _XEN.sub("ttyS0", rest)
 
 
 @rule(guide="15.2.3 (1)")

@@ -15,15 +15,24 @@ from xen2kvmd.model import Case, Finding
 # /dev/xvda1, /dev/disk/by-path/xen-vbd-51712-part1. What follows must not be part of the name.
 _NAME = re.compile(r"(/dev/)((?:xvd|hd|sd|vd)[a-z]{1,2})([0-9]{0,3})(?![0-9A-Za-z])")
 _BY_PATH = re.compile(r"/dev/disk/by-path/xen-vbd-([0-9]+)(?:-part([0-9]+))?(?![0-9A-Za-z-])")
-_XEN_MAJOR = (
-    202  # of xvd; 16 minors a disk, and a second scheme above bit 28 (xen-vbd-interface(7))
+# Disks of QEMU's IDE controller by their serial numbers, which count its four places
+# (hw/ide/core.c); by udev's name, and by that of SUSE's older ones.
+_BY_SERIAL = re.compile(
+    r"/dev/disk/by-id/(?:ata-|scsi-(?:SATA_|[01]ATA_+))QEMU_HARDDISK_QM(\d{5})(?:-part(\d+))?"
+    r"(?![0-9A-Za-z-])"
 )
+# Links that name a controller or a serial number: what they mean is not there under KVM.
+_HARDWARE = re.compile(r"/dev/disk/(?:by-id/(?:ata|scsi|wwn)-|by-path/pci-)[^\s,;:\"']+")
+_NO_DISK = re.compile(r"\b(?:iso9660|udf|noauto)\b")  # a drive, in a line of fstab
+# Of xvd; 16 minors a disk, and a second scheme above bit 28 (xen-vbd-interface(7)).
+_XEN_MAJOR = 202
 _EXTENDED = 1 << 28
 
 
 def remap_text(text: str, case: Case) -> str:
     """Give every disk in a text the name that it has under KVM; unknown ones stay."""
     text = _BY_PATH.sub(lambda found: _by_path(found, case) or found[0], text)
+    text = _BY_SERIAL.sub(lambda found: _by_serial(found, case) or found[0], text)
     return _NAME.sub(lambda found: _by_name(found[2], found[3], case) or found[0], text)
 
 
@@ -37,14 +46,15 @@ def remap_file(tree: Tree, case: Case, path: str) -> Iterator[Finding]:
 
 
 def unmapped(tree: Tree, case: Case, path: str) -> Iterator[Finding]:
-    """Report each name of a Xen disk in a file that is no disk of this guest's."""
+    """Report each name in a file that no disk of this guest's has under KVM."""
     known = {f"/dev/{new}" for _, new in case.devices}
     for number, line in enumerate(tree.read(path).splitlines(), start=1):
-        if line.lstrip().startswith("#"):
+        if line.lstrip().startswith("#") or _NO_DISK.search(line):
             continue
-        for found in (*_NAME.finditer(line), *_BY_PATH.finditer(line)):
-            name = found[0]
-            if "xvd" in name or "xen-vbd" in name:
+        names = [found[0] for found in _NAME.finditer(line) if found[1] + found[2] not in known]
+        links = (found[0] for one in (_BY_PATH, _HARDWARE) for found in one.finditer(line))
+        for name in (*names, *links):
+            if case.devices:
                 yield Finding(
                     "device-not-mapped",
                     f"{path}, line {number}, names {name}, which is no disk of this guest's.",
@@ -90,9 +100,13 @@ def _by_name(disk: str, part: str, case: Case) -> str | None:
 def _aliases(disk: str, devices: dict[str, str]) -> Iterator[str]:
     """Yield the names that the domain XML may have for what the guest calls `disk`.
 
-    PV drivers call Xen's emulated hda and sda xvda, those of RHEL 6 call hda xvde.
+    PV drivers call Xen's emulated hda and sda xvda, those of RHEL 6 call them xvde. Without PV
+    drivers libata calls the IDE disks sda, sdb, ... as it finds them.
     """
     yield disk
+    ide = sorted(name for name in devices if re.fullmatch(r"hd[a-d]", name))
+    if re.fullmatch(r"sd[a-d]", disk) and not any(name[:2] == "sd" for name in devices):
+        yield from ide[ord(disk[2]) - ord("a") :][:1]
     if not disk.startswith("xvd"):
         return
     letters = disk.removeprefix("xvd")
@@ -100,6 +114,14 @@ def _aliases(disk: str, devices: dict[str, str]) -> Iterator[str]:
     yield f"sd{letters}"
     if len(letters) == 1 and letters >= "e" and not any(name[:3] == "xvd" for name in devices):
         yield f"hd{chr(ord(letters) - 4)}"
+        yield f"sd{chr(ord(letters) - 4)}"
+
+
+def _by_serial(found: re.Match[str], case: Case) -> str | None:
+    """Look up a disk by its place on the IDE controller, 1 for hda; xvda takes that of hda."""
+    place, part = int(found[1]) - 1, found[2] or ""
+    named = (f"{kind}{letters(place)}" for kind in ("hd", "xvd"))
+    return next(filter(None, (_by_name(name, part, case) for name in named)), None)
 
 
 def _by_path(found: re.Match[str], case: Case) -> str | None:

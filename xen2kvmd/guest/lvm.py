@@ -13,8 +13,9 @@ CONFIG = "/etc/lvm/lvm.conf"
 DEVICES = "/etc/lvm/devices/system.devices"
 _FILTER = re.compile(r"^\s*(?:global_)?filter\s*=")
 _NO_BRACKETS = re.compile(r"""#.*|"(?:[^"\\]|\\.)*"|'[^']*'""")  # comments, and strings
-# A pattern for all of Xen's disks, "/dev/xvd", and what of it is not the name of one disk.
-_ALL_DISKS = re.compile(r"/dev/xvd(?=[^a-z])")
+# A pattern for one of Xen's disks without its folder, and one for all of them, "/dev/xvd.*".
+_ONE_DISK = re.compile(r"(?<!\w)(xvd[a-z]{1,2}\d{0,3})(?!\w)")
+_ALL_DISKS = re.compile(r"(?<!\w)xvd(?=[^a-z])")
 
 
 @rule(guide="15.2.3 (3)")
@@ -39,4 +40,9 @@ def _filters(lines: Iterable[str], case: Case) -> Iterator[str]:
             continue
         brackets = _NO_BRACKETS.sub("", line)
         inside = "]" not in brackets and (inside or "[" in brackets)
-        yield _ALL_DISKS.sub("/dev/vd", remap_text(line, case))
+        named = _ONE_DISK.sub(lambda found: _named(found[1], case), remap_text(line, case))
+        yield _ALL_DISKS.sub("vd", named)
+
+
+def _named(disk: str, case: Case) -> str:
+    return remap_text(f"/dev/{disk}", case).removeprefix("/dev/")

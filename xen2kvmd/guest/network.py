@@ -56,6 +56,14 @@ def nic_names(guest: Tree, case: Case) -> Iterator[Finding]:
     for number, nic in enumerate(case.nics):
         by_number = name_by_number(settings, number)
         name = by_mac[number] or (by_number if by_number not in by_mac else "")
+        if name and by_mac[:number].count(name):
+            yield Finding(
+                "nic-name-twice",
+                f"The guest's settings call NIC {number} ({nic.mac}) {name}, and another, too.",
+                Severity.WARNING,
+                hint="Correct the names in the guest's network settings; it keeps none by them.",
+            )
+            continue
         if name and links:
             path = f"/etc/systemd/network/10-xen2kvm-{name}.link"
             guest.write(path, _LINK.format(mac=nic.mac.lower(), name=name))

@@ -2,6 +2,7 @@
 """What a guest's own network settings call its NICs, by address or by number."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from posixpath import join, normpath
@@ -19,7 +20,10 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,14}")  # as the kernel has it
 # Where names of NICs stand, by the files that hold them; the first group has the names.
 _IN_TEXT = (
     (("/etc/systemd/network/*.network",), re.compile(r"^\s*Name\s*=\s*(.+)$", re.M)),
-    (("/etc/netplan/*.yaml",), re.compile(r"^\s+[\"']?((?:eth|enX)[0-9]+)[\"']?:\s*$", re.M)),
+    (
+        ("/etc/netplan/*.yaml",),
+        re.compile(r"^\s+[\"']?((?:eth|enX)[0-9]+)[\"']?:[ \t]*(?:\{.*\})?[ \t]*(?:#.*)?$", re.M),
+    ),
     (
         ("/etc/netplan/*.yaml",),
         re.compile(r"""^\s+(?:match:\s*\{)?\s*name:\s*["']?([^"'\s},]+)""", re.M),
@@ -33,46 +37,58 @@ _IN_TEXT = (
         re.compile(r"""^\s*DEVICE=["']?([^"'\s]+)""", re.M),
     ),
 )
-_IFACE = re.compile(r"^\s*iface\s+(\S+)", re.M)
+# What ifupdown brings up, and of what bridges, bonds and VLANs are made (interfaces(5)).
+_IFACE = re.compile(
+    r"^\s*(?:iface|auto|allow-\w+|bridge[_-]ports|(?:bond[_-])?slaves|vlan[_-]raw[_-]device)\s+(.+)$",
+    re.M,
+)
+_ALIAS = re.compile(r"[.:].*")  # eth0.100, eth0:1
 
 
 @dataclass(frozen=True)
 class _Named:
     """How a kind of file ties a name to an address: in one block of it, by two patterns."""
 
-    block: str  # what separates the blocks, "" for none
+    blocks: Callable[[str], list[str]]
     mac: str
     name: str
 
-    def blocks(self, text: str) -> list[str]:
-        return re.split(self.block, text, flags=re.MULTILINE) if self.block else [text]
+
+def _whole(text: str) -> list[str]:
+    return [text]
+
+
+def _netplan_blocks(text: str) -> list[str]:
+    """Split at the keys below `ethernets`, however far they are indented."""
+    first = re.search(r"^ *ethernets:[ \t]*(?:#.*)?\n(?:[ \t]*(?:#.*)?\n)*( +)\S", text, re.M)
+    return re.split(rf"^{first[1]}(?=\S)", text, flags=re.M) if first else [text]
 
 
 _BY_MAC = (
-    ((PERSISTENT_RULES,), _Named(r"\n", r"^[^#]*{}", r'\bNAME="([^"/ ]+)"')),
+    ((PERSISTENT_RULES,), _Named(str.splitlines, r"^[^#]*{}", r'\bNAME="([^"/ ]+)"')),
     (
         ("/etc/systemd/network/*.link",),
-        _Named("", r"^\s*MACAddress\s*=.*{}", r"^\s*Name\s*=\s*(\S+)\s*$"),
+        _Named(_whole, r"^\s*MACAddress\s*=.*{}", r"^\s*Name\s*=\s*(\S+)\s*$"),
     ),
     (
         ("/etc/systemd/network/*.network",),
-        _Named("", r"^\s*MACAddress\s*=.*{}", r"^\s*Name\s*=\s*(\S+)\s*$"),
+        _Named(_whole, r"^\s*MACAddress\s*=.*{}", r"^\s*Name\s*=\s*(\S+)\s*$"),
     ),
     (
         ("/etc/NetworkManager/system-connections/*",),
-        _Named("", r"^\s*mac-address\s*=\s*{}", r"^\s*interface-name\s*=\s*(\S+)\s*$"),
+        _Named(_whole, r"^\s*mac-address\s*=\s*{}", r"^\s*interface-name\s*=\s*(\S+)\s*$"),
     ),
     (
         ("/etc/netplan/*.yaml",),
         _Named(
-            r"^    (?=\S+:\s*$)",
+            _netplan_blocks,
             r"""macaddress:\s*["']?{}""",
             r"""set-name:\s*["']?([^"'\s]+)""",
         ),
     ),
     (
         ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*"),
-        _Named("", r"""^(?:HWADDR|LLADDR)=["']?{}""", r"""^DEVICE=["']?([^"'\s]+)"""),
+        _Named(_whole, r"""^(?:HWADDR|LLADDR)=["']?{}""", r"""^DEVICE=["']?([^"'\s]+)"""),
     ),
 )
 _IN_NAME = ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*")
@@ -88,7 +104,8 @@ def names_in_settings(guest: Tree) -> frozenset[str]:
                     word for line in name.findall(guest.read(path)) for word in line.split()
                 )
     for path in _interfaces(guest):
-        names.update(_IFACE.findall(guest.read(path)))
+        words = (word for line in _IFACE.findall(guest.read(path)) for word in line.split())
+        names.update(_ALIAS.sub("", word) for word in words)
     return frozenset(found for found in names if _XEN_NAME.fullmatch(found))
 
 

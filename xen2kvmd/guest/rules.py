@@ -31,6 +31,7 @@ RULES: tuple[Rule[Tree], ...] = (
     kernel_entry.kernel_entry,
     default_kernel.default_kernel,
     storage.fstab,
+    storage.mount_units,
     storage.crypttab,
     storage.resume_device,
     storage.mdadm_devices,

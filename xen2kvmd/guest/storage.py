@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from xen2kvmd.guest.devices import remap_file
+from xen2kvmd.guest.devices import remap_file, remap_text
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
@@ -23,6 +23,26 @@ def fstab(guest: Tree, case: Case) -> Iterator[Finding]:
             "new guest's initrd and boot menu are right.",
             place="/etc/fstab",
         )
+
+
+@rule(guide="15.2.3 (3)")
+def mount_units(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Name the file systems of systemd's own mount units as KVM does.
+
+    The name of a swap unit is that of its device (systemd.swap(5)): such a one is only told.
+    """
+    for path in guest.glob("/etc/systemd/system/*.mount"):
+        yield from remap_file(guest, case, path)
+    for path in guest.glob("/etc/systemd/system/*.swap"):
+        text = guest.read(path) if guest.is_file(path) else ""
+        if remap_text(text, case) != text:
+            yield Finding(
+                "swap-unit",
+                f"{path} names a disk by its name under Xen, and is called after that name.",
+                Severity.WARNING,
+                hint="Use its UUID= in /etc/fstab instead, and remove the unit.",
+                place=path,
+            )
 
 
 @rule(guide="15.2.3 (3)")
