@@ -28,7 +28,9 @@ CODE = 440  # bytes of sector 0; the disk's signature and the partition table fo
 KERNEL_SECTOR = 0x5C  # in boot.img: where core.img begins
 BLOCK_LIST = 0x1F4  # in core.img's first sector: where its second begins
 ENOUGH = 62 * 1024  # bytes that grub-install's core may take; ours, of fewer modules, takes half
+# GRUB's module for each file system that can hold its menu.
 READERS = {"ext2": "ext2", "ext3": "ext2", "ext4": "ext2", "xfs": "xfs", "btrfs": "btrfs"}
+READERS |= {"reiserfs": "reiserfs", "jfs": "jfs", "vfat": "fat"}
 
 
 @rule(guide="15.2.3")

@@ -14,7 +14,12 @@ Edit = Callable[[str], str]
 # Where GRUB 2's menu is made from: all variables, LINUX, LINUX_DEFAULT, LINUX_RECOVERY and others.
 # Tools of SUSE read the same variables (guide 15.2.3, step 4).
 GRUB_DEFAULTS = "/etc/default/grub"
-DEFAULTS = (GRUB_DEFAULTS, "/etc/default/grub.d/*.cfg", "/etc/kernel/cmdline")
+DEFAULTS = (
+    GRUB_DEFAULTS,
+    "/etc/default/grub.d/*.cfg",
+    "/etc/kernel/cmdline",
+    "/etc/sysconfig/bootloader",  # perl-Bootloader of SUSE: what new kernels' entries get
+)
 # What a boot loader, pygrub too, reads itself.
 MENUS = (
     "/boot/grub/grub.cfg",
@@ -30,7 +35,7 @@ MENUS = (
 )
 
 _DEFAULT = re.compile(
-    r"""^(?P<head>\s*(?:export\s+)?GRUB_CMDLINE_LINUX\w*\+?=)(?P<quote>["']?)(?P<line>.*?)(?P=quote)(?P<tail>\s*(?:\#.*)?)$""",
+    r"""^(?P<head>\s*(?:export\s+)?(?:GRUB_CMDLINE_LINUX\w*\+?|\w+_APPEND)=)(?P<quote>["']?)(?P<line>.*?)(?P=quote)(?P<tail>\s*(?:\#.*)?)$""",
     re.DOTALL,
 )
 _EVERY = re.compile(r"""^\s*(?:export\s+)?GRUB_CMDLINE_LINUX\+?=["']?(?P<line>[^"'#]*)""")

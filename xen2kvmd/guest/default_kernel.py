@@ -5,12 +5,14 @@ import re
 from collections.abc import Iterator
 
 from xen2kvmd.guest import grubenv
-from xen2kvmd.guest.menus import Entry, Menu, read_menu
+from xen2kvmd.guest.menus import Entry, Menu, image_of, read_menu
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 
 _RECOVERY = re.compile(r"recovery|rescue|failsafe|single", re.IGNORECASE)
+SYSCONFIG_KERNEL = "/etc/sysconfig/kernel"
+_DEFAULT_PACKAGE = re.compile(r"^(DEFAULTKERNEL=[\"']?)kernel-xen[0U]?(?=[\"']?\s*$)", re.M)
 _DEFAULTS = "/etc/default/grub"
 # GRUB, and the shell that reads the defaults, would take the others for their own.
 _PLAIN = re.compile(r"[^\"'$`\\]+")
@@ -34,10 +36,11 @@ def default_kernel(guest: Tree, case: Case) -> Iterator[Finding]:
     usable = {kernel.image.rpartition("/")[2] for kernel in kernels if kernel.virtio}
     known = {kernel.image.rpartition("/")[2] for kernel in kernels}
     now = menu.default
-    if not now.hypervisor and (now.kernel in usable or now.kernel not in known):
-        return  # right, or one that we know nothing of: a link, a kernel without modules
+    starts = image_of(guest, now)
+    if not now.hypervisor and (starts in usable or starts not in known):
+        return  # right, or one that we know nothing of: a kernel without modules
     why = "starts Xen's hypervisor" if now.hypervisor else "has no virtio drivers"
-    entry = _wanted(menu, kernels[0].image.rpartition("/")[2])
+    entry = _wanted(guest, menu, kernels[0].image.rpartition("/")[2])
     if entry is None or not _make_default(guest, menu, entry):
         yield Finding(
             "default-kernel-without-virtio",
@@ -59,8 +62,21 @@ def default_kernel(guest: Tree, case: Case) -> Iterator[Finding]:
     )
 
 
-def _wanted(menu: Menu, kernel: str) -> Entry | None:
-    fits = [one for one in menu.entries if one.kernel == kernel and not one.hypervisor]
+@rule(guide="15.2.3 (2)")
+def default_kernel_package(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Let new kernels of Red Hat's become the default that start under KVM, too.
+
+    new-kernel-pkg makes a new kernel the default if its package is DEFAULTKERNEL: kernel-xen there
+    would start under Xen only.
+    """
+    if guest.is_file(SYSCONFIG_KERNEL):
+        text = guest.read(SYSCONFIG_KERNEL)
+        guest.write(SYSCONFIG_KERNEL, _DEFAULT_PACKAGE.sub(r"\1kernel", text))
+    yield from ()
+
+
+def _wanted(guest: Tree, menu: Menu, kernel: str) -> Entry | None:
+    fits = [one for one in menu.entries if image_of(guest, one) == kernel and not one.hypervisor]
     plain = (one for one in fits if not _RECOVERY.search(one.title))
     return next(plain, fits[0] if fits else None)
 

@@ -21,6 +21,10 @@ READERS = {"grub-legacy": "legacy_configfile", "extlinux": "syslinux_configfile"
 _SPECIAL = re.compile(r"([^\w\s=/.,:+@%-])")  # what GRUB's script might read as more than text
 _ROOT = re.compile(r"root=.*|ro|rw")  # which GRUB's tools find out themselves
 _SAFE = re.compile(r"[\w=/.,:+@%-]+")  # what a shell between quotes reads as it stands
+_LEGACY_ROOT = re.compile(
+    r"^([ \t]*(?:root|rootnoverify)[ \t]+|#[ \t]*groot=)\(hd\d+(?:,\d+)?\)", re.M
+)
+_LEGACY_PATH = re.compile(r"^([ \t]*(?:kernel|initrd|module)[ \t]+)\(hd\d+(?:,\d+)?\)/", re.M)
 _READ = """\
 # Made by xen2kvm: the guest's menu is {path}, for another boot loader.
 {command} {seen}
@@ -52,6 +56,8 @@ def grub_menu(guest: Tree, case: Case) -> Iterator[Finding]:
     menu = read_menu(guest)
     seen = _seen_by_grub(facts.boot_area, menu.path) if menu else ""
     if menu and seen and menu.kind in READERS:
+        if case.joined and menu.kind == "grub-legacy":
+            _root_on_partition(guest, menu.path, facts.boot_area)
         guest.write(path, _READ.format(path=menu.path, command=READERS[menu.kind], seen=seen))
         yield Finding(
             "menu-read-by-grub",
@@ -75,6 +81,13 @@ def grub_menu(guest: Tree, case: Case) -> Iterator[Finding]:
         else "",
         place=path,
     )
+
+
+def _root_on_partition(guest: Tree, path: str, area: BootArea) -> None:
+    """Name the partition that the volume with the menu is now: pv-grub had it as a disk, (hd0)."""
+    number = int(re.sub(r"\D", "", area.device.rpartition("msdos")[2] or "1"))
+    text = _LEGACY_ROOT.sub(rf"\g<1>(hd0,{number - 1})", guest.read(path))
+    guest.write(path, _LEGACY_PATH.sub(rf"\g<1>(hd0,{number - 1})/", text))
 
 
 def _into_defaults(guest: Tree, arguments: str) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from textwrap import dedent
 
-from xen2kvmd.guest.menus import BLS, Menu, read_menu
+from xen2kvmd.guest.menus import BLS, Menu, image_of, read_menu
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import Case, Finding, Kernel, Severity
 from xen2kvmd.rule import rule
@@ -33,9 +33,9 @@ def kernel_entry(guest: Tree, case: Case) -> Iterator[Finding]:
     image = kernel.image.rpartition("/")[2]
     known = {one.image.rpartition("/")[2] for one in case.facts.kernels if not one.virtio}
     now = menu.default
-    if any(entry.kernel == image and not entry.hypervisor for entry in menu.entries):
+    if any(image_of(guest, one) == image and not one.hypervisor for one in menu.entries):
         return
-    if now is None or now.hypervisor or now.kernel not in known:
+    if now is None or now.hypervisor or image_of(guest, now) not in known:
         return  # nothing to go by, or a kernel that we know nothing of
     if _add(guest, menu, kernel):
         yield Finding(

@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from xen2kvmd.errors import Failed
 from xen2kvmd.guest.appliance import Appliance
-from xen2kvmd.guest.menus import read_menu
+from xen2kvmd.guest.menus import image_of, read_menu
 from xen2kvmd.guest.programs import has
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Kernel
@@ -30,7 +30,7 @@ def find_kernels(appliance: Appliance) -> tuple[Kernel, ...]:
     if not found:
         return ()
     menu = read_menu(appliance)
-    default = menu.default.kernel if menu and menu.default else ""
+    default = image_of(appliance, menu.default) if menu and menu.default else ""
     first = max(
         found,
         key=lambda kernel: (kernel.virtio, kernel.image.endswith(f"/{default}"), _age(kernel)),

@@ -62,6 +62,14 @@ def read_menu(tree: Tree) -> Menu | None:
     return None
 
 
+def image_of(tree: Tree, entry: Entry) -> str:
+    """Return the file that an entry's kernel is: /boot/vmlinuz-xen and /vmlinuz are links."""
+    for path in (f"/boot/{entry.kernel}", f"/{entry.kernel}"):
+        if target := tree.read_link(path):
+            return target.rpartition("/")[2]
+    return entry.kernel
+
+
 def _first(tree: Tree, patterns: tuple[str, ...]) -> str:
     found = (path for pattern in patterns for path in tree.glob(pattern) if tree.is_file(path))
     return next(found, "")

@@ -30,6 +30,7 @@ RULES: tuple[Rule[Tree], ...] = (
     grub_menu.grub_menu,
     kernel_entry.kernel_entry,
     default_kernel.default_kernel,
+    default_kernel.default_kernel_package,
     storage.fstab,
     storage.mount_units,
     storage.crypttab,
