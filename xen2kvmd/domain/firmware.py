@@ -83,6 +83,7 @@ def kernel_from_host(domain: Element, case: Case) -> Iterator[Finding]:
     """
     kernel, initrd = text(domain, "os/kernel"), text(domain, "os/initrd")
     if not kernel:
+        yield from _arguments_of_pygrub(domain)
         return
     if case.target.boot_files:
         yield from _copied(domain, case)
@@ -106,6 +107,22 @@ def kernel_from_host(domain: Element, case: Case) -> Iterator[Finding]:
         hint="Copy them to the same path. The initrd must hold virtio_blk, virtio_net, virtio_pci.",
         place="os/kernel",
     )
+
+
+def _arguments_of_pygrub(domain: Element) -> Iterator[Finding]:
+    """Take out arguments without a kernel, which QEMU refuses; the guest's menu gets them."""
+    given = " ".join(filter(None, (text(domain, f"os/{name}") for name in ("root", "cmdline"))))
+    for name in ("root", "cmdline"):
+        remove_all(domain, f"os/{name}")
+    if given:
+        yield Finding(
+            "arguments-without-kernel",
+            f"The Xen host adds '{given}' to the arguments of the kernel on the guest's disk; "
+            "nothing does so under KVM.",
+            severity=Severity.INFO,
+            hint="A migration puts them into the guest's boot menu.",
+            place="os/cmdline",
+        )
 
 
 def _copied(domain: Element, case: Case) -> Iterator[Finding]:

@@ -19,8 +19,8 @@ from xen2kvmd.rule import rule
 READERS = {"grub-legacy": "legacy_configfile", "extlinux": "syslinux_configfile"}
 
 _SPECIAL = re.compile(r"([^\w\s=/.,:+@%-])")  # what GRUB's script might read as more than text
-_ROOT = re.compile(r"root=.*|ro|rw")  # which GRUB's tools find out themselves
-_SAFE = re.compile(r"[\w=/.,:+@%-]+")  # what a shell between quotes reads as it stands
+ROOT = re.compile(r"root=.*|ro|rw")  # which GRUB's tools find out themselves
+SAFE = re.compile(r"[\w=/.,:+@%-]+")  # what a shell between quotes reads as it stands
 _LEGACY_ROOT = re.compile(
     r"^([ \t]*(?:root|rootnoverify)[ \t]+|#[ \t]*groot=)\(hd\d+(?:,\d+)?\)", re.M
 )
@@ -94,11 +94,11 @@ def _into_defaults(guest: Tree, arguments: str) -> str:
     """Give the menus that the guest makes these arguments; return those that are too strange."""
     if not guest.is_file(GRUB_DEFAULTS):
         return ""
-    given = [word for word in arguments.split() if not _ROOT.fullmatch(word)]
+    given = [word for word in arguments.split() if not ROOT.fullmatch(word)]
     add_to_defaults(
-        guest, [word for word in given if _SAFE.fullmatch(word)], why="From the Xen host"
+        guest, [word for word in given if SAFE.fullmatch(word)], why="From the Xen host"
     )
-    return " ".join(word for word in given if not _SAFE.fullmatch(word))
+    return " ".join(word for word in given if not SAFE.fullmatch(word))
 
 
 def _entry(facts: Facts, kernel: Kernel, arguments: str) -> str:

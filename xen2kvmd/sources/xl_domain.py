@@ -139,7 +139,8 @@ def _system(domain: Element, values: Values, kind: str) -> None:
         # hvmloader as kernel is how xm named an HVM guest's firmware
         if values.text(option) and not values.text(option).endswith("hvmloader"):
             _add(system, name, checked("path", values.text(option), option))
-    if system.find("kernel") is not None and _command_line(values):
+    started = system.find("kernel") is not None or domain.find("bootloader") is not None
+    if started and _command_line(values):
         _add(system, "cmdline", _command_line(values))
     if values.text("acpi_firmware"):
         _add(
