@@ -201,7 +201,7 @@ def _boot_volume(request: Request, name: str, file: BootFile, places: Places) ->
         disk_format=DiskFormat.RAW,
         may_exist=request.overwrite,
     )
-    if volume.path.startswith("/dev/"):
+    if volume.ceph or volume.path.startswith("/dev/"):
         raise Unsupported(
             f"The {file.element} cannot lie in pool '{volume.pool}': it has no files.",
             hint="Leave out --direct-kernel-boot, or put the first disk into a pool of files.",

@@ -43,7 +43,8 @@ OF_REQUESTS = (
     ),
     Option(
         "pool", "s", _PLANNING,
-        "libvirt storage pool for the disks; 'default' where this and directory are left out.",
+        "libvirt storage pool for the disks; 'default' where this and directory are left out. Of "
+        "the types dir, fs and netfs, or logical and rbd, whose volumes are raw.",
         values.text, "pool",
     ),
     Option(

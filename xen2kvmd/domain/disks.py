@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from xen2kvmd.domain.names import XEN_BUSES, disk_bus, parse_name, pending, seats, twins
 from xen2kvmd.domain.read import disk_format
 from xen2kvmd.domain.tree import append, devices, remove, remove_all
-from xen2kvmd.model import Case, Finding, Severity, Volume
+from xen2kvmd.model import Case, CephPool, Finding, Severity, Volume
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
 
@@ -52,9 +52,10 @@ def disk_driver_qemu(domain: Element, case: Case) -> Iterator[Finding]:
 
 @rule(guide="15.2.4.2 (8)")
 def disk_volumes(domain: Element, case: Case) -> Iterator[Finding]:
-    """Point each disk at its copy on the target, a volume of a pool or a file.
+    """Point each disk at its copy on the target, a volume of a pool, a file, or an image in Ceph.
 
-    The copy has no backing file: the chain was read through.
+    The copy has no backing file: the chain was read through. libvirt knows no volumes of rbd pools
+    as disks, so an image is named with its monitors, and its key by libvirt's secret.
     """
     here = {_dev(disk): disk for disk in devices(domain, "disk") if disk_bus(disk) in XEN_BUSES}
     for volume in case.target.volumes:
@@ -66,7 +67,10 @@ def disk_volumes(domain: Element, case: Case) -> Iterator[Finding]:
 def _point(disk: Element, volume: Volume) -> None:
     for name in ("source", "backingStore", "auth"):
         remove_all(disk, name)
-    if volume.pool:
+    if volume.ceph:
+        disk.set("type", "network")
+        source = _image(disk, volume.path, volume.ceph)
+    elif volume.pool:
         disk.set("type", "volume")
         source = append(disk, "source", pool=volume.pool, volume=volume.name)
     elif volume.path.startswith("/dev/"):
@@ -79,6 +83,17 @@ def _point(disk: Element, volume: Volume) -> None:
     if driver is not None:
         driver.set("type", volume.format)
         driver.addnext(source)
+
+
+def _image(disk: Element, path: str, pool: CephPool) -> Element:
+    source = append(disk, "source", protocol="rbd", name=path)
+    for monitor in pool.monitors:
+        append(source, "host", name=monitor.host, port=monitor.port)
+    if pool.user:
+        auth = append(source, "auth", username=pool.user)
+        named = {"uuid": pool.secret_uuid} if pool.secret_uuid else {"usage": pool.secret_usage}
+        append(auth, "secret", type="ceph", **named)
+    return source
 
 
 @rule(guide="15.2.4.2 (8)")

@@ -27,7 +27,17 @@ from xen2kvmd.model.request import (
 )
 from xen2kvmd.model.settlement import Settlement
 from xen2kvmd.model.source import BootFile, Joined, ListedDisk, ListedGuest, Nic, Part, SourceDisk
-from xen2kvmd.model.target import Case, LinkKind, MacPolicy, NicMap, Target, VirtType, Volume
+from xen2kvmd.model.target import (
+    Case,
+    CephPool,
+    LinkKind,
+    MacPolicy,
+    Monitor,
+    NicMap,
+    Target,
+    VirtType,
+    Volume,
+)
 
 __all__ = [
     "Allocation",
@@ -35,6 +45,7 @@ __all__ = [
     "BootArea",
     "BootFile",
     "Case",
+    "CephPool",
     "Change",
     "DiskFormat",
     "DiskKey",
@@ -51,6 +62,7 @@ __all__ = [
     "ListedDisk",
     "ListedGuest",
     "MacPolicy",
+    "Monitor",
     "Nic",
     "NicMap",
     "Operation",

@@ -43,14 +43,41 @@ class NicMap:
 
 
 @dataclass(frozen=True)
+class Monitor:
+    """Where a monitor of a Ceph cluster listens."""
+
+    host: str
+    port: str = "6789"
+
+
+@dataclass(frozen=True)
+class CephPool:
+    """Where QEMU finds the images of a libvirt pool of the type rbd, and as whom.
+
+    Without monitors, /etc/ceph/ceph.conf tells them. The key of the user is libvirt's secret of
+    this UUID, or for this usage; without a user, Ceph wants none.
+    """
+
+    name: str
+    monitors: tuple[Monitor, ...] = ()
+    user: str = ""
+    secret_uuid: str = ""
+    secret_usage: str = ""
+
+
+@dataclass(frozen=True)
 class Volume:
-    """Where a disk of the source lies on the target: a volume of a pool, or a file (pool "")."""
+    """Where a disk of the source lies on the target: a volume of a pool, or a file (pool "").
+
+    ceph is where an image in Ceph lies; its path is POOL/IMAGE then, as libvirt has it.
+    """
 
     dev: str  # <target dev> of the source's disk; "kernel" or "initrd" of one for direct boot
     path: str
     format: str
     pool: str = ""
     name: str = ""
+    ceph: CephPool | None = None
 
 
 @dataclass(frozen=True)

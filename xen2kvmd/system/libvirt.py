@@ -14,6 +14,8 @@ import libvirt
 
 from xen2kvmd import xml
 from xen2kvmd.errors import Failed, PoolNotFound
+from xen2kvmd.model import CephPool
+from xen2kvmd.system import ceph
 from xen2kvmd.system.libvirt_domain import Console, Domain
 from xen2kvmd.system.libvirt_errors import absent, translated, unreachable
 from xen2kvmd.system.libvirt_uri import is_remote
@@ -41,6 +43,7 @@ class Pool:
     type: str
     path: str
     available: int
+    ceph: CephPool | None = None
 
 
 class Host:
@@ -96,6 +99,7 @@ class Host:
                 type=document.get("type", ""),
                 path=document.findtext("target/path") or "",
                 available=found.info()[3],
+                ceph=ceph.pool(document),
             )
 
     def pool_is_active(self, name: str) -> bool:
@@ -170,6 +174,19 @@ class Host:
             volume = found.storageVolLookupByName(name)
             with translated(f"Volume '{name}' stays"):
                 volume.delete()
+
+    def key(self, pool: CephPool) -> bytes:
+        """Return the key of a pool's user, b"" where it has none. Raises Failed."""
+        if not pool.user:
+            return b""
+        with translated(f"libvirt does not give the key of Ceph's user '{pool.user}'"):
+            if pool.secret_uuid:
+                secret = self._connection.secretLookupByUUIDString(pool.secret_uuid)
+            else:
+                secret = self._connection.secretLookupByUsage(
+                    libvirt.VIR_SECRET_USAGE_TYPE_CEPH, pool.secret_usage
+                )
+            return bytes(secret.value())
 
     def _pool(self, name: str) -> "libvirt.virStoragePool":
         with absent(libvirt.VIR_ERR_NO_STORAGE_POOL):

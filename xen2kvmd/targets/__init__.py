@@ -37,7 +37,7 @@ class Place(Protocol):
         """Return what its bytes come out of; the same for places that share a file system."""
 
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
-        """Return how many bytes a disk takes when it comes here."""
+        """Return how many bytes a disk takes. Raises Unsupported for what cannot be done here."""
 
     def volume(
         self, *, dev: str, name: str, disk_format: DiskFormat, may_exist: bool = False

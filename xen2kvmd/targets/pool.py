@@ -8,23 +8,28 @@ from lxml import etree
 from xen2kvmd import xml
 from xen2kvmd.errors import Failed, TargetExists, Unsupported
 from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
-from xen2kvmd.system import disk
+from xen2kvmd.system import ceph, disk
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets.room import room_of, store_of
 
 FILE_POOLS = ("dir", "fs", "netfs")  # libvirt(7) formatstorage: volumes are files with a format
 BLOCK_POOLS = ("logical",)  # volumes are block devices: raw
+CEPH_POOLS = ("rbd",)  # volumes are images in Ceph, which QEMU itself reaches: raw
 
 
 class StoragePool:
-    """An active pool whose volumes have a path on its host."""
+    """An active pool whose volumes are files or block devices of its host, or images in Ceph."""
 
     def __init__(self, host: Host, name: str) -> None:
         self._host = host
         self._name = name
 
     def available(self) -> int:
-        return self._host.pool(self._name).available
+        pool = self._host.pool(self._name)
+        if pool.ceph:  # better now than after the shutdown
+            self._host.key(pool.ceph)
+            ceph.check_driver()
+        return pool.available
 
     def store(self) -> str:
         pool = self._host.pool(self._name)
@@ -33,32 +38,46 @@ class StoragePool:
         return f"pool '{self._name}'"
 
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
+        if allocation is Allocation.PREALLOCATED and self._host.pool(self._name).ceph:
+            raise Unsupported(
+                f"Volumes of pool '{self._name}' are images in Ceph: they are not preallocated.",
+                hint="Leave out --allocation.",
+            )
         return room_of(disk, allocation)
 
     def volume(
         self, *, dev: str, name: str, disk_format: DiskFormat, may_exist: bool = False
     ) -> Volume:
         pool = self._host.pool(self._name)
-        # A new block device holds what was there before, and over ssh that would be long to erase.
-        known = FILE_POOLS if self._host.remote else FILE_POOLS + BLOCK_POOLS
+        # A new block device holds what was there before, and over ssh that would be long to erase;
+        # images in Ceph are written from here, by a QEMU that reaches its monitors.
+        known = FILE_POOLS if self._host.remote else FILE_POOLS + BLOCK_POOLS + CEPH_POOLS
         if pool.type not in known:
             raise Unsupported(
                 f"Pool '{self._name}' is of the type '{pool.type}': nothing can be copied there.",
                 hint=f"Types that work: {', '.join(known)}.",
             )
-        if pool.type in BLOCK_POOLS and disk_format is not DiskFormat.RAW:
+        if pool.type not in FILE_POOLS and disk_format is not DiskFormat.RAW:
+            what = "images in Ceph" if pool.ceph else "block devices"
             raise Unsupported(
-                f"Volumes of pool '{self._name}' are block devices: they cannot be {disk_format}.",
+                f"Volumes of pool '{self._name}' are {what}: they cannot be {disk_format}.",
                 hint="Ask for the format raw.",
             )
-        if not may_exist and self._host.volume_exists(self._name, name):
+        if not (may_exist and not pool.ceph) and self._host.volume_exists(self._name, name):
             raise TargetExists(
                 f"Pool '{self._name}' has a volume '{name}' already.",
                 hint="Choose another name for the target with --name, or remove the volume: "
                 f"virsh vol-delete --pool {self._name} {name}",
             )
-        path = f"{pool.path.rstrip('/')}/{name}"
-        return Volume(dev=dev, path=path, format=disk_format, pool=self._name, name=name)
+        folder = pool.ceph.name if pool.ceph else pool.path.rstrip("/")
+        return Volume(
+            dev=dev,
+            path=f"{folder}/{name}",
+            format=disk_format,
+            pool=self._name,
+            name=name,
+            ceph=pool.ceph,
+        )
 
     def make(
         self, volume: Volume, *, size: int, allocation: Allocation, cluster_size: int = 0

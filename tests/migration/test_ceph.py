@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest goes to a pool of the type rbd: a real Ceph cluster, whose key libvirt keeps."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.migration.ceph import CEPH_DOWN, CEPH_UP, SECRET
+from tests.migration.sandbox import Sandbox
+from tests.migration.test_undo import JOBS, begin, check_nothing_left, cut_off, show, temporary
+from tests.migration.xenhost import shell
+
+pytestmark = pytest.mark.guest
+
+POOL = ("--pool", "ceph", "--format", "raw")
+
+
+@pytest.fixture
+def cluster(sandbox: Sandbox) -> Iterator[None]:
+    shell(sandbox, CEPH_UP)
+    yield
+    shell(sandbox, CEPH_DOWN)
+
+
+def images(sandbox: Sandbox) -> list[str]:
+    """Ask Ceph itself, not libvirt."""
+    listed = sandbox.run("rbd", "--conf", "/run/ceph-test/ceph.conf", "ls", "vms")
+    assert listed.code == 0, listed.err
+    return listed.out.split()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_guest_lives_in_ceph(sandbox: Sandbox, tiny: Path) -> None:
+    before = temporary(sandbox)
+    job = begin(sandbox, tiny, *POOL)
+    followed = sandbox.run("xen2kvm", "follow", job)
+    assert followed.code == 0, followed.err + followed.out
+    assert "login prompt" in show(sandbox, job)["Result"]["boot"]
+    assert images(sandbox) == ["tiny1-vda.img"]
+    document = sandbox.run("virsh", "dumpxml", "tiny1").out
+    assert "<source protocol='rbd' name='vms/tiny1-vda.img'" in document
+    assert SECRET in document
+    key = sandbox.run("cat", "/run/ceph-test/key").out.strip()
+    for secret in (key, base64.b64decode(key).hex()):
+        assert sandbox.run("grep", "-rF", "--", secret, f"{JOBS}/{job}").out == ""
+
+    rolled = sandbox.run("xen2kvm", "rollback", "--remove-target", job)
+    assert rolled.code == 0, rolled.err + rolled.out
+    assert images(sandbox) == []
+    sandbox.run("rm", show(sandbox, job)["Result"]["backup"])
+    check_nothing_left(sandbox, job, before)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_does_not_succeed_leaves_no_image(sandbox: Sandbox, tiny: Path) -> None:
+    before = temporary(sandbox)
+    job = begin(sandbox, tiny, *POOL)
+    cut_off(sandbox, job, "copy", "kill")
+    assert images(sandbox) == []
+    check_nothing_left(sandbox, job, before)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_ceph_cannot_do_is_told_before(sandbox: Sandbox, tiny: Path) -> None:
+    def said(*options: str) -> str:
+        ended = sandbox.run("xen2kvm", "plan", "--network", "default", *options, guest)
+        assert ended.code == 1
+        return ended.err + ended.out
+
+    guest = str(tiny / "guest.xml")
+    assert "Ask for the format raw" in said("--pool", "ceph")
+    assert "not preallocated" in said(*POOL, "--allocation", "preallocated")
+    shell(sandbox, "rbd --conf /run/ceph-test/ceph.conf create vms/tiny1-vda.img --size 1M")
+    assert "has a volume 'tiny1-vda.img' already" in said(*POOL, "--overwrite")
+    shell(sandbox, f"virsh secret-set-value {SECRET} --base64 AAAA")
+    assert "failed to connect to the RADOS monitor" in said(*POOL)
