@@ -31,7 +31,10 @@ def migrated(sandbox: Sandbox, guest: str, name: str, *commands: str, key: str =
 
 
 def test_volume_group_on_two_disks_with_boot_apart(sandbox: Sandbox) -> None:
-    """The second disk is xvde under Xen and vdb under KVM; LVM's filter knew xvd only."""
+    """The second disk is xvde under Xen and vdb under KVM; LVM's filter knew xvd only.
+
+    Its kernel was told of no console, and of what the Xen host adds to its arguments.
+    """
     said = migrated(
         sandbox,
         "debian12-lvm",
@@ -41,8 +44,10 @@ def test_volume_group_on_two_disks_with_boot_apart(sandbox: Sandbox) -> None:
         "swapon --show=SIZE --bytes --noheadings",
         "ip -4 -br address show eth0",
         "systemctl --failed --no-pager",
+        "cat /proc/cmdline",
     )
     for line in (
+        "lvm1.told=by-pygrub console=tty0 console=ttyS0",
         "/ /dev/mapper/lvm1--vg-root",
         "/boot /dev/vda1",
         "/home /dev/mapper/lvm1--vg-home",

@@ -51,6 +51,9 @@ class Machine:
     def screen_text(self) -> str:
         return self.screen
 
+    def agent_answers(self) -> bool:
+        return False
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
@@ -169,3 +172,10 @@ def test_nothing_is_typed_where_no_login_was_offered(
     with pytest.raises(VerifyFailed):
         watch(run, machine, Family.DEBIAN, seconds=2)
     assert machine.typed == b""
+
+
+def test_login_prompt_on_the_screen_is_a_proof(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "AGENT", 0.0)
+    machine = Machine(screen="CentOS release 6.10 (Final)\nKernel 2.6.32\n\nweb1 login:")
+    verdict = watch(run, machine, Family.REDHAT, seconds=5)
+    assert verdict == "login prompt on its screen after 0 s"

@@ -87,14 +87,17 @@ def _holds_listed_alone(guest: Tree) -> bool:
 
 @rule(guide="15.2.3 (1)")
 def suse_initrd_modules(guest: Tree, case: Case) -> Iterator[Finding]:
-    """Replace Xen's drivers on SUSE's list for the initrd (INITRD_MODULES) by virtio's.
+    """Put virtio's drivers on SUSE's list for the initrd (INITRD_MODULES), in place of Xen's.
 
-    The default kernel has no xenblk; mkinitrd would look for it in vain. DOMU_INITRD_MODULES is
-    read for Xen kernels only and stays.
+    The default kernel has no xenblk; mkinitrd would look for it in vain. An emulated guest's list
+    has ata_piix and the like. DOMU_INITRD_MODULES is read for Xen kernels only and stays.
     """
     if guest.is_file(SUSE_KERNEL):
+        kernel = _kernel(case)
+        lacks = kernel is not None and not kernel.initrd_virtio
         text = guest.read(SUSE_KERNEL)
-        guest.write(SUSE_KERNEL, _SUSE_LIST.sub(_replaced, text))
+        changed = _SUSE_LIST.sub(lambda found: _replaced(found, anyway=lacks), text)
+        guest.write(SUSE_KERNEL, changed)
     yield from ()
 
 
@@ -162,10 +165,10 @@ def _virtio_alias(found: re.Match[str]) -> str:
     return f"{found['head']}{'virtio_net' if is_nic else 'virtio_blk'}"
 
 
-def _replaced(found: re.Match[str]) -> str:
-    """Give a list of drivers virtio's if it has Xen's, and none twice."""
+def _replaced(found: re.Match[str], *, anyway: bool = False) -> str:
+    """Give a list of drivers virtio's if it has Xen's, or anyway, and none twice."""
     words: list[str] = found["list"].split()
-    if not _XEN_DRIVERS & set(words):
+    if not (anyway or _XEN_DRIVERS & set(words)):
         return found[0]
     kept = [word for word in words if word not in _XEN_KERNEL_ONLY]
     missing = [driver for driver in GUIDE_DRIVERS if driver not in kept]

@@ -69,12 +69,12 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
 
 def _died_before(run: Run, steps: Sequence[Step]) -> MigrationError | None:
     """Return why the job must be undone if an earlier process of it died, None if it goes on."""
-    begun = _standing(run)
-    if any(step.final and step.name in begun for step in steps):
-        return None
     for event in run.journal.events:
         if event["type"] == "rollback":
             return errors.from_name(event["error_name"], event["error_message"])
+    begun = _standing(run)
+    if any(step.final and step.name in begun for step in steps):
+        return None
     deaths = sum(event["type"] == "started" for event in run.journal.events)
     if deaths > (RESUMED if run.spec.get("resume") else 0):
         return Interrupted(
