@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 TABLE = """label: gpt
 size=32MiB, uuid=11111111-2222-3333-4444-55555555AAAA, name="boot part"
-size=32MiB, name=logs
+size=32MiB, name="var log"
 size=64MiB
 -
 """
@@ -22,12 +22,13 @@ FSTAB = """\
 /dev/disk/by-id/dm-uuid-LVM-{lvm} / ext4 defaults 0 1
 /dev/disk/by-uuid/{usr} /usr ext4 defaults 0 1
 PARTUUID=11111111-2222-3333-4444-55555555aaaa /boot ext4 defaults 0 1
-PARTLABEL=logs /var/log ext4 defaults 0 1
+PARTLABEL=var\\040log /var/log ext4 defaults 0 1
 /dev/disk/by-label/home\\x20of\\x20all /home ext4 defaults 0 1
 /dev/disk/by-uuid/00000000-0000-0000-0000-000000000000 /opt ext4 defaults 0 1
 LABEL=home\\040of\\040all /export ext4 defaults 0 1
 /dev/xvdz1 /srv ext4 nofail 0 1
 nas1:/exports/www /var/www nfs defaults 0 0
+/dev/cdrom /opt/cd iso9660 noauto 0 0
 tmpfs /var/tmp tmpfs defaults 0 0
 """
 
@@ -43,6 +44,8 @@ def test_every_name_that_udev_knows(tmp_path: Path) -> None:
             appliance.call("mkfs", "ext4", device)
         appliance.call("lvcreate", "home", "ubuntu-vg", 16)
         appliance.call("mkfs", "ext4", "/dev/ubuntu-vg/home", label="home of all")
+        appliance.call("lvcreate", "later", "ubuntu-vg", 16)  # as a snapshot is: alike
+        appliance.call("copy_device_to_device", "/dev/ubuntu-vg/home", "/dev/ubuntu-vg/later")
         text = FSTAB.format(
             lvm=(appliance.call("vguuid", "ubuntu-vg") + appliance.call("lvuuid", root)).replace(
                 "-", ""

@@ -69,6 +69,14 @@ async def test_cancel_of_a_job_that_went_on_undoes_all(lab: Lab) -> None:
     assert lab.left() == []
 
 
+async def test_a_final_step_that_fails_undoes_nothing(lab: Lab) -> None:
+    job = await lab.submit(operation="finalize", three="fail")
+    status = await lab.end(job)
+    assert status.state is JobState.SUCCEEDED
+    assert [found["id"] for found in status.findings] == ["left-behind"]
+    assert lab.left() == [f"{job}-one", f"{job}-three", f"{job}-two"]
+
+
 async def test_a_final_step_is_finished_and_nothing_is_undone(lab: Lab) -> None:
     job = await lab.submit(operation="finalize", three="die once")
     assert (await lab.end(job)).state is JobState.SUCCEEDED

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests of a libvirt: its test driver takes Xen's documents, and pretends to run them."""
 
+import threading
 from collections.abc import Iterator
 
 import libvirt
@@ -83,6 +84,17 @@ def test_transient_guest_is_started_from_its_document(domain: libvirt.virDomain)
     with pytest.raises(VmNotFound):
         source.is_running()
     source.start_again(document, seconds=1)
+    assert source.is_running()
+
+
+def test_transient_guest_that_stops_late_is_started(domain: libvirt.virDomain) -> None:
+    source = LibvirtSource(URI, "web1")
+    document = source.read().domain_xml
+    domain.undefine()
+    late = threading.Timer(1.0, domain.destroy)
+    late.start()
+    source.start_again(document, seconds=20)
+    late.join()
     assert source.is_running()
 
 

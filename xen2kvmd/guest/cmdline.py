@@ -34,9 +34,11 @@ MENUS = (
     "/extlinux.conf",
 )
 
+# No two parts of it take the same characters: a guest may write what it likes.
 _DEFAULT = re.compile(
-    r"""^(?P<head>\s*(?:export\s+)?(?:GRUB_CMDLINE_LINUX\w*\+?|\w+_APPEND)=)(?P<quote>["']?)(?P<line>.*?)(?P=quote)(?P<tail>\s*(?:\#.*)?)$""",
-    re.DOTALL,
+    r"""^(?P<head>[ \t]*(?:export[ \t]+)?(?:GRUB_CMDLINE_LINUX\w*\+?|\w+_APPEND)=)
+    (?:"(?P<line>(?:[^"\\]|\\.)*)"|'(?P<single>[^']*)'|(?P<plain>[^\s"'\#]*))[ \t]*(?:\#.*)?$""",
+    re.DOTALL | re.VERBOSE,
 )
 _EVERY = re.compile(r"""^\s*(?:export\s+)?GRUB_CMDLINE_LINUX\+?=["']?(?P<line>[^"'#]*)""")
 _MENU = re.compile(
@@ -48,11 +50,16 @@ _PLAIN = re.compile(r"^(?P<head>)(?P<line>[^#].*)$")
 _ENV = re.compile(r"^(?P<head>kernelopts=)(?P<line>.*)$")
 
 
+def words_of(cmdline: str) -> list[str]:
+    """Split a kernel's arguments as the kernel does: blanks in double quotes are part of one."""
+    return re.findall(r'(?:[^\s"]|"[^"]*"?)+', cmdline)
+
+
 def edit_defaults(tree: Tree, edit: Edit) -> None:
     """Change every command line that a menu is made from."""
     for path in _files(tree, DEFAULTS):
         pattern = _PLAIN if path == "/etc/kernel/cmdline" else _DEFAULT
-        _edit(tree, path, pattern, edit)
+        _edit(tree, path, _joined(tree.read(path).split("\n")), pattern, edit)
 
 
 def add_to_defaults(tree: Tree, words: Collection[str], *, why: str) -> None:
@@ -73,7 +80,7 @@ def add_to_defaults(tree: Tree, words: Collection[str], *, why: str) -> None:
 def edit_menus(tree: Tree, edit: Edit) -> Iterator[Finding]:
     """Change every command line that a boot loader reads; report one that cannot be changed."""
     for path in _files(tree, MENUS):
-        _edit(tree, path, _MENU, edit)
+        _edit(tree, path, tree.read(path).split("\n"), _MENU, edit)
     for path in _files(tree, grubenv.PATHS):
         yield from _edit_grubenv(tree, path, edit)
 
@@ -81,7 +88,7 @@ def edit_menus(tree: Tree, edit: Edit) -> Iterator[Finding]:
 def menu_lines(tree: Tree) -> Iterator[tuple[str, int, str]]:
     """Yield path, line number and text of each command line that a boot loader reads."""
     for path in _files(tree, MENUS):
-        for number, line in enumerate(tree.read(path).splitlines(), start=1):
+        for number, line in enumerate(tree.read(path).split("\n"), start=1):
             found = _MENU.match(line)
             if found and not line.lstrip().startswith("#"):
                 yield path, number, found["line"]
@@ -102,8 +109,9 @@ def _target(tree: Tree, path: str) -> str:
     return normpath(join(dirname(path), target)) if target else ""
 
 
-def _edit(tree: Tree, path: str, pattern: re.Pattern[str], edit: Edit) -> None:
-    lines = _joined(tree.read(path).split("\n"))
+def _edit(
+    tree: Tree, path: str, lines: Iterable[str], pattern: re.Pattern[str], edit: Edit
+) -> None:
     tree.write(path, "\n".join(_edit_line(line, pattern, edit) for line in lines))
 
 
@@ -121,9 +129,10 @@ def _joined(lines: Iterable[str]) -> Iterator[str]:
 
 def _edit_line(line: str, pattern: re.Pattern[str], edit: Edit) -> str:
     found = pattern.match(line)
-    if not found or edit(found["line"]) == found["line"]:
+    part = found.lastgroup if found else None  # the arguments, in whatever quotes
+    if not (found and part) or edit(found[part]) == found[part]:
         return line
-    return line[: found.start("line")] + edit(found["line"]) + line[found.end("line") :]
+    return line[: found.start(part)] + edit(found[part]) + line[found.end(part) :]
 
 
 def _edit_grubenv(tree: Tree, path: str, edit: Edit) -> Iterator[Finding]:

@@ -48,12 +48,12 @@ def kernel_console(guest: Tree, case: Case) -> Iterator[Finding]:
     ]
     if added:
         words = _consoles(case)
-        if guest.is_file(GRUB_DEFAULTS) and "console=ttyS" not in guest.read(GRUB_DEFAULTS):
+        if guest.is_file(GRUB_DEFAULTS):
             add_to_defaults(guest, words, why="A serial console")
         path, number = added[0]
         yield Finding(
             "serial-console-added",
-            f"The guest's kernel gets {' '.join(words)}: it had no serial console.",
+            "The guest's kernel gets console=ttyS0: it had no serial console.",
             Severity.INFO,
             hint="Its login prompt there shows that it booted: virsh console NAME.",
             place=f"{path}:{number}",

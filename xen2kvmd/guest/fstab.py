@@ -13,8 +13,9 @@ from xen2kvmd.guest.naming import appliance_name
 from xen2kvmd.guest.tree import Tree
 
 _TAG = re.compile(r"(?:UUID|LABEL|PARTUUID|PARTLABEL)=")
-_PARTITION = re.compile(r"^(PARTUUID|PARTLABEL)=")
+_PARTITION = re.compile(r"(PARTUUID|PARTLABEL)=(.+)")
 _FILE_SYSTEM = re.compile(r"^/dev/disk/by-(uuid|label)/(.+)$")
+_OF_DRIVES = ("iso9660", "udf", "auto")
 _LINKS = "/dev/disk/by-*/*"  # of udev, in the appliance as in the guest
 
 
@@ -25,11 +26,14 @@ class Line:
     spec: str
     path: str
     subvolume: str  # of btrfs: "subvol=NAME"
+    kind: str = ""
+    options: tuple[str, ...] = ()
 
     @property
-    def is_local(self) -> bool:
-        """Whether it is on a disk, and no network's, nor in memory."""
-        return self.spec.startswith("/dev/") or bool(_TAG.match(self.spec))
+    def is_needed(self) -> bool:
+        """Whether it is on a disk and mounted at each start; no network's, drive's, nor memory."""
+        local = self.spec.startswith("/dev/") or bool(_TAG.match(self.spec))
+        return local and self.kind not in _OF_DRIVES and "noauto" not in self.options
 
 
 def lines(guest: Tree) -> Iterator[Line]:
@@ -45,7 +49,8 @@ def lines(guest: Tree) -> Iterator[Line]:
             if path and ".." not in path and "bind" not in fields[3].split(","):
                 subvolume = (word for word in fields[3].split(",") if word.startswith("subvol="))
                 spec = fields[0].replace('"', "").replace(r"\040", " ")
-                yield Line(spec, path, next(subvolume, ""))
+                options = tuple(fields[3].split(","))
+                yield Line(spec, path, next(subvolume, ""), fields[2], options)
 
 
 class Names:
@@ -57,8 +62,9 @@ class Names:
     def __init__(self, appliance: Appliance, systems: Sequence[FileSystem]) -> None:
         self._appliance = appliance
         self._by_device = {system.device: system for system in systems}
-        self._by_tag = {f"LABEL={system.label}": system for system in systems if system.label}
-        self._by_tag |= {f"UUID={system.uuid}": system for system in systems if system.uuid}
+        first = systems[::-1]  # of those that are alike, a volume and its snapshot
+        self._by_tag = {f"LABEL={system.label}": system for system in first if system.label}
+        self._by_tag |= {f"UUID={system.uuid}": system for system in first if system.uuid}
         self._arrays = array_names(appliance)
         self._links = _links(appliance, self._by_device)
 
@@ -67,7 +73,11 @@ class Names:
         if (tag := _FILE_SYSTEM.sub(_tag, spec)) in self._by_tag:
             return self._by_tag[tag]
         spec = self._arrays.get(spec, spec)
-        spec = _PARTITION.sub(lambda tag: f"/dev/disk/by-{tag[1].lower()}/", spec)
+        if tagged := _PARTITION.match(spec):
+            name = re.sub(
+                r"[^\w#+.:=@-]", lambda odd: rf"\x{ord(odd[0]):02x}", tagged[2], flags=re.A
+            )
+            spec = f"/dev/disk/by-{tagged[1].lower()}/{name}"
         known = (spec, appliance_name(self._appliance, spec), self._links.get(spec.lower(), ""))
         return next((self._by_device[name] for name in known if name in self._by_device), None)
 

@@ -9,7 +9,7 @@ guest's own tools go on as before.
 import re
 from collections.abc import Iterator
 
-from xen2kvmd.guest.cmdline import GRUB_DEFAULTS, add_to_defaults
+from xen2kvmd.guest.cmdline import GRUB_DEFAULTS, add_to_defaults, words_of
 from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import BootArea, Case, Facts, Finding, Kernel, Severity
@@ -94,7 +94,7 @@ def _into_defaults(guest: Tree, arguments: str) -> str:
     """Give the menus that the guest makes these arguments; return those that are too strange."""
     if not guest.is_file(GRUB_DEFAULTS):
         return ""
-    given = [word for word in arguments.split() if not ROOT.fullmatch(word)]
+    given = [word for word in words_of(arguments) if not ROOT.fullmatch(word)]
     add_to_defaults(
         guest, [word for word in given if SAFE.fullmatch(word)], why="From the Xen host"
     )

@@ -19,10 +19,10 @@ _XEN_DRIVERS = _XEN_KERNEL_ONLY | {"xen-blkfront", "xen_blkfront", "xen-netfront
 SUSE_KERNEL = "/etc/sysconfig/kernel"
 _SUSE_LIST = re.compile(r"""^INITRD_MODULES=["'](?P<list>[^"']*)["']""", re.MULTILINE)
 _DRACUT_LIST = re.compile(
-    r"""^\s*(?:add_drivers|force_drivers|drivers)\+?=["'](?P<list>[^"']*)["']""", re.MULTILINE
+    r"""^[ \t]*(?:add_drivers|force_drivers|drivers)\+?=["'](?P<list>[^"']*)["']""", re.MULTILINE
 )
 INITRAMFS_CONFIG = "/etc/initramfs-tools/initramfs.conf"
-_MODULES = re.compile(r"""^\s*MODULES=["']?(\w+)""", re.MULTILINE)
+_MODULES = re.compile(r"""^[ \t]*MODULES=["']?(\w+)""", re.MULTILINE)
 INITRAMFS_MODULES = "/etc/initramfs-tools/modules"
 _ALIAS = re.compile(
     r"^(?P<head>\s*alias\s+(?:eth|scsi_hostadapter)\d*\s+)(?P<driver>xennet|xenblk|xen-vnif|xen-vbd"

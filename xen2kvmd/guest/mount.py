@@ -83,7 +83,7 @@ def _mount(appliance: Appliance) -> Mounts:
             continue
         if system and system.kind in FILE_SYSTEMS and _mounted(appliance, system, line):
             mounted[line.path] = replace(system, subvolume=line.subvolume)
-        elif line.is_local and _is_system(line.path):
+        elif line.is_needed and _is_system(line.path):
             missing.append((line.path, line.spec))
     esp = _unnamed_esp(appliance, systems, {system.device for system in mounted.values()})
     place = next((path for path in ESP_PLACES if _is_free(appliance, path)), "")

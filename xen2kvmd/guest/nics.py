@@ -12,34 +12,37 @@ from xen2kvmd.guest.tree import Tree
 PERSISTENT_RULES = "/etc/udev/rules.d/70-persistent-net.rules"
 FOLDER = "/etc/network"
 INTERFACES = f"{FOLDER}/interfaces"
-_INCLUDE = re.compile(r"^\s*(source|source-directory)\s+(\S+)\s*$", re.M)
+_INCLUDE = re.compile(r"^[ \t]*(source|source-directory)\s+(\S+)[ \t]*$", re.M)
 # What Xen's NICs are called, or a pattern for these names alone ("enX*", not "en*" or "*").
 _XEN_NAME = re.compile(r"(?:eth|enX)[0-9*?\[\]-]+")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,14}")  # as the kernel has it, and safe in a path
 
 # Where names of NICs stand, by the files that hold them; the first group has the names.
 _IN_TEXT = (
-    (("/etc/systemd/network/*.network",), re.compile(r"^\s*Name\s*=\s*(.+)$", re.M)),
+    (("/etc/systemd/network/*.network",), re.compile(r"^[ \t]*Name[ \t]*=[ \t]*(.+)$", re.M)),
     (
         ("/etc/netplan/*.yaml",),
-        re.compile(r"^\s+[\"']?((?:eth|enX)[0-9]+)[\"']?:[ \t]*(?:\{.*\})?[ \t]*(?:#.*)?$", re.M),
+        re.compile(
+            r"^[ \t]+[\"']?((?:eth|enX)[0-9]+)[\"']?:[ \t]*(?:\{.*\})?[ \t]*(?:#.*)?$", re.M
+        ),
     ),
     (
         ("/etc/netplan/*.yaml",),
-        re.compile(r"""^\s+(?:match:\s*\{)?\s*name:\s*["']?([^"'\s},]+)""", re.M),
+        re.compile(r"""^[ \t]+(?:match:[ \t]*\{[ \t]*)?name:[ \t]*["']?([^"'\s},]+)""", re.M),
     ),
     (
         ("/etc/NetworkManager/system-connections/*",),
-        re.compile(r"^\s*interface-name\s*=\s*(\S+)\s*$", re.M),
+        re.compile(r"^[ \t]*interface-name[ \t]*=[ \t]*(\S+)[ \t]*$", re.M),
     ),
     (
         ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*"),
-        re.compile(r"""^\s*DEVICE=["']?([^"'\s]+)""", re.M),
+        re.compile(r"""^[ \t]*DEVICE=["']?([^"'\s]+)""", re.M),
     ),
 )
 # What ifupdown brings up, and of what bridges, bonds and VLANs are made (interfaces(5)).
 _IFACE = re.compile(
-    r"^\s*(?:iface|auto|allow-\w+|bridge[_-]ports|(?:bond[_-])?slaves|vlan[_-]raw[_-]device)\s+(.+)$",
+    r"^[ \t]*(?:iface|auto|allow-\w+|bridge[_-]ports|(?:bond[_-])?slaves|vlan[_-]raw[_-]device)"
+    r"[ \t]+(\S.*)$",
     re.M,
 )
 _ALIAS = re.compile(r"[.:].*")  # eth0.100, eth0:1
@@ -68,15 +71,19 @@ _BY_MAC = (
     ((PERSISTENT_RULES,), _Named(str.splitlines, r"^[^#]*{}", r'\bNAME="([^"/ ]+)"')),
     (
         ("/etc/systemd/network/*.link",),
-        _Named(_whole, r"^\s*MACAddress\s*=.*{}", r"^\s*Name\s*=\s*(\S+)\s*$"),
+        _Named(_whole, r"^[ \t]*MACAddress\s*=.*{}", r"^[ \t]*Name[ \t]*=[ \t]*(\S+)[ \t]*$"),
     ),
     (
         ("/etc/systemd/network/*.network",),
-        _Named(_whole, r"^\s*MACAddress\s*=.*{}", r"^\s*Name\s*=\s*(\S+)\s*$"),
+        _Named(_whole, r"^[ \t]*MACAddress\s*=.*{}", r"^[ \t]*Name[ \t]*=[ \t]*(\S+)[ \t]*$"),
     ),
     (
         ("/etc/NetworkManager/system-connections/*",),
-        _Named(_whole, r"^\s*mac-address\s*=\s*{}", r"^\s*interface-name\s*=\s*(\S+)\s*$"),
+        _Named(
+            _whole,
+            r"^[ \t]*mac-address[ \t]*=[ \t]*{}",
+            r"^[ \t]*interface-name[ \t]*=[ \t]*(\S+)[ \t]*$",
+        ),
     ),
     (
         ("/etc/netplan/*.yaml",),

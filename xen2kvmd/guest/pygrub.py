@@ -4,7 +4,13 @@
 import re
 from collections.abc import Iterator
 
-from xen2kvmd.guest.cmdline import GRUB_DEFAULTS, add_to_defaults, edit_menus, menu_lines
+from xen2kvmd.guest.cmdline import (
+    GRUB_DEFAULTS,
+    add_to_defaults,
+    edit_menus,
+    menu_lines,
+    words_of,
+)
 from xen2kvmd.guest.grub_menu import ROOT, SAFE
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import Case, Finding, Severity
@@ -18,31 +24,50 @@ def pygrub_arguments(guest: Tree, case: Case) -> Iterator[Finding]:
     pygrub adds `extra` and `root` of the configuration behind what the menu says (xl.cfg(5)), so
     that a guest may owe them its root or its console. It comes before the rules that rename those.
     """
-    words = case.cmdline.split()
-    if not words or case.kernel_on_host or case.direct or case.kind == "hvm":
+    if not case.cmdline or case.kernel_on_host or case.direct or case.kind == "hvm":
         return
+    words = words_of(case.cmdline)
+    safe = [word for word in words if SAFE.fullmatch(word)]
     before = tuple(menu_lines(guest))
-    yield from edit_menus(guest, lambda line: _with(line, words))
-    if tuple(menu_lines(guest)) == before:
-        return
-    safe = [word for word in words if SAFE.fullmatch(word) and not ROOT.fullmatch(word)]
+    yield from edit_menus(guest, lambda line: _with(line, safe))
+    lines = tuple(line for _, _, line in menu_lines(guest) if _is_linux(line))
+    left = [word for word in words if word not in safe or not any(word in line for line in lines)]
     if guest.is_file(GRUB_DEFAULTS):
-        add_to_defaults(guest, safe, why="From the Xen host")
-    yield Finding(
-        "arguments-of-pygrub",
-        f"The Xen host adds '{printable(case.cmdline)}' to the kernel's arguments: they are in the "
-        "guest's menu now.",
-        Severity.INFO,
-        place=before[0][0],
-    )
+        plain = [word for word in safe if not ROOT.fullmatch(word)]
+        add_to_defaults(guest, plain, why="From the Xen host")
+    place = before[0][0] if before else ""
+    if left:
+        yield Finding(
+            "arguments-of-pygrub-left",
+            f"The Xen host adds '{printable(' '.join(left))}' to the kernel's arguments, which the "
+            "guest's menu does not get.",
+            Severity.WARNING,
+            hint="Add what the guest needs to the kernel's line of its boot menu.",
+            place=place,
+        )
+    elif before != tuple(menu_lines(guest)):
+        yield Finding(
+            "arguments-of-pygrub",
+            f"The Xen host adds '{printable(case.cmdline)}' to the kernel's arguments: they are in "
+            "the guest's menu now.",
+            Severity.INFO,
+            place=place,
+        )
+
+
+def _is_linux(line: str) -> bool:
+    """Tell whether arguments are those of a kernel that mounts a root: no hypervisor's, or test's.
+
+    Without any, it may be a line that names the kernel alone: its arguments are on another.
+    """
+    return any(ROOT.fullmatch(word) for word in line.split())
 
 
 def _with(line: str, words: list[str]) -> str:
     """Add the arguments that a Linux does not have; of two roots, the kernel takes the last."""
-    there = line.split()
-    if there and not any(ROOT.fullmatch(word) for word in there):
-        return line  # of a hypervisor, or a memory test
-    missing = [word for word in words if word not in there]
+    if not _is_linux(line):
+        return line
+    missing = [word for word in words if word not in line.split()]
     if any(word.startswith("root=") for word in missing):
         line = re.sub(r"(?<!\S)root=\S*[ \t]?", "", line)
     return " ".join(filter(None, (line.rstrip(), *missing)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xen2kvmd.errors import (
+    Busy,
     JobNotFound,
     MigrationError,
     NotCancellable,
@@ -184,7 +185,7 @@ class Jobs:
 
     async def _forget_old(self) -> None:
         for status in tuple(queue.outdated(self.all(), self._limits, now=now())):
-            with suppress(JobNotFound):  # somebody removed it
+            with suppress(JobNotFound, Busy):  # somebody removed it, or needs it
                 await self.remove(status.id)
 
     async def remove(self, job_id: str) -> None:

@@ -54,6 +54,9 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
         if begun:
             _tell_resumed(run)
         error = _forward(run, steps, stop)
+    if error is not None and _is_past_return(run, steps):
+        _tell_left_behind(run, "What was left to be done failed", error)
+        error = None
     if error is not None:
         stop.heed()
         _back(run, steps, error)
@@ -72,8 +75,7 @@ def _died_before(run: Run, steps: Sequence[Step]) -> MigrationError | None:
     for event in run.journal.events:
         if event["type"] == "rollback":
             return errors.from_name(event["error_name"], event["error_message"])
-    begun = _standing(run)
-    if any(step.final and step.name in begun for step in steps):
+    if _is_past_return(run, steps):
         return None
     deaths = sum(event["type"] == "started" for event in run.journal.events)
     if deaths > (RESUMED if run.spec.get("resume") else 0):
@@ -95,6 +97,12 @@ def _tell_resumed(run: Run) -> None:
             "hint": "The log of the job and the system's journal may tell why it ended.",
         }
     )
+
+
+def _is_past_return(run: Run, steps: Sequence[Step]) -> bool:
+    """Tell whether a final step has begun."""
+    begun = _standing(run)
+    return any(step.final and step.name in begun for step in steps)
 
 
 def _clear(run: Run) -> None:

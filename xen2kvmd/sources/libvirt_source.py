@@ -71,11 +71,15 @@ class LibvirtSource:
         """
         with open_host(self.uri) as host:
             domain = host.find(self.guest)
+            if domain is not None and domain.is_paused():
+                return  # it was not asked: it could not heed
+            if domain is not None and domain.stops_within(seconds):
+                domain = host.find(self.guest)  # a transient one is gone now
             if domain is None:
                 host.create(document)
-            elif domain.stops_within(0.0 if domain.is_paused() else seconds):
+            elif not domain.is_active():
                 domain.start(paused=False)
-            elif not domain.is_paused():  # such a one was not asked
+            else:
                 raise VmRunning(
                     f"The guest '{self.guest}' was asked to shut down and runs: it may yet stop.",
                     hint="If it does, start it again: "

@@ -4,7 +4,7 @@
 from lxml import etree
 
 from xen2kvmd import xml
-from xen2kvmd.errors import Failed, MigrationError
+from xen2kvmd.errors import Failed
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.steps import context
 from xen2kvmd.system.libvirt import Host
@@ -50,17 +50,10 @@ def check_stopped(run: Run, host: Host) -> None:
 
 
 def check_target_off(run: Run) -> None:
-    """Raise Failed if our domain runs, or nobody can tell: the source has the same addresses."""
-    if "domain" not in run.notes:
-        return
-    try:
+    """Raise Failed if our domain runs: the source, which is to start, has the same addresses."""
+    if "domain" in run.notes:
         with target_host(context.request(run)) as host:
             check_stopped(run, host)
-    except MigrationError as error:
-        raise Failed(
-            f"The source was not started, for the new guest may run: {error.message}",
-            hint="See that the new guest is stopped for good, then start the source by hand.",
-        ) from error
 
 
 def own_domain(run: Run, host: Host) -> Domain | None:
@@ -68,17 +61,15 @@ def own_domain(run: Run, host: Host) -> Domain | None:
     return marked_domain(host, run.notes["domain"], run.id) if "domain" in run.notes else None
 
 
-def marked_domain(host: Host, name: str, job_id: str) -> Domain | None:
-    """Return the domain that bears the mark of a job: the one of this name, or a renamed one."""
-    named = host.domain(name)
-    if named is not None and _is_marked(named, job_id):
-        return named
-    return next((domain for domain in host.domains() if _is_marked(domain, job_id)), None)
+def marked_domain(host: Host, name: str, job_id: str, *, uuid: str = "") -> Domain | None:
+    """Return the domain of a name, or else of a UUID, if it bears the mark of a job.
 
-
-def _is_marked(domain: Domain, job_id: str) -> bool:
-    mark = xml.parse(domain.xml()).find(f"metadata/{{{NAMESPACE}}}migration")
-    return mark is not None and mark.get("job") == job_id
+    A clone bears it, too, and has neither.
+    """
+    for found in (host.domain(name), host.find(uuid) if uuid else None):
+        if found is not None and found.made_by() == job_id:
+            return found
+    return None
 
 
 def _marked(document: str, job_id: str) -> str:

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import cattrs
 
-from xen2kvmd import domain
+from xen2kvmd import domain, xml
 from xen2kvmd.errors import AlreadySettled, Busy, NotFinished, VmNotFound
 from xen2kvmd.jobs import journal
 from xen2kvmd.jobs.step import Run, Step
@@ -59,7 +59,8 @@ class Migrated:
 
     def target(self, host: Host) -> Domain | None:
         """Return the domain that the migration made; None if it is gone, or another's now."""
-        return marked_domain(host, self.plan.name, self.id)
+        uuid = xml.parse(self.plan.domain_xml).findtext("uuid") or ""
+        return marked_domain(host, self.plan.name, self.id, uuid=uuid)
 
 
 def settlement(run: Run) -> Settlement:

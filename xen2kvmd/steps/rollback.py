@@ -52,6 +52,7 @@ def _fence(run: Run) -> None:
         run.note("fenced", {"ran": domain.is_active(), "autostart": domain.autostarts()})
         domain.set_autostart(on=False)
         limit = settlement(run).shutdown_timeout
+        run.note("asked", domain.name)
         if not domain.shut_down(limit, lambda share: run.fraction(share, "shutting down")):
             domain.destroy()
     run.result("target", "stopped, and does not start with its host")
@@ -67,8 +68,9 @@ def _unfence(run: Run) -> None:
         domain = migration.target(host)
         if domain is not None:
             domain.set_autostart(on=before["autostart"])
-            # It was asked to shut down, and may be about to.
-            if before["ran"] and domain.stops_within(settlement(run).shutdown_timeout):
+            # If it was asked to shut down, it may be about to.
+            seconds = settlement(run).shutdown_timeout if "asked" in run.notes else 0
+            if before["ran"] and domain.stops_within(seconds):
                 domain.start(paused=False)
 
 

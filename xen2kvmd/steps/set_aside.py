@@ -9,10 +9,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import cattrs
-
 from xen2kvmd import xml
-from xen2kvmd.errors import MigrationError, TargetExists, Unsupported
+from xen2kvmd.errors import TargetExists, Unsupported
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import BootFile, Finding, Plan, Request, Severity, SourceDisk, Target
 from xen2kvmd.steps import context
@@ -126,18 +124,9 @@ def _refresh(run: Run) -> None:
 
 def _throw_away(run: Run) -> None:
     """Remove what was replaced. The new guest has booted: nothing that fails here undoes that."""
-    try:
-        for path in run.notes.get("aside", ()):
-            _aside(run, path).unlink(missing_ok=True)
-        _refresh(run)
-    except (OSError, MigrationError) as failure:
-        left = Finding(
-            "left-behind",
-            f"What the new guest replaced could not be removed: {failure}",
-            Severity.WARNING,
-            hint=f"Remove the files that end in .{run.id}.old by hand.",
-        )
-        run.finding(cattrs.unstructure(left))
+    for path in run.notes.get("aside", ()):
+        _aside(run, path).unlink(missing_ok=True)
+    _refresh(run)
     if "replaced" in run.notes:
         (run.folder / REPLACED).unlink(missing_ok=True)
         run.result("replaced", run.notes["replaced"]["name"])

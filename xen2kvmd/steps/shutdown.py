@@ -6,7 +6,7 @@ import time
 
 import cattrs
 
-from xen2kvmd.errors import ConnectionFailed, MigrationError, VmNotFound, VmRunning
+from xen2kvmd.errors import ConnectionFailed, Failed, MigrationError, VmNotFound, VmRunning
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Request, Severity, ShutdownMode
 from xen2kvmd.sources import Source, open_source
@@ -52,22 +52,25 @@ def go_on(run: Run) -> None:
 def undo(run: Run) -> None:
     """Start the guest again if we have shut it down, and the new one does not run.
 
-    Its host may be out of reach for the same reason that the job failed for, or this one may have
-    just started: it is tried again for PATIENCE seconds.
+    Either host may be out of reach for the same reason that the job failed for, or this one may
+    have just started: it is tried again for PATIENCE seconds.
     """
     if "shutdown-asked" not in run.notes:
         return
-    check_target_off(run)
     request, end = context.request(run), time.monotonic() + PATIENCE
     while True:
         try:
+            check_target_off(run)
             open_source(request).start_again(
                 context.document(run), seconds=min(request.shutdown_timeout, LAST_WAIT)
             )
             return
         except ConnectionFailed as error:
             if time.monotonic() > end:
-                raise
+                raise Failed(
+                    f"The source was not started: {error.message}",
+                    hint="See that the new guest does not run, then start the source by hand.",
+                ) from error
             log.warning("The source is not started yet, and tried again: %s", error.message)
             time.sleep(PAUSE)
 

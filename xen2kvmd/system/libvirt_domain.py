@@ -61,6 +61,13 @@ class Domain:
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
         return str(self._domain.XMLDesc(flags))
 
+    def made_by(self) -> str:
+        """Return the id of the job that has defined it, "" for none, or if it is gone."""
+        with absent(libvirt.VIR_ERR_NO_DOMAIN):
+            mark = xml.parse(self.xml()).find(f"metadata/{{{NAMESPACE}}}migration")
+            return "" if mark is None else mark.get("job", "")
+        return ""
+
     def irreplaceable(self) -> str:
         """Return why another domain cannot take its place, "" if it can."""
         if self.is_active():
