@@ -25,7 +25,7 @@ from xen2kvmd.errors import (
 )
 from xen2kvmd.system import blocks
 from xen2kvmd.system.disk import examine_served, make_image, make_overlay
-from xen2kvmd.system.remote_disk import BLOCK, CACHE
+from xen2kvmd.system.remote_disk import BLOCK, CACHE, RUN
 from xen2kvmd.system.remote_sizes import sizes
 from xen2kvmd.system.remotes import Remotes
 from xen2kvmd.system.ssh import Connection, connected
@@ -223,7 +223,7 @@ def test_disk_that_changes_while_it_is_read_is_refused_if_no_guest_runs(
     far: Far, tmp_path: Path, *, live: bool
 ) -> None:
     path, blocks_read = tmp_path / "disk.img", CACHE + 2
-    path.write_bytes(bytes(blocks_read * BLOCK))
+    path.write_bytes(b"x" * blocks_read * BLOCK)
     folder = Path(mkdtemp(dir="/run"))
     with closing(Remotes(folder, live=live)) as remotes:
         disk = remotes.disk(far.address, str(path))
@@ -236,3 +236,37 @@ def test_disk_that_changes_while_it_is_read_is_refused_if_no_guest_runs(
         else:
             with pytest.raises(VmRunning):
                 disk.read(0, 7)
+
+
+def test_far_zeroes_are_looked_for_many_at_once_and_looked_at_again(
+    far: Far, tmp_path: Path
+) -> None:
+    path, count = tmp_path / "disk.img", 3 * RUN
+    with path.open("wb") as stream:
+        stream.truncate(count * BLOCK + 512)
+        for number in (0, RUN + 5, RUN + 6, count - 1):
+            stream.seek(number * BLOCK + 7)
+            stream.write(b"data")
+    folder = Path(mkdtemp(dir="/run"))
+    with closing(Remotes(folder)) as remotes:
+        disk = remotes.disk(far.address, str(path))
+        read = b"".join(disk.read(number * BLOCK, BLOCK) for number in range(count))
+        assert read + disk.read(count * BLOCK, 512) == path.read_bytes()
+        remotes.verify(ignore)
+        with path.open("r+b") as stream:
+            stream.seek(2 * RUN * BLOCK)
+            stream.write(b"x")
+        with pytest.raises(VmRunning):
+            remotes.verify(ignore)
+
+
+def test_guest_that_runs_may_write_where_zeroes_were(far: Far, tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(4 * BLOCK))
+    folder = Path(mkdtemp(dir="/run"))
+    with closing(Remotes(folder, live=True)) as remotes:
+        disk = remotes.disk(far.address, str(path))
+        assert disk.read(0, 7) == bytes(7)
+        with path.open("r+b") as stream:
+            stream.write(b"changed")
+        assert disk.read(0, 7) == b"changed"

@@ -2,9 +2,11 @@
 """A disk of another host, read by what each Linux has: sh, dd, cmp, stat and sha256sum.
 
 A small loop there answers requests for blocks: with a word for one that is all zeroes, or with its
-data. (gzip would pack the others too, but is slower than most networks: 32 MB/s here.) The hash of
-each block is kept: at the end the other host hashes the same blocks anew, which proves that we have
-what its disk holds, and that nobody wrote to it meanwhile. Nothing is installed or written there.
+data. (gzip would pack the others too, but is slower than most networks: 32 MB/s here.) Behind a
+block of zeroes it looks how far they go, by one program for many blocks: most of a disk is empty.
+The hash of each block is kept: at the end the other host hashes the same blocks anew, and looks
+again at the zeroes, which proves that we have what its disk holds, and that nobody wrote to it
+meanwhile. Nothing is installed or written there.
 """
 
 import hashlib
@@ -20,6 +22,8 @@ from xen2kvmd.system.ssh import Connection, Program
 BLOCK = 1 << 20  # bytes; the unit of requests
 AHEAD = 8  # blocks that are asked for before they are needed, where reading goes straight on
 CACHE = 64  # blocks that are kept
+RUN = 64  # blocks that one look for zeroes covers
+ZEROES = bytes(BLOCK)
 READER = "sh, dd and cmp"
 
 # A device is read past the page cache of its host, which may hold what it was while a guest ran:
@@ -42,8 +46,8 @@ elif [ -f "$d" ]; then
 else
   echo other; exit
 fi
-block() { dd if="$d" bs=1048576 skip="$1" count=1 $direct 2>/dev/null; }
-while read -r what number size; do
+block() { dd if="$d" bs=1048576 skip="$1" count="${2:-1}" $direct 2>/dev/null; }
+while read -r what number size count; do
   case $what in
     read)
       if block "$number" | cmp -s -n "$size" - /dev/zero; then
@@ -51,6 +55,14 @@ while read -r what number size; do
       else
         echo data
         block "$number" || { echo "dd cannot read MiB $number of $d" >&2; exit; }
+      fi ;;
+    zeros) # how many bytes are, at least: "- /dev/zero differ: byte 5, line 1"
+      if at=$(block "$number" "$count" | cmp -n "$size" - /dev/zero 2>/dev/null); then
+        echo "$size"
+      else
+        at=${at%,*}
+        at=${at##* }
+        echo $((${at:-1} - 1))
       fi ;;
     hash) block "$number" | sha256sum ;;
     state) if [ -b "$d" ]; then echo; else stat -Lc '%Y %s' "$d"; fi ;;
@@ -80,12 +92,14 @@ class RemoteDisk:
         self._program = program
         self._path = path
         self._lock = threading.Lock()
-        self._asked: deque[int] = deque()
+        self._asked: deque[tuple[str, int, int]] = deque()  # what, the first block, how many
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._hashes: dict[int, bytes] = {}
+        self._hashes: dict[int, bytes] = {}  # of blocks that hold data
         self._next = 0
+        self._edge = -1  # a block behind zeroes, which holds data
         self.failure: MigrationError | None = None
         self.size = self._begin()
+        self._zeroes = bytearray(self._count())  # 1 for a block that holds nothing else
 
     def read(self, offset: int, count: int) -> bytes:
         """Read from the disk; the first error is kept, and raised each time from then on."""
@@ -111,16 +125,35 @@ class RemoteDisk:
         """Let the host hash all that was read, and compare. Raises VmRunning for a difference."""
         with self._lock:
             self._drain()
-            numbers, done = sorted(self._hashes), 0
-            for number in numbers[:AHEAD]:
-                self._ask("hash", number)
-            for at, number in enumerate(numbers):
-                if self._line().split()[0] != self._hashes[number].hex():
+            asked = deque(self._proofs())
+            total, done = sum(count for _, _, count in asked), 0
+            pending: deque[tuple[str, int, int]] = deque()
+            while asked or pending:
+                while asked and len(pending) < AHEAD:
+                    pending.append(asked.popleft())
+                    self._ask(*pending[-1])
+                what, number, count = pending.popleft()
+                found = self._line().split()[0]
+                expected = (
+                    str(self._bytes(number, count))
+                    if what == "zeros"
+                    else self._hashes[number].hex()
+                )
+                if found != expected:
                     raise self._changed()
-                if at + AHEAD < len(numbers):
-                    self._ask("hash", numbers[at + AHEAD])
-                done += 1
-                progress(done * BLOCK, len(numbers) * BLOCK)
+                done += count
+                progress(done * BLOCK, total * BLOCK)
+
+    def _proofs(self) -> Iterator[tuple[str, int, int]]:
+        """Yield what to ask to see all that was read again: a hash of data, a look at zeroes."""
+        for number in sorted(self._hashes):
+            yield "hash", number, 1
+        at = 0
+        while (at := self._zeroes.find(1, at)) >= 0:
+            end = self._zeroes.find(0, at, at + RUN)
+            count = (end if end >= 0 else min(at + RUN, self._count())) - at
+            yield "zeros", at, count
+            at += count
 
     def _begin(self) -> Size:
         word, *rest = self._line().split()
@@ -145,28 +178,44 @@ class RemoteDisk:
 
     def _block(self, number: int) -> bytes:
         """Return a block, and ask for those after it if they seem to be wanted."""
-        if number not in self._blocks:
-            if number not in self._asked:
-                self._ask_block(number)
-            while number not in self._blocks:
-                self._receive()
+        while not self._has(number):
+            if not self._is_asked(number):
+                self._request("read", number)
+            self._receive()
         if number == self._next:
-            for other in range(number + 1, min(number + AHEAD, self._count())):
-                if other not in self._blocks and other not in self._asked:
-                    self._ask_block(other)
+            self._look_ahead(number + 1)
         self._next = number + 1
+        if self._zeroes[number]:
+            self._zeroes[number] = not self._live  # a guest that runs may write there
+            return ZEROES[: self._bytes(number)]
         self._blocks.move_to_end(number)
         return self._blocks[number]
 
-    def _length(self, number: int) -> int:
-        return min(BLOCK, self.size.size - number * BLOCK)
+    def _look_ahead(self, first: int) -> None:
+        """Ask for the blocks that follow; behind zeroes, when all is answered, how far they go."""
+        soon = range(first, min(first + AHEAD, self._count()))
+        unknown = [at for at in soon if not (self._has(at) or self._is_asked(at))]
+        if not self._zeroes[first - 1] or self._edge in unknown:
+            for number in unknown:
+                self._request("read", number)
+        elif unknown and not self._asked:
+            self._request("zeros", unknown[0], min(RUN, self._count() - unknown[0]))
+
+    def _has(self, number: int) -> bool:
+        return bool(self._zeroes[number]) or number in self._blocks
+
+    def _is_asked(self, number: int) -> bool:
+        return any(first <= number < first + count for _, first, count in self._asked)
+
+    def _bytes(self, number: int, count: int = 1) -> int:
+        return min(count * BLOCK, self.size.size - number * BLOCK)
 
     def _count(self) -> int:
         return -(-self.size.size // BLOCK)
 
-    def _ask_block(self, number: int) -> None:
-        self._ask("read", number, self._length(number))
-        self._asked.append(number)
+    def _request(self, what: str, number: int, count: int = 1) -> None:
+        self._ask(what, number, count)
+        self._asked.append((what, number, count))
 
     def _drain(self) -> None:
         while self._asked:
@@ -174,14 +223,31 @@ class RemoteDisk:
 
     def _receive(self) -> None:
         """Take the answer to the oldest request."""
-        number = self._asked.popleft()
-        length = self._length(number)
-        if self._line() == "zero\n":
-            data = bytes(length)
+        what, number, count = self._asked.popleft()
+        answer = self._line().strip()
+        if what == "zeros":
+            whole = self._bytes(number, count)
+            found = count if int(answer) == whole else int(answer) // BLOCK
+            for at in range(number, number + found):
+                self._take_zeroes(at)
+            self._edge = number + found
+        elif answer == "zero":
+            self._take_zeroes(number)
         else:
-            data = self._program.stdout.read(length)
-            if len(data) != length:
-                raise self._program.lost()
+            self._take(number)
+
+    def _take_zeroes(self, number: int) -> None:
+        if number in self._hashes and not self._live:
+            raise self._changed()
+        self._zeroes[number] = 1
+        self._blocks.pop(number, None)
+
+    def _take(self, number: int) -> None:
+        """Read a block's data, and keep its hash."""
+        length = self._bytes(number)
+        data = self._program.stdout.read(length)
+        if len(data) != length:
+            raise self._program.lost()
         found = hashlib.sha256(data).digest()
         if self._hashes.setdefault(number, found) != found and not self._live:
             raise self._changed()
@@ -189,9 +255,10 @@ class RemoteDisk:
         while len(self._blocks) > CACHE:
             self._blocks.popitem(last=False)
 
-    def _ask(self, what: str, number: int, size: int = 0) -> None:
+    def _ask(self, what: str, number: int, count: int = 1) -> None:
+        request = f"{what} {number} {self._bytes(number, count)} {count}\n"
         try:
-            self._program.stdin.write(f"{what} {number} {size}\n".encode())
+            self._program.stdin.write(request.encode())
             self._program.stdin.flush()
         except BrokenPipeError as error:
             raise self._program.lost() from error
