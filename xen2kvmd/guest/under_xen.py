@@ -14,7 +14,10 @@ from xen2kvmd.model import Case, Change, Finding, Severity
 # Rules whose files a guest needs to boot. GRUB's device.map and LVM's lists are not among them:
 # what they do not find is no reason to stop.
 _NEEDED = frozenset(
-    {"fstab", "crypttab", "resume_device", "grub_defaults", "boot_menu", "mdadm_devices"}
+    {
+        *("fstab", "mount_units", "crypttab", "resume_device", "mdadm_devices"),
+        *("grub_defaults", "boot_menu"),
+    }
 )
 _DRIVERS = frozenset({"suse_initrd_modules", "dracut_drivers"})
 _NEW_KERNEL = re.compile(r"^\+(?:linux-image|kernel)", re.MULTILINE)

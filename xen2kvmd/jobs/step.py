@@ -72,6 +72,10 @@ class Run:
         self.check_cancelled()
         self.sender.send({"type": "progress", "fraction": done, "activity": activity})
 
+    def undoing(self, activity: str) -> None:
+        """Tell what takes long in an undo, which nobody can cancel."""
+        self.sender.send({"type": "progress", "fraction": 0.0, "activity": activity})
+
     def progress(self, done: int, total: int) -> None:
         """Tell how many bytes are done; cheap enough to be called for every chunk."""
         self.check_cancelled()

@@ -72,6 +72,7 @@ def undo(run: Run) -> None:
                     hint="See that the new guest does not run, then start the source by hand.",
                 ) from error
             log.warning("The source is not started yet, and tried again: %s", error.message)
+            run.undoing("waiting until the source can be started")
             time.sleep(PAUSE)
 
 
