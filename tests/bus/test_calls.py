@@ -2,6 +2,7 @@
 """What the methods do, for root, who may everything."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -250,6 +251,15 @@ async def test_plan_and_report_are_read(root: Client, daemon: Daemon, file: str)
 
     daemon.tell("write", job=id_of(job), name=file, text='{"a": 1}')
     assert await root.job(job, member, "a{sv}", options) == ['{"a": 1}']
+
+
+async def test_plan_shows_no_password(root: Client, daemon: Daemon) -> None:
+    job = await root.start()
+    plan = {"domain_xml": '<domain><graphics type="vnc" passwd="hunter2"/></domain>'}
+    daemon.tell("write", job=id_of(job), name="plan.json", text=json.dumps(plan))
+    (text,) = await root.job(job, "GetPlan", "a{sv}", {})
+    assert "***" in text
+    assert "hunter2" not in text
 
 
 async def test_xml_is_converted(root: Client) -> None:

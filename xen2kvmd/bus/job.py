@@ -2,6 +2,7 @@
 """A job on the bus."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from xen2kvmd.bus.library import Variant
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Call, Guarded
+from xen2kvmd.domain import masked
 from xen2kvmd.errors import AlreadySettled, InvalidOption, NotFinished
 from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.model import Operation, ReportFormat, Settlement
@@ -129,7 +131,11 @@ class JobObject:
         return self._readable(call, given, do)
 
     def _get_plan(self, call: Call, given: Options) -> Guarded:
-        return self._readable(call, given, lambda: self._file("plan.json"))
+        async def do() -> list[Any]:
+            text = await self._jobs.file(self.status.id, "plan.json")
+            return [await asyncio.to_thread(_without_passwords, text)]
+
+        return self._readable(call, given, do)
 
     def _get_report(self, call: Call, given: Options) -> Guarded:
         form = options.read(call.member, given).get("report-format", ReportFormat.JSON)
@@ -167,6 +173,15 @@ class JobObject:
             "job": self.status.id,
             "job.owner": str(self.status.owner_uid),
         }
+
+
+def _without_passwords(text: str) -> str:
+    """Mask what opens the guest's display: who may plan may not have what root alone can read."""
+    if "passwd" not in text:
+        return text
+    plan = json.loads(text)
+    plan["domain_xml"] = masked(plan["domain_xml"])
+    return json.dumps(plan, indent=1) + "\n"
 
 
 def properties(status: JobStatus) -> dict[str, object]:

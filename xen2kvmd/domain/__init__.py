@@ -6,7 +6,7 @@ what comes out is the domain for KVM. read() says what is in a document, target_
 guest's disks are called on either side.
 """
 
-from xen2kvmd.domain.convert import Converted, complete, convert
+from xen2kvmd.domain.convert import Converted, complete, convert, masked
 from xen2kvmd.domain.joined import join
 from xen2kvmd.domain.names import target_names
 from xen2kvmd.domain.read import DomainDisk, SourceDomain, check_name, read
@@ -21,6 +21,7 @@ __all__ = [
     "complete",
     "convert",
     "join",
+    "masked",
     "read",
     "target_names",
 ]

@@ -58,11 +58,15 @@ def _change(rule: Rule[Element], before: str, after: str) -> Change:
     return Change(rule.name, rule.guide, rule.summary, place="domain XML", diff="".join(lines))
 
 
+def masked(document: str) -> str:
+    """Return a domain XML as a person may see it who may not define it: without passwords."""
+    return _shown(xml.parse(document)) if "passwd" in document else document
+
+
 def _shown(domain: Element) -> str:
-    """The document as a person may see it: passwords are masked."""
     if not domain.xpath("//@passwd"):
         return xml.serialize(domain)
-    masked = xml.parse(xml.serialize(domain))
-    for element in masked.iterfind(".//*[@passwd]"):
+    copy = xml.parse(xml.serialize(domain))
+    for element in copy.iterfind(".//*[@passwd]"):
         element.set("passwd", "***")
-    return xml.serialize(masked)
+    return xml.serialize(copy)
