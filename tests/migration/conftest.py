@@ -34,7 +34,9 @@ def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
 
 def build(name: str) -> Path:
     argv = [str(CHECKOUT / "tests/guests/build"), name]
-    return Path(subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip())
+    built = subprocess.run(argv, check=False, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr[-4000:]
+    return Path(built.stdout.strip())
 
 
 @pytest.fixture(scope="session")

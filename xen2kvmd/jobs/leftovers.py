@@ -13,10 +13,11 @@ def expect(run: Run) -> None:
 
 
 def clear(run: Run) -> None:
-    """End the appliance of the killed worker; remove its sockets, and those to other hosts.
+    """End the programs of the killed worker; remove its appliance's sockets, and those to hosts.
 
     Only before any step has opened something: what this worker uses looks the same.
     """
+    appliances.end(run.scratch, remotes.folder_of(run.folder))
     if NOTE in run.notes:
-        appliances.sweep(run.notes[NOTE], run.scratch)
+        appliances.sweep(run.notes[NOTE])
     remotes.sweep(run.folder)

@@ -57,7 +57,8 @@ def convert(run: Run) -> None:
         try:
             _run(run, folder)
         finally:
-            appliances.sweep(known, run.scratch)
+            appliances.end(run.scratch)
+            appliances.sweep(known)
     _check_outcome(run, (folder / f"{NAME}.xml").read_text("utf-8", "replace"))
     for number, image in enumerate(images):
         os.replace(folder / output_name(number), image.path)

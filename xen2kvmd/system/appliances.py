@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an appliance leaves when the process that opened it is killed.
+"""What an appliance, or another program of ours, leaves when the process that opened it is killed.
 
 Its QEMU ends a few seconds later, when libguestfs' recovery process notices; meanwhile it would
 write into disks that are about to go. Its sockets lie in a folder in /tmp, for root always there
-(guestfs_get_sockdir), which only closing the handle removes.
+(guestfs_get_sockdir), which only closing the handle removes. Others end with us (setpriv(1)), but
+for one that has just been started when we are killed: it has not asked for that yet.
 """
 
 import os
@@ -16,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 PLACE = Path("/tmp")
+PROGRAMS = (b"qemu", b"nbdkit", b"setpriv", b"ssh")
 YOUNG = 1.0  # second from making a folder to making its sockets, at most
 SECONDS = 10.0  # that killed processes may take to end
 
@@ -25,18 +27,22 @@ def folders() -> list[str]:
     return sorted(str(path) for path in PLACE.glob("libguestfs??????"))
 
 
-def sweep(known: Collection[str], scratch: Path) -> None:
-    """End the QEMUs that work on disks in `scratch`; remove the folders that they used.
-
-    known are folders that were there before. Of the others those go that hold nothing but sockets
-    which nobody has open.
-    """
+def end(*places: Path) -> None:
+    """End the programs of ours that have a file in one of these folders on their command line."""
     deadline = time.monotonic() + SECONDS
-    while (left := tuple(_processes(scratch))) and time.monotonic() < deadline:
+    while (left := tuple(_processes(places))) and time.monotonic() < deadline:
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.1)
+
+
+def sweep(known: Collection[str]) -> None:
+    """Remove the folders of appliances that have ended.
+
+    known are folders that were there before. Of the others those go that hold nothing but sockets
+    which nobody has open.
+    """
     begun = time.time()
     time.sleep(YOUNG)  # what is younger than our look belongs to somebody who just begins
     in_use = Path("/proc/net/unix").read_text()
@@ -50,11 +56,11 @@ def sweep(known: Collection[str], scratch: Path) -> None:
                 shutil.rmtree(path)
 
 
-def _processes(scratch: Path) -> Iterator[int]:
-    """Yield the QEMU processes whose command line names a file of the folder."""
+def _processes(places: Collection[Path]) -> Iterator[int]:
+    names = [os.fsencode(f"{place}/") for place in places]
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             argv = (path / "cmdline").read_bytes()
-            if argv.startswith((b"qemu", b"/usr/bin/qemu", b"/usr/libexec/qemu")):
-                if os.fsencode(f"{scratch}/") in argv:
-                    yield int(path.name)
+            program = argv.partition(b"\0")[0].rpartition(b"/")[2]
+            if program.startswith(PROGRAMS) and any(name in argv for name in names):
+                yield int(path.name)
