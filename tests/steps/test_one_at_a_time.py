@@ -158,19 +158,8 @@ ON_IMAGE = f'<source file="{IMAGE.replace("&", "&amp;")}"/>'
 SNAPSHOT = "<source file='/srv/snap'/>"
 
 
-@dataclass
-class Running:
-    """A domain as it runs, and as it starts the next time."""
-
-    now: str
-    later: str
-    name: str = "web1"
-
-    def current(self) -> str:
-        return f"<domain><devices><disk>{self.now}</disk></devices></domain>"
-
-    def xml(self) -> str:
-        return f"<domain><devices><disk>{self.later}</disk></devices></domain>"
+def domain(disk: str) -> str:
+    return f"<domain><devices><disk>{disk}</disk></devices></domain>"
 
 
 @pytest.mark.parametrize(
@@ -186,6 +175,5 @@ class Running:
 def test_an_overlay_goes_only_where_nothing_is_on_it(
     now: str, later: str, *, overlay: bool, merged: bool
 ) -> None:
-    domain = Running(now, later)
-    assert merge._is_overlay(domain, DISK) is overlay  # type: ignore[arg-type]
-    assert merge._is_merged(domain, DISK) is merged  # type: ignore[arg-type]
+    assert merge.is_overlay(DISK, domain(now)) is overlay
+    assert merge.is_merged(DISK, domain(now), domain(later)) is merged

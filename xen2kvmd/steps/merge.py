@@ -31,15 +31,17 @@ def do(run: Run) -> None:
     with target_host(migration.request) as host:
         for planned in migration.plan.disks:
             domain = _domain(migration, host, planned)
-            if not (_is_overlay(domain, planned) or _is_merged(domain, planned)):
+            now, later = domain.current(), domain.xml()
+            if not (is_overlay(planned, now) or is_merged(planned, now, later)):
                 raise _elsewhere(domain, planned)
     note(migration, MERGING, run.id)
     for planned in migration.plan.disks:
         with target_host(migration.request) as host:
             domain = _domain(migration, host, planned)
-            if _is_overlay(domain, planned):
+            if is_overlay(planned, domain.current()):
                 _merge(run, host, domain, planned)
-            if not _is_merged(_domain(migration, host, planned), planned):
+                domain = _domain(migration, host, planned)  # it may be defined anew
+            if not is_merged(planned, domain.current(), domain.xml()):
                 raise _elsewhere(domain, planned)
             Path(planned.volume.path).unlink(missing_ok=True)
         run.result(f"disk-{planned.device}", planned.source.path)
@@ -55,17 +57,20 @@ def _domain(migration: Migrated, host: Host, planned: PlannedDisk) -> Domain:
     return domain
 
 
-def _is_overlay(domain: Domain, planned: PlannedDisk) -> bool:
-    """Tell whether the domain writes into the overlay."""
-    return planned.volume.path in _files(domain.current(), "devices/disk/source")
+def is_overlay(planned: PlannedDisk, now: str) -> bool:
+    """Tell whether a domain writes into the overlay, by its XML as it runs."""
+    return planned.volume.path in _files(now, "devices/disk/source")
 
 
-def _is_merged(domain: Domain, planned: PlannedDisk) -> bool:
-    """Tell whether the domain has the source's image as its disk, now and at its next start."""
+def is_merged(planned: PlannedDisk, now: str, later: str) -> bool:
+    """Tell whether a domain has the source's image as its disk, and nothing has the overlay.
+
+    now is its XML as it runs, later as it starts the next time.
+    """
     return all(
         planned.source.path in _files(document, "devices/disk/source")
         and planned.volume.path not in _files(document, "devices/disk//source")
-        for document in (domain.current(), domain.xml())
+        for document in (now, later)
     )
 
 
