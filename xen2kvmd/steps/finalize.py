@@ -13,8 +13,8 @@ import cattrs
 from xen2kvmd.errors import Failed, InvalidOption, VmNotFound, VmRunning
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
-from xen2kvmd.steps.merge import MERGE, MERGING
-from xen2kvmd.steps.migrated import SETTLE, hold, migrated, settlement
+from xen2kvmd.steps.merge import MERGE
+from xen2kvmd.steps.migrated import MERGING, SETTLE, hold, migrated, settlement
 from xen2kvmd.targets import target_host
 
 RETIRE_BY_HAND = Finding(

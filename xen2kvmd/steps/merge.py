@@ -11,13 +11,11 @@ from xen2kvmd import xml
 from xen2kvmd.errors import Failed
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import PlannedDisk
-from xen2kvmd.steps.migrated import Migrated, migrated, note
+from xen2kvmd.steps.migrated import MERGING, Migrated, migrated, note
 from xen2kvmd.system import disk as images
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.libvirt_domain import Domain
 from xen2kvmd.targets import target_host
-
-MERGING = "merging"  # the note in the migration's journal
 
 
 def do(run: Run) -> None:

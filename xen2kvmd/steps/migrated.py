@@ -26,6 +26,8 @@ from xen2kvmd.system import files
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.libvirt_domain import Domain
 
+MERGING = "merging"  # a note in the migration's journal: from then on there is no way back
+
 
 @dataclass(frozen=True)
 class Migrated:
@@ -98,9 +100,12 @@ def hold(run: Run, migration: Migrated) -> None:
             raise Busy(f"Another job settles the migration {migration.id}.", hint="Follow that.")
         run.keep(_Lock(opened), partial(opened.close))
     if done := _settled(migration):
+        merged = MERGING in migration.notes
         raise AlreadySettled(
             f"The migration {migration.id} is settled: {done}.",
-            hint="What its report says under 'how to go back' can still be done by hand.",
+            hint="Its disks were merged into the source's images: there is no way back."
+            if merged
+            else "What its report says under 'how to go back' can still be done by hand.",
         )
 
 

@@ -13,8 +13,7 @@ import cattrs
 from xen2kvmd.errors import Failed
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
-from xen2kvmd.steps.merge import MERGING
-from xen2kvmd.steps.migrated import SETTLE, Migrated, hold, migrated, settlement
+from xen2kvmd.steps.migrated import MERGING, SETTLE, Migrated, hold, migrated, settlement
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import Directory, StoragePool, target_host
 
