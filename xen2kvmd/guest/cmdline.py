@@ -50,6 +50,17 @@ _PLAIN = re.compile(r"^(?P<head>)(?P<line>[^#].*)$")
 _ENV = re.compile(r"^(?P<head>kernelopts=)(?P<line>.*)$")
 
 
+ROOT = re.compile(r"root=.*|ro|rw")  # which GRUB's tools find out themselves
+
+
+def is_linux(cmdline: str) -> bool:
+    """Tell whether arguments are those of a kernel that mounts a root: no hypervisor's, or test's.
+
+    Without any, it may be a line that names the kernel alone: its arguments are on another.
+    """
+    return any(ROOT.fullmatch(word) for word in cmdline.split())
+
+
 def words_of(cmdline: str) -> list[str]:
     """Split a kernel's arguments as the kernel does: blanks in double quotes are part of one."""
     return re.findall(r'(?:[^\s"]|"[^"]*"?)+', cmdline)

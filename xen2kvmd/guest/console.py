@@ -9,6 +9,7 @@ from xen2kvmd.guest.cmdline import (
     add_to_defaults,
     edit_defaults,
     edit_menus,
+    is_linux,
     menu_lines,
 )
 from xen2kvmd.guest.tree import Tree
@@ -48,7 +49,7 @@ def kernel_console(guest: Tree, case: Case) -> Iterator[Finding]:
     ]
     if added:
         words = _consoles(case)
-        if guest.is_file(GRUB_DEFAULTS):
+        if guest.is_file(GRUB_DEFAULTS) and not _in_force(guest, "console=ttyS"):
             add_to_defaults(guest, words, why="A serial console")
         path, number = added[0]
         yield Finding(
@@ -60,13 +61,18 @@ def kernel_console(guest: Tree, case: Case) -> Iterator[Finding]:
         )
 
 
+def _in_force(guest: Tree, argument: str) -> bool:
+    """Tell whether the next menu has an argument already, in whichever variable."""
+    lines = guest.read(GRUB_DEFAULTS).splitlines()
+    return any(argument in line for line in lines if not line.lstrip().startswith("#"))
+
+
 def with_serial(cmdline: str, case: Case) -> str:
     """Give a kernel that mounts a root, and has no serial console, one.
 
     The last console is /dev/console: one that is said already stays that.
     """
-    words = cmdline.split()
-    if "console=ttyS" in cmdline or not any(word.startswith("root=") for word in words):
+    if "console=ttyS" in cmdline or not is_linux(cmdline):
         return cmdline
     first = re.search(r"(?<!\S)console=", cmdline)
     if first:

@@ -9,7 +9,7 @@ guest's own tools go on as before.
 import re
 from collections.abc import Iterator
 
-from xen2kvmd.guest.cmdline import GRUB_DEFAULTS, add_to_defaults, words_of
+from xen2kvmd.guest.cmdline import GRUB_DEFAULTS, ROOT, add_to_defaults, words_of
 from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import BootArea, Case, Facts, Finding, Kernel, Severity
@@ -19,7 +19,6 @@ from xen2kvmd.rule import rule
 READERS = {"grub-legacy": "legacy_configfile", "extlinux": "syslinux_configfile"}
 
 _SPECIAL = re.compile(r"([^\w\s=/.,:+@%-])")  # what GRUB's script might read as more than text
-ROOT = re.compile(r"root=.*|ro|rw")  # which GRUB's tools find out themselves
 SAFE = re.compile(r"[\w=/.,:+@%-]+")  # what a shell between quotes reads as it stands
 _LEGACY_ROOT = re.compile(
     r"^([ \t]*(?:root|rootnoverify)[ \t]+|#[ \t]*groot=)\(hd\d+(?:,\d+)?\)", re.M

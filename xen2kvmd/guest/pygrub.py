@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from xen2kvmd.guest.cmdline import (
     GRUB_DEFAULTS,
+    ROOT,
     add_to_defaults,
     edit_menus,
+    is_linux,
     menu_lines,
     words_of,
 )
-from xen2kvmd.guest.grub_menu import ROOT, SAFE
+from xen2kvmd.guest.grub_menu import SAFE
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
@@ -30,7 +32,7 @@ def pygrub_arguments(guest: Tree, case: Case) -> Iterator[Finding]:
     safe = [word for word in words if SAFE.fullmatch(word)]
     before = tuple(menu_lines(guest))
     yield from edit_menus(guest, lambda line: _with(line, safe))
-    lines = tuple(line for _, _, line in menu_lines(guest) if _is_linux(line))
+    lines = tuple(line for _, _, line in menu_lines(guest) if is_linux(line))
     left = [word for word in words if word not in safe or not any(word in line for line in lines)]
     if guest.is_file(GRUB_DEFAULTS):
         plain = [word for word in safe if not ROOT.fullmatch(word)]
@@ -55,17 +57,9 @@ def pygrub_arguments(guest: Tree, case: Case) -> Iterator[Finding]:
         )
 
 
-def _is_linux(line: str) -> bool:
-    """Tell whether arguments are those of a kernel that mounts a root: no hypervisor's, or test's.
-
-    Without any, it may be a line that names the kernel alone: its arguments are on another.
-    """
-    return any(ROOT.fullmatch(word) for word in line.split())
-
-
 def _with(line: str, words: list[str]) -> str:
     """Add the arguments that a Linux does not have; of two roots, the kernel takes the last."""
-    if not _is_linux(line):
+    if not is_linux(line):
         return line
     missing = [word for word in words if word not in line.split()]
     if any(word.startswith("root=") for word in missing):
