@@ -54,14 +54,13 @@ def unmapped(tree: Tree, case: Case, path: str) -> Iterator[Finding]:
         names = [found[0] for found in _NAME.finditer(line) if found[1] + found[2] not in known]
         links = (found[0] for one in (_BY_PATH, _HARDWARE) for found in one.finditer(line))
         for name in (*names, *links):
-            if case.devices:
-                yield Finding(
-                    "device-not-mapped",
-                    f"{path}, line {number}, names {name}, which is no disk of this guest's.",
-                    hint="Is the disk missing in the domain XML? Correct the line in the guest, "
-                    f"or remove it. The disks are now {', '.join(sorted(known)) or 'none'}.",
-                    place=f"{path}:{number}",
-                )
+            yield Finding(
+                "device-not-mapped",
+                f"{path}, line {number}, names {name}, which is no disk of this guest's.",
+                hint="Is the disk missing in the domain XML? Correct the line in the guest, "
+                f"or remove it. The disks are now {', '.join(sorted(known)) or 'none'}.",
+                place=f"{path}:{number}",
+            )
 
 
 def xen_order(dev: str) -> tuple[int, str, str, int]:
