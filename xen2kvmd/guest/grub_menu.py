@@ -84,9 +84,10 @@ def grub_menu(guest: Tree, case: Case) -> Iterator[Finding]:
 
 def _root_on_partition(guest: Tree, path: str, area: BootArea) -> None:
     """Name the partition that the volume with the menu is now: pv-grub had it as a disk, (hd0)."""
-    number = int(re.sub(r"\D", "", area.device.rpartition("msdos")[2] or "1"))
-    text = _LEGACY_ROOT.sub(rf"\g<1>(hd0,{number - 1})", guest.read(path))
-    guest.write(path, _LEGACY_PATH.sub(rf"\g<1>(hd0,{number - 1})/", text))
+    if number := re.search(r"\d+", area.device):  # GRUB legacy counts from 0
+        here = f"(hd0,{int(number[0]) - 1})"
+        text = _LEGACY_ROOT.sub(rf"\g<1>{here}", guest.read(path))
+        guest.write(path, _LEGACY_PATH.sub(rf"\g<1>{here}/", text))
 
 
 def _into_defaults(guest: Tree, arguments: str) -> str:

@@ -31,10 +31,14 @@ def mount_units(guest: Tree, case: Case) -> Iterator[Finding]:
 
     The name of a swap unit is that of its device (systemd.swap(5)): such a one is only told.
     """
-    for path in guest.glob("/etc/systemd/system/*.mount"):
+    mounts, swaps = (
+        tuple(filter(guest.is_file, guest.glob(f"/etc/systemd/system/*.{kind}")))  # not masked
+        for kind in ("mount", "swap")
+    )
+    for path in mounts:
         yield from remap_file(guest, case, path)
-    for path in guest.glob("/etc/systemd/system/*.swap"):
-        text = guest.read(path) if guest.is_file(path) else ""
+    for path in swaps:
+        text = guest.read(path)
         if remap_text(text, case) != text:
             yield Finding(
                 "swap-unit",
