@@ -81,4 +81,6 @@ def test_what_ceph_cannot_do_is_told_before(sandbox: Sandbox, tiny: Path) -> Non
     shell(sandbox, "virsh pool-start ceph")  # libvirt has stopped it
     shell(sandbox, f"sed 's/ephemeral/private=\"yes\" ephemeral/' {XML} >{XML}.private")
     shell(sandbox, f"virsh secret-define {XML}.private")
-    assert "does not give the key of Ceph's user 'libvirt'" in said(*POOL)
+    refused = said(*POOL)
+    assert "does not give the key of Ceph's user 'libvirt'" in refused
+    assert f"virsh secret-dumpxml {SECRET}" in refused

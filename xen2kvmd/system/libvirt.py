@@ -179,7 +179,11 @@ class Host:
         """Return the key of a pool's user, b"" where it has none. Raises Failed."""
         if not pool.user:
             return b""
-        with translated(f"libvirt does not give the key of Ceph's user '{pool.user}'"):
+        with translated(
+            f"libvirt does not give the key of Ceph's user '{pool.user}'",
+            hint="Its secret must have a value, and not be private: virsh secret-dumpxml "
+            f"{pool.secret_uuid or 'UUID'}.",
+        ):
             if pool.secret_uuid:
                 secret = self._connection.secretLookupByUUIDString(pool.secret_uuid)
             else:

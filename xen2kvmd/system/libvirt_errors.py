@@ -37,7 +37,7 @@ def unreachable(uri: str, said: str) -> MigrationError:
 
 
 @contextmanager
-def translated(what: str) -> Iterator[None]:
+def translated(what: str, *, hint: str = "") -> Iterator[None]:
     """Raise libvirt's errors as ours; `what` begins the sentence."""
     try:
         yield
@@ -47,7 +47,7 @@ def translated(what: str) -> Iterator[None]:
             kind = TargetExists
         elif error.get_error_code() in _BAD_XML:
             kind = InvalidXml
-        raise kind(f"{what}: {error.get_error_message()}.") from error
+        raise kind(f"{what}: {error.get_error_message()}.", hint=hint) from error
 
 
 class absent:
