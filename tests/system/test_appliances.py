@@ -4,6 +4,7 @@
 import subprocess
 from pathlib import Path
 
+from tests.bus.running import wait_until
 from xen2kvmd.system import appliances
 
 
@@ -17,6 +18,8 @@ def test_program_that_works_in_the_folder_ends(tmp_path: Path) -> None:
     foreign = subprocess.Popen([*serve, tmp_path / "socket", other])
     reader = subprocess.Popen(["tail", "-f", image], stdout=subprocess.DEVNULL)
     try:
+        for socket in (tmp_path / "job" / "socket", tmp_path / "socket"):
+            wait_until(socket.is_socket)
         appliances.end(image.parent)
         assert orphan.wait(timeout=5) == -9
         assert foreign.poll() is None

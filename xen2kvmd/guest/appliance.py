@@ -16,6 +16,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Self
@@ -28,6 +29,7 @@ from xen2kvmd.guest.launch import DiskImage, launch
 from xen2kvmd.guest.partitions import BIOS_BOOT, SECTOR
 from xen2kvmd.guest.tree import LARGEST, BootCode, Room
 from xen2kvmd.guest.watchdog import Watchdog
+from xen2kvmd.system.appliances import kill
 
 MEMORY = 1024  # MiB; zstd and xz need much of it when a guest packs its initrd
 MEMORY_FOR_KEYS = 2560  # argon2id takes up to 1 GiB to try a key (cryptsetup(8), --pbkdf-memory)
@@ -48,7 +50,7 @@ class Appliance:
         self._guestfs = handle
         self.keys = tuple(keys)
         # The pid is not asked for later: a handle does one call at a time.
-        self._watchdog = Watchdog(handle.get_pid(), patience=patience)
+        self._watchdog = Watchdog(partial(kill, handle.get_pid()), patience=patience)
         self.joined = tuple(volume for disk in disks for volume in disk.joined)
         self.devices = {f"/dev/vd{letters(n)}": disk.dev for n, disk in enumerate(disks)}
 
@@ -265,5 +267,5 @@ class Appliance:
     def _limit(self, seconds: float, what: str) -> Iterator[None]:
         if self._guestfs is None:
             raise Failed("The appliance is closed.")
-        with self._watchdog.limit(seconds, what):
+        with self._watchdog.limit(seconds, f"In the guest, {what}"):
             yield

@@ -4,16 +4,20 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import guestfs
 
 from xen2kvmd.errors import Failed
 from xen2kvmd.guest.emulation import ARGUMENTS, PROCESSOR
+from xen2kvmd.guest.watchdog import Watchdog
 from xen2kvmd.model import Joined
+from xen2kvmd.system.appliances import children, end_start
 
 # More do not help: a guest's programs are mostly shell scripts. Emulated ones wait for each other.
 PROCESSORS, EMULATED = 4, 1
+START = 600.0  # seconds; emulated, on a busy machine, a minute was seen
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ def launch(
 ) -> Any:
     """Return libguestfs' handle of a virtual machine with these disks on virtio, in this order.
 
-    memory is in MiB. Raises Failed if it does not start.
+    memory is in MiB. Raises Failed if it does not start, or takes longer than START for it.
     """
     handle = guestfs.GuestFS(python_return_dict=True, close_on_exit=False)
     handle.set_backend("direct")  # libvirt's would need a libvirt that may not be ours
@@ -55,9 +59,11 @@ def launch(
             cachemode="unsafe" if writable else "writeback",
             discard="besteffort" if writable else "disable",
         )
+    watchdog = Watchdog(partial(end_start, children()))
     try:
-        handle.launch()
-    except RuntimeError as error:
+        with watchdog.limit(START, "Its start"):
+            handle.launch()
+    except (RuntimeError, Failed) as error:
         handle.close()
         raise Failed(
             f"The appliance did not start: {error}",

@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An end for what hangs: a call of the appliance that takes too long ends with its QEMU."""
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Timer
 
 from xen2kvmd.errors import Failed
 
 
 class Watchdog:
-    """Kills a process when a block takes longer than it may; patience is times the limits."""
+    """Kills by kill() when a block takes longer than it may; patience is times the limits."""
 
-    def __init__(self, pid: int, *, patience: float) -> None:
-        self._pid = pid
+    def __init__(self, kill: Callable[[], None], *, patience: float = 1.0) -> None:
+        self._kill = kill
         self._patience = patience
         self._dead = ""  # why it was killed
 
@@ -29,19 +27,18 @@ class Watchdog:
         if self._dead:
             raise Failed(self._dead)
         seconds *= self._patience
-        timer = Timer(seconds, self._kill, (f"{what} was not done after {seconds:g} seconds.",))
+        timer = Timer(seconds, self._bite, (f"{what} was not done after {seconds:g} seconds.",))
         timer.daemon = True
         timer.start()
         try:
             yield
         except RuntimeError as error:
             if self._dead:
-                raise Failed(f"In the guest, {self._dead}") from error
+                raise Failed(self._dead) from error
             raise
         finally:
             timer.cancel()
 
-    def _kill(self, why: str) -> None:
+    def _bite(self, why: str) -> None:
         self._dead = why
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
+        self._kill()

@@ -32,9 +32,29 @@ def end(*places: Path) -> None:
     deadline = time.monotonic() + SECONDS
     while (left := tuple(_processes(places))) and time.monotonic() < deadline:
         for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            kill(pid)
         time.sleep(0.1)
+
+
+def children() -> frozenset[int]:
+    """Return the processes that this one has started."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return frozenset(int(pid) for path in lists for pid in path.read_text().split())
+
+
+def end_start(before: Collection[int]) -> None:
+    """End the appliance that this process is starting, or building; before are older children."""
+    for pid in children() - set(before):
+        with suppress(OSError):
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"guestfsd.sock" in argv or b"supermin" in argv.partition(b"\0")[0]:
+                kill(pid)
+
+
+def kill(pid: int) -> None:
+    """Kill a process; that it has ended already is as good."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def sweep(known: Collection[str]) -> None:
