@@ -27,6 +27,9 @@ MARKED = f"""
 """
 
 
+UUID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+
+
 @dataclass
 class Xen:
     """A source that counts how often it is started, after it could not be reached so often."""
@@ -74,8 +77,9 @@ def run(tmp_path: Path) -> Iterator[Run]:
     spec = {"operation": "migrate", "vm": "web1", "source": "test:///default"}
     journal, sender = Journal(tmp_path / "journal"), Sender(tmp_path / "socket", "j1")
     run = Run("j1", tmp_path, spec, journal, sender, cancelled=lambda: False)
-    (tmp_path / "source.xml").write_text("<domain/>")
-    run.notes |= {"shutdown-asked": "j1", "domain": "web1"}
+    source = f"<domain type='xen'><name>web1</name><uuid>{UUID}</uuid><memory>65536</memory>"
+    (tmp_path / "source.xml").write_text(f"{source}<os><type>linux</type></os></domain>")
+    run.notes |= {"shutdown-asked": "j1", "domain": "web1", "case": {}}
     yield run
     journal.close()
     sender.close()
@@ -100,6 +104,16 @@ def test_source_stays_off_while_the_target_runs(run: Run, xen: Xen, host: Host) 
             undo(run)
     assert xen.started == 0
     assert host.domain_exists("web1")
+
+
+def test_source_stays_off_while_its_guest_runs_at_the_target(
+    run: Run, xen: Xen, host: Host
+) -> None:
+    """Another job may have brought it there, under another name."""
+    host.create(MARKED.format(name="other").replace("<memory>", f"<uuid>{UUID}</uuid><memory>"))
+    with pytest.raises(Failed, match=f"'other' runs at the target, and has .* UUID {UUID}"):
+        shutdown.undo(run)
+    assert xen.started == 0
 
 
 def test_renamed_target_is_found_and_a_clone_is_not(host: Host) -> None:

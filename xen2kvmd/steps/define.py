@@ -3,7 +3,7 @@
 
 from lxml import etree
 
-from xen2kvmd import xml
+from xen2kvmd import domain, xml
 from xen2kvmd.errors import Failed
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.steps import context
@@ -23,9 +23,9 @@ def do(run: Run) -> None:
         host.define(_marked(plan.domain_xml, run.id))
         asked = context.request(run).autostart
         if run.notes["autostart"] if asked is None else asked:
-            domain = own_domain(run, host)
-            if domain is not None:
-                domain.set_autostart(on=True)
+            made = own_domain(run, host)
+            if made is not None:
+                made.set_autostart(on=True)
                 run.result("autostart", "starts with this host")
     run.result("domain", plan.name)
 
@@ -34,26 +34,41 @@ def undo(run: Run) -> None:
     """Undefine the domain, if it is ours."""
     with target_host(context.request(run)) as host:
         check_stopped(run, host)
-        domain = own_domain(run, host)
-        if domain is not None:
-            domain.undefine()
+        made = own_domain(run, host)
+        if made is not None:
+            made.undefine()
 
 
 def check_stopped(run: Run, host: Host) -> None:
     """Raise Failed if our domain runs: its disks are in use, and the source may not start."""
-    domain = own_domain(run, host)
-    if domain is not None and domain.is_active():
+    made = own_domain(run, host)
+    if made is not None and made.is_active():
         raise Failed(
-            f"The new guest '{domain.name}' runs, and could not be stopped.",
-            hint=f"Stop it by hand: virsh destroy {domain.name}",
+            f"The new guest '{made.name}' runs, and could not be stopped.",
+            hint=f"Stop it by hand: virsh destroy {made.name}",
         )
 
 
 def check_target_off(run: Run) -> None:
-    """Raise Failed if our domain runs: the source, which is to start, has the same addresses."""
-    if "domain" in run.notes:
+    """Raise Failed if the guest runs at the target: the source, which is to start, is the same.
+
+    A backup has no plan, and no target.
+    """
+    if "case" in run.notes:
         with target_host(context.request(run)) as host:
             check_stopped(run, host)
+            check_no_twin(host, domain.read(context.document(run)).uuid)
+
+
+def check_no_twin(host: Host, uuid: str) -> None:
+    """Raise Failed if a domain with the source's UUID runs there: it may be another job's."""
+    twin = host.find(uuid) if uuid else None
+    if twin is not None and twin.is_active():
+        raise Failed(
+            f"The domain '{twin.name}' runs at the target, and has the source's UUID {uuid}.",
+            hint="It may be the same guest, so the source was not started. Stop one for good, "
+            "then start the other.",
+        )
 
 
 def own_domain(run: Run, host: Host) -> Domain | None:

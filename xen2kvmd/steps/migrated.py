@@ -43,9 +43,15 @@ class Migrated:
     @property
     def source(self) -> Source:
         """The source, by its UUID where libvirt has it: it may have another name by now."""
-        uuid = domain.read(self.document).uuid
         by_name = self.request.document or self.request.source.partition(":")[0] in FORMATS
-        return open_source(self.request if by_name or not uuid else replace(self.request, vm=uuid))
+        if by_name or not self.uuid:
+            return open_source(self.request)
+        return open_source(replace(self.request, vm=self.uuid))
+
+    @property
+    def uuid(self) -> str:
+        """The source's UUID; empty if its document has none."""
+        return domain.read(self.document).uuid
 
     def source_runs(self) -> bool | None:
         """Tell whether the source runs; a transient one that is gone does not. None: not known."""

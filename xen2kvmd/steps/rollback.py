@@ -13,6 +13,7 @@ import cattrs
 from xen2kvmd.errors import Failed
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
+from xen2kvmd.steps.define import check_no_twin
 from xen2kvmd.steps.migrated import MERGING, SETTLE, Migrated, hold, migrated, settlement
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import Directory, StoragePool, target_host
@@ -99,6 +100,7 @@ def _check_stopped(migration: Migrated) -> None:
                 f"The new guest '{migration.plan.name}' runs again: somebody started it.",
                 hint="The source was not started. See who did it, and roll back once more.",
             )
+        check_no_twin(host, migration.uuid)
 
 
 def _remove_target(run: Run) -> None:
