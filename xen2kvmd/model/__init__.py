@@ -26,7 +26,16 @@ from xen2kvmd.model.request import (
     ShutdownMode,
 )
 from xen2kvmd.model.settlement import Settlement
-from xen2kvmd.model.source import BootFile, Joined, ListedDisk, ListedGuest, Nic, Part, SourceDisk
+from xen2kvmd.model.source import (
+    Backing,
+    BootFile,
+    Joined,
+    ListedDisk,
+    ListedGuest,
+    Nic,
+    Part,
+    SourceDisk,
+)
 from xen2kvmd.model.target import (
     Case,
     CephPool,
@@ -41,6 +50,7 @@ from xen2kvmd.model.target import (
 
 __all__ = [
     "Allocation",
+    "Backing",
     "Backup",
     "BootArea",
     "BootFile",

@@ -26,12 +26,21 @@ class Joined:
 
 
 @dataclass(frozen=True)
+class Backing:
+    """An image that another one builds on."""
+
+    path: str
+    format: str
+
+
+@dataclass(frozen=True)
 class SourceDisk:
     """A disk as the source has it, or one that is put together from volumes without a table.
 
     dev is its <target dev> ("xvda"), size its virtual size, allocated what it really occupies. host
     is the other host that has it, as ssh://USER@HOST:PORT, or "" for this one. A disk that is put
-    together has parts, and no path of its own.
+    together has parts, and no path of its own. backing are the images that one of another host
+    builds on, each on the next; those of this host QEMU finds itself.
     """
 
     dev: str
@@ -41,11 +50,13 @@ class SourceDisk:
     allocated: int
     host: str = ""
     parts: tuple[Part, ...] = ()
+    backing: tuple[Backing, ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:
         """Return the path of each file or block device behind this disk."""
-        return tuple(part.path for part in self.parts) or (self.path,)
+        own = (self.path, *(image.path for image in self.backing))
+        return tuple(part.path for part in self.parts) or own
 
     @property
     def joined(self) -> tuple[Joined, ...]:

@@ -56,8 +56,7 @@ def do(run: Run) -> None:
     run.note("backup-folder", str(folder))
     folder.mkdir(mode=0o700)
     saved = []
-    for dev, path, host, image_format in _sources(found):
-        where = disks.remotes(run).uri(host, path) if host else path
+    for dev, path, host, image_format, where in _sources(run, found):
         image = folder / f"{dev}.qcow2"
         size = images.size_of(where, image_format)
         images.make_image(image, image_format="qcow2", size=size, preallocated=False)
@@ -84,13 +83,14 @@ def undo(run: Run) -> None:
             shutil.rmtree(run.notes["backup-folder"])
 
 
-def _sources(found: Iterable[SourceDisk]) -> Iterator[tuple[str, str, str, str]]:
-    """Yield name, path, host and format of each file or device that the source really has."""
+def _sources(run: Run, found: Iterable[SourceDisk]) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield name, path, host and format of each disk that the source really has, and its place."""
     for disk in found:
         for part in disk.parts:
-            yield part.dev, part.path, disk.host, "raw"
+            where = disks.remotes(run).uri(disk.host, part.path) if disk.host else part.path
+            yield part.dev, part.path, disk.host, "raw", where
         if not disk.parts:
-            yield disk.dev, disk.path, disk.host, disk.format
+            yield disk.dev, disk.path, disk.host, disk.format, disks.location(run, disk)
 
 
 BACKUP_DISKS = Step("backup-disks", do, undo, weight=1)

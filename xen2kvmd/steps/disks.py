@@ -5,6 +5,7 @@ A disk of another host is served here by NBD, read-only, so that everything else
 it does with a file: look at it, convert in an overlay over it, copy what shows through.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -13,10 +14,12 @@ from urllib.parse import urlsplit
 from xen2kvmd import domain
 from xen2kvmd.errors import InvalidDisk, MigrationError, Unsupported
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Finding, PathMap, Request, Severity, SourceDisk
+from xen2kvmd.model import Backing, Finding, PathMap, Request, Severity, SourceDisk
 from xen2kvmd.system import disk as images
 from xen2kvmd.system.remote_disk import READER
 from xen2kvmd.system.remotes import Remotes, folder_of
+
+LONGEST = 100  # images that build on each other
 
 
 def find(
@@ -42,14 +45,56 @@ def find(
             )
         where, path = mapped(disk.path, request.path_map, host=host)
         if where:
-            far = remotes(run).disk(where, path)
-            info = images.examine_served(
-                remotes(run).uri(where, path), disk.format, path=path, head=far.read(0, 8)
+            (_, size, _), *below = chain = tuple(
+                _chain(run, request, where, Backing(path, disk.format))
             )
-            info = replace(info, allocated=min(far.size.allocated, info.size))
+            allocated = min(sum(occupied for _, _, occupied in chain), size)
+            backing = tuple(image for image, _, _ in below)
+            yield SourceDisk(disk.dev, path, disk.format, size, allocated, where, backing=backing)
         else:
             info = images.examine(path, disk.format)
-        yield SourceDisk(disk.dev, path, disk.format, info.size, info.allocated, where)
+            yield SourceDisk(disk.dev, path, disk.format, info.size, info.allocated)
+
+
+def _chain(
+    run: Run, request: Request, host: str, image: Backing
+) -> Iterator[tuple[Backing, int, int]]:
+    """Yield an image of another host, and each that it builds on: its size, and what it occupies.
+
+    Raises InvalidDisk, Unsupported and ssh's errors.
+    """
+    top = image.path
+    for _ in range(LONGEST):
+        far = remotes(run).disk(host, image.path)
+        uri = remotes(run).uri(host, image.path)
+        info = images.examine_served(uri, image.format, path=image.path, head=far.read(0, 8))
+        yield image, info.size, far.size.allocated
+        if not info.backing:
+            return
+        image = _backing(request, host, image.path, info)
+    raise InvalidDisk(
+        f"The disk {top} of another host builds on more than {LONGEST} images.",
+        hint="Make one image of it there, by 'qemu-img convert'.",
+    )
+
+
+def _backing(request: Request, host: str, path: str, info: images.DiskInfo) -> Backing:
+    """Return the image that one of another host builds on, by the name that it has for it."""
+    name = info.backing
+    where, found = host, str(PurePosixPath(path).parent / name)
+    if name.startswith("/"):
+        where, found = mapped(name, request.path_map, host=host)
+    if where != host or re.match("[a-z+]+:", name):
+        raise Unsupported(
+            f"The disk {path} of another host builds on {name}, which is elsewhere.",
+            hint="Make one image of it there, by 'qemu-img convert'.",
+        )
+    if not info.backing_format:
+        raise InvalidDisk(
+            f"The disk {path} of another host builds on {name}, and does not say its format.",
+            hint=f"Say it there: qemu-img rebase -u -f qcow2 -F FORMAT -b '{name}' '{path}'",
+        )
+    return Backing(found, info.backing_format)
 
 
 def mapped(path: str, maps: tuple[PathMap, ...], *, host: str) -> tuple[str, str]:
@@ -79,7 +124,9 @@ def location(run: Run, disk: SourceDisk) -> str:
     """Return what QEMU can open: a path of this host, or the URI where the disk is served."""
     if disk.host:
         opened = remotes(run)
-        return opened.joined(disk) if disk.parts else opened.uri(disk.host, disk.path)
+        if disk.parts:
+            return opened.joined(disk)
+        return opened.chained(disk) if disk.backing else opened.uri(disk.host, disk.path)
     return disk.path
 
 

@@ -10,6 +10,7 @@ import os
 import stat
 import struct
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from xen2kvmd.system.command import run
 
 MAGIC = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"conectix": "vpc", b"vhdxfile": "vhdx"}
 SERVED = ("raw", "qcow2", "vpc", "vhdx")  # formats that are one file
+NAME_OF_BASE = range(8, 20)  # bytes of qcow2's header
 LUKS = b"LUKS\xba\xbe"
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), with its padding at the end
 _F_OFD_GETLK = 36
@@ -28,12 +30,16 @@ WRITE = 24 * 3600.0  # seconds for writing a whole disk
 
 @dataclass(frozen=True)
 class DiskInfo:
-    """What qemu-img says of an image: sizes in bytes, and the file that it builds on."""
+    """What qemu-img says of an image: sizes in bytes, and the file that it builds on.
+
+    backing is that file's name as the image has it, relative to its own folder or not.
+    """
 
     size: int
     allocated: int
     encrypted: bool
     backing: str
+    backing_format: str = ""
     data_file: str = ""
 
 
@@ -50,7 +56,7 @@ def examine_served(uri: str, image_format: str, *, path: str, head: bytes) -> Di
     """Look at a disk of another host, which is served at `uri`, as examine() does.
 
     What it builds on is a path of that host: QEMU would open the file of that name here. So an
-    image with a backing file, or with its data in another file, raises Unsupported.
+    image with its data in another file raises Unsupported; for a backing file see chain().
     """
     if image_format not in SERVED:
         raise Unsupported(
@@ -58,10 +64,10 @@ def examine_served(uri: str, image_format: str, *, path: str, head: bytes) -> Di
             hint=f"Over ssh these are read: {', '.join(SERVED)}. Convert it there, by qemu-img.",
         )
     info = _examine(uri, image_format, path=path, head=head)
-    if info.backing or info.data_file:
+    if info.data_file:
         raise Unsupported(
-            f"The disk {path} of another host builds on {info.backing or info.data_file}, which "
-            "is not read over ssh yet.",
+            f"The disk {path} of another host has its data in {info.data_file}, which is not read "
+            "over ssh yet.",
             hint="Make one image of it there, by 'qemu-img convert', or mount the storage here and "
             "map it with --path-map.",
         )
@@ -130,7 +136,8 @@ def _examine(location: str, image_format: str, *, path: str, head: bytes) -> Dis
         size=int(found["virtual-size"]),
         allocated=int(found.get("actual-size", found["virtual-size"])),
         encrypted=bool(found.get("encrypted")),
-        backing=str(found.get("full-backing-filename", found.get("backing-filename", ""))),
+        backing=str(found.get("backing-filename", "")),
+        backing_format=str(found.get("backing-filename-format", "")),
         data_file=str(details.get("data-file", "")),
     )
     if info.encrypted:
@@ -178,6 +185,36 @@ def make_overlay(path: Path, *, base: str, base_format: str) -> None:
     path.unlink(missing_ok=True)
     argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", base_format, str(path)]
     run(argv, timeout=SECONDS)
+
+
+def chain(images: Sequence[tuple[Path, str]]) -> str:
+    """Return what QEMU opens as images that are served at sockets, each over the next.
+
+    images are sockets and formats; no image may name what it builds on, see alone().
+    """
+    node: dict[str, object] | None = None
+    for socket, image_format in reversed(images):
+        served = {"driver": "nbd", "server": {"type": "unix", "path": str(socket)}}
+        below = {"backing": node} if node else {}
+        node = {"driver": image_format, "file": served, **below}
+    return f"json:{json.dumps(node)}"
+
+
+def alone(read: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
+    """Return the reader of a qcow2 image, and leave out the name of what it builds on.
+
+    QEMU would look for a relative one beside the image, and refuse one that is served. The fields
+    are backing_file_offset and backing_file_size (QEMU's docs/interop/qcow2.txt).
+    """
+
+    def reader(offset: int, count: int) -> bytes:
+        data = bytearray(read(offset, count))
+        for at in NAME_OF_BASE:
+            if 0 <= at - offset < len(data):
+                data[at - offset] = 0
+        return bytes(data)
+
+    return reader
 
 
 def write_zeroes(path: str) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from xen2kvmd.errors import MigrationError
-from xen2kvmd.model import SourceDisk
+from xen2kvmd.model import Backing, SourceDisk
 from xen2kvmd.system import assembly
+from xen2kvmd.system.disk import alone, chain, make_overlay
 from xen2kvmd.system.nbd_server import Read, serving
 from xen2kvmd.system.remote_disk import Progress, RemoteDisk, opened
 from xen2kvmd.system.ssh import Connection, connected
@@ -49,6 +50,23 @@ class Remotes:
         disk = self.disk(host, path)
         return self._served(host + path, disk.size.size, disk.read)
 
+    def chained(self, disk: SourceDisk) -> str:
+        """Return an image here that shows a disk which builds on other images of its host."""
+        top = self._folder / f"{_short(disk.host + disk.path)}.qcow2"
+        if not top.exists():
+            images = (Backing(disk.path, disk.format), *disk.backing)
+            served = [(self._alone(disk.host, image), image.format) for image in images]
+            make_overlay(top, base=chain(served), base_format=disk.format)
+        return str(top)
+
+    def _alone(self, host: str, image: Backing) -> Path:
+        """Return the socket of one image of a chain."""
+        disk = self.disk(host, image.path)
+        read = alone(disk.read) if image.format == "qcow2" else disk.read
+        name = f"alone {host}{image.path}"
+        self._served(name, disk.size.size, read)
+        return self._socket(name)
+
     def joined(self, disk: SourceDisk) -> str:
         """Return where a disk is served that is put together from volumes of its host."""
         read = assembly.reader(disk, lambda path: self.disk(disk.host, path).read)
@@ -71,9 +89,12 @@ class Remotes:
 
     def _served(self, name: str, size: int, read: Read) -> str:
         if name not in self._uris:
-            socket = self._folder / _short(name)
-            self._uris[name] = self._open.enter_context(serving(socket, size, read))
+            served = serving(self._socket(name), size, read)
+            self._uris[name] = self._open.enter_context(served)
         return self._uris[name]
+
+    def _socket(self, name: str) -> Path:
+        return self._folder / _short(name)
 
 
 @contextmanager
