@@ -13,8 +13,8 @@ import pytest
 
 from tests.jobs.lab import SECONDS, Lab
 from xen2kvmd.errors import Busy, JobNotFound, NotCancellable, NotFinished
-from xen2kvmd.jobs.registry import ATTEMPTS
 from xen2kvmd.jobs.status import JobState
+from xen2kvmd.jobs.supervisor import ATTEMPTS
 
 
 async def test_job_runs_to_its_end(lab: Lab) -> None:

@@ -2,7 +2,6 @@
 """The daemon's side of all jobs: begin, follow, cancel, forget."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -12,25 +11,21 @@ from typing import Any
 from xen2kvmd.errors import (
     Busy,
     JobNotFound,
-    MigrationError,
     NotCancellable,
     NotFinished,
     NotQueued,
 )
-from xen2kvmd.jobs import queue, report
+from xen2kvmd.jobs import queue
 from xen2kvmd.jobs.admission import check_not_needed, check_room, check_same
 from xen2kvmd.jobs.board import Board, Watcher
 from xen2kvmd.jobs.events import Receiver
 from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.status import Event, JobState, JobStatus, fold
 from xen2kvmd.jobs.store import JobRecord, Store, new_id
-from xen2kvmd.jobs.workers import Workers
+from xen2kvmd.jobs.supervisor import Supervisor
+from xen2kvmd.jobs.tasks import Tasks
 from xen2kvmd.model import Limits
-from xen2kvmd.system import files
 
-log = logging.getLogger(__name__)
-
-ATTEMPTS = 5  # workers of one job that may die before we give up; all but the first may undo
 LONGEST_SLEEP = 3600.0  # seconds: the host's clock may be set meanwhile
 DEFAULTS = Limits()
 
@@ -53,15 +48,19 @@ class Jobs:
         most is how many jobs may be queued or running, limits what else the queue heeds.
         """
         self._store = Store(folder)
-        self._events = events
         self._receiver = Receiver(events, self._hear)
         self._most = most
         self._limits = limits
         self._board = Board(self._store)
-        self._workers = Workers(
-            worker, ended=self._worker_ended, refused=self._worker_refused, in_units=in_units
+        self._supervisor = Supervisor(
+            self._store,
+            self._board,
+            events=events,
+            worker=worker,
+            in_units=in_units,
+            freed=self._worker_ended,
         )
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._changing = asyncio.Lock()  # held while a job is made or forgotten
         self._touched: set[str] = set()  # queued jobs that we write to: not to be begun
         self._due: asyncio.TimerHandle | None = None
@@ -78,7 +77,7 @@ class Jobs:
         await self._board.load()
         for status in self._board.all():
             if not status.state.final:
-                await self._adopt(status)
+                await self._supervisor.adopt(status)
         self.limit(self._limits)
 
     async def close(self) -> None:
@@ -86,10 +85,9 @@ class Jobs:
         self._closed = True
         if self._due:
             self._due.cancel()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await self._tasks.wait()
+        await self._supervisor.close()
         self._receiver.close()
-        self._workers.close()
 
     def all(self) -> tuple[JobStatus, ...]:
         return self._board.all()
@@ -144,14 +142,14 @@ class Jobs:
             raise NotCancellable(
                 f"The job {job_id} cannot be cancelled: it is {status.state}, step '{status.step}'."
             )
-        if status.state is JobState.QUEUED and job_id not in self._workers:
+        if status.state is JobState.QUEUED and job_id not in self._supervisor:
             await self._cancel_queued(job_id)
             return
         await asyncio.to_thread((self._store.path(job_id) / "cancel").touch)
         status = self.get(job_id)
         if not status.state.final:  # it may have ended meanwhile
             self._board.change(fold(status, {"type": "cancelling"}))
-            self._workers.terminate(job_id)
+            self._supervisor.terminate(job_id)
 
     async def _cancel_queued(self, job_id: str) -> None:
         if job_id in self._touched:
@@ -159,14 +157,16 @@ class Jobs:
         self._touched.add(job_id)
         try:
             await asyncio.to_thread((self._store.path(job_id) / "cancel").touch)
-            await self._end(job_id, JobState.CANCELLED, "Cancelled", "The job was cancelled.")
+            await self._supervisor.end(
+                job_id, JobState.CANCELLED, "Cancelled", "The job was cancelled."
+            )
         finally:
             self._touched.discard(job_id)
 
     async def arrange(self, job_id: str, **change: Any) -> None:
         """Change held or priority of a job that has not begun. Raises NotQueued."""
         async with self._changing:
-            begun = job_id in self._workers or job_id in self._touched
+            begun = job_id in self._supervisor or job_id in self._touched
             if begun or self.get(job_id).state is not JobState.QUEUED:
                 raise NotQueued(f"The job {job_id} has begun already, or is over.")
             self._touched.add(job_id)
@@ -181,7 +181,7 @@ class Jobs:
         """Heed other limits from now on; jobs that run are not touched."""
         self._limits = limits
         self._begin_queued()
-        self._task(self._forget_old())
+        self._tasks.begin(self._forget_old())
 
     async def _forget_old(self) -> None:
         for status in tuple(queue.outdated(self.all(), self._limits, now=now())):
@@ -202,21 +202,21 @@ class Jobs:
         self.get(job_id)
         return await asyncio.to_thread(self._store.text, job_id, name)
 
-    # --- workers and the queue --------------------------------------------------------------------
+    # --- the queue --------------------------------------------------------------------------------
 
     def _hear(self, job_id: str, event: Event) -> None:
         """Take in a worker's datagram; an event that comes after a lost one waits for the file."""
         if self._board.hear(job_id, event):
-            self._task(self._board.read_journal(job_id))
+            self._tasks.begin(self._board.read_journal(job_id))
 
     def _begin_queued(self) -> None:
         """Begin what can begin; look again when a job that waits for its time comes due."""
         if self._closed:
             return
         jobs = [status for status in self.all() if status.id not in self._touched]
-        taken = {status.id for status in jobs if status.id in self._workers}
+        taken = {status.id for status in jobs if status.id in self._supervisor}
         for status in tuple(queue.ready(jobs, taken, self._limits, now=now())):
-            self._spawn(status.id)
+            self._supervisor.begin(status.id)
         if self._due:
             self._due.cancel()
             self._due = None
@@ -224,75 +224,6 @@ class Jobs:
             seconds = min((due - now()) / 1e6, LONGEST_SLEEP)
             self._due = asyncio.get_running_loop().call_later(seconds, self._begin_queued)
 
-    def _spawn(self, job_id: str) -> None:
-        arguments = ["--jobs", str(self._store.folder), "--events", str(self._events)]
-        output = self._store.path(job_id) / "stderr"
-        self._workers.begin(job_id, arguments, output=output)
-
-    async def _adopt(self, status: JobStatus) -> None:
-        """Follow the worker that an earlier daemon began, or begin another if it died."""
-        path = self._store.path(status.id) / "lock"
-        for _ in range(50):
-            lock = await asyncio.to_thread(files.try_lock, path)
-            if lock is not None:
-                lock.close()
-                if status.started_at:
-                    await self._take_up(status.id)
-                return
-            with suppress(ValueError, ProcessLookupError):
-                self._workers.follow(status.id, int(path.read_text()))
-                return
-            await asyncio.sleep(0.1)  # it has the lock and has not written its pid yet
-
-    def _worker_ended(self, job_id: str) -> None:
-        self._task(self._after_worker(job_id))
-
-    def _worker_refused(self, job_id: str, error: MigrationError) -> None:
-        """End a job that no process can be had for, unless there is something to undo.
-
-        The next daemon takes that up: systemd starts nothing while the host goes down, say.
-        """
-        log.error("Job %s: %s", job_id, error)
-        if not self.get(job_id).started_at:
-            self._task(self._end(job_id, JobState.FAILED, error.name, str(error)))
-
-    async def _after_worker(self, job_id: str) -> None:
-        if job_id in self._board:  # it may be forgotten already
-            await self._board.read_journal(job_id)
-            if not self.get(job_id).state.final and not self._closed:
-                await self._take_up(job_id)
-            record = await asyncio.to_thread(self._store.record, job_id)
-            if record.spec.get("migration", "") in self._board:  # it was settled, perhaps
-                await self._board.read_journal(record.spec["migration"])
+    def _worker_ended(self) -> None:
         self._begin_queued()
-        await self._forget_old()
-
-    async def _take_up(self, job_id: str) -> None:
-        """Begin another worker for a job whose worker died: it undoes, or goes on."""
-        if await asyncio.to_thread(self._store.count_death, job_id) < ATTEMPTS:
-            log.warning("The worker of job %s died; another takes it up", job_id)
-            self._spawn(job_id)
-            return
-        await self._end(
-            job_id,
-            JobState.INTERRUPTED,
-            "Interrupted",
-            f"{ATTEMPTS} workers of this job died, none could undo what was done.\n"
-            "Its log may tell why; its report and journal tell what it had made.",
-        )
-
-    async def _end(self, job_id: str, state: JobState, name: str, message: str) -> None:
-        """End a job that has no worker."""
-        ended = {"state": state, "error_name": name, "error_message": message}
-        await asyncio.to_thread(report.end, self._store, job_id, ended)
-        await self._board.read_journal(job_id)
-
-    def _task(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception():
-            log.error("Following a job failed", exc_info=task.exception())
+        self._tasks.begin(self._forget_old())
