@@ -21,6 +21,9 @@ async def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     yield lab
     await lab.jobs.close()
     for lock in (tmp_path / "jobs").glob("*/lock"):
-        with suppress(ProcessLookupError, ChildProcessError):
+        with suppress(ProcessLookupError, ChildProcessError, ValueError):
             os.kill(int(lock.read_text()), signal.SIGKILL)
             os.waitpid(int(lock.read_text()), 0)
+    with suppress(ChildProcessError):  # workers that another daemon began, and none followed
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass

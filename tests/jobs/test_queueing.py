@@ -3,6 +3,8 @@
 
 import asyncio
 import os
+import shutil
+import signal
 from contextlib import suppress
 
 import pytest
@@ -59,7 +61,7 @@ async def test_job_that_is_being_cancelled_is_not_begun(lab: Lab) -> None:
     lab.jobs.limit(Limits(at_once=2))  # there is room for it now
     await cancelling
     assert lab.jobs.get(second).state is JobState.CANCELLED
-    assert not (lab.folder / "jobs" / second / "lock").exists()
+    assert lab.jobs.get(second).started_at == 0
     (lab.place / "go").touch()
     await lab.end(first)
 
@@ -126,3 +128,13 @@ async def test_other_limits_are_heeded_at_once(lab: Lab) -> None:
             await asyncio.sleep(0.01)
     assert [status.id for status in lab.jobs.all()] == [second]
     assert [path.name for path in (lab.folder / "jobs").iterdir()] == [second]
+
+
+async def test_the_queue_goes_on_when_a_job_is_removed_under_its_worker(lab: Lab) -> None:
+    await lab.restart(limits=Limits(at_once=1))
+    first, second = await lab.submit(one="wait"), await lab.submit(vm="web2")
+    await lab.step(first, "one")
+    worker = lab.pid(first)
+    shutil.rmtree(lab.folder / "jobs" / first)
+    os.kill(worker, signal.SIGKILL)
+    assert (await lab.end(second)).state is JobState.SUCCEEDED

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.jobs.lab import SECONDS, Lab
 from xen2kvmd.errors import Busy, JobNotFound, NotCancellable, NotFinished
+from xen2kvmd.jobs import journal
 from xen2kvmd.jobs.status import JobState
 from xen2kvmd.jobs.supervisor import ATTEMPTS
 
@@ -89,6 +91,31 @@ async def test_daemon_restart_costs_a_job_nothing(lab: Lab) -> None:
     (lab.place / "go").touch()
     assert (await lab.end(job)).state is JobState.SUCCEEDED
     assert lab.pid(job) == worker
+
+
+async def test_daemon_restart_while_a_worker_starts_costs_a_job_nothing(lab: Lab) -> None:
+    job = await lab.submit(one="wait")
+    for _ in range(3):
+        await lab.restart()  # each begins a worker of its own: one gets the job
+    await lab.step(job, "one")
+    (lab.place / "go").touch()
+    status = await lab.end(job)
+    assert (status.state, status.steps_done) == (JobState.SUCCEEDED, ("one", "two", "three"))
+    kinds = [event["type"] for event in journal.read(lab.folder / "jobs" / job / "journal")]
+    assert (kinds.count("started"), kinds.count("ended")) == (1, 1)
+    assert not (lab.folder / "jobs" / job / "deaths").exists()
+
+
+async def test_worker_that_comes_late_does_nothing(lab: Lab) -> None:
+    job = await lab.submit(hold=True)
+    await lab.jobs.cancel(job)
+    argv = [sys.executable, "-m", "tests.jobs.toy", job, "--jobs", str(lab.folder / "jobs")]
+    late = await asyncio.create_subprocess_exec(*argv)
+    assert await late.wait() == 0
+    assert not (lab.folder / "jobs" / job / "history").exists()
+    assert [event["type"] for event in journal.read(lab.folder / "jobs" / job / "journal")] == [
+        "ended"
+    ]
 
 
 async def test_job_that_ended_without_a_daemon_is_shown(lab: Lab) -> None:

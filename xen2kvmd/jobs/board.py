@@ -66,9 +66,9 @@ class Board:
         return False
 
     async def read_journal(self, job_id: str) -> None:
-        """Take in what a job's journal tells that is not known yet."""
+        """Take in what a job's journal tells that is not known yet. Raises JobNotFound."""
         status = await asyncio.to_thread(self._store.status, job_id)
-        known = self._jobs[job_id]
+        known = self.get(job_id)  # it may be forgotten by now
         if status.seq <= known.seq:
             return
         # Progress within a step is not in the journal, nor that we asked for a cancel.

@@ -30,6 +30,8 @@ def run(steps_of: Callable[[str], Sequence[Step]]) -> int:
     lock = files.try_lock(folder / "lock")
     if lock is None:
         return 0  # another worker has the job
+    if store.status(record.id).state.final:
+        return 0  # it was cancelled or given up before we came
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()

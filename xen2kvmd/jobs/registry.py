@@ -77,7 +77,7 @@ class Jobs:
         await self._board.load()
         for status in self._board.all():
             if not status.state.final:
-                await self._supervisor.adopt(status)
+                await self._supervisor.adopt(status.id)
         self.limit(self._limits)
 
     async def close(self) -> None:
@@ -143,23 +143,23 @@ class Jobs:
                 f"The job {job_id} cannot be cancelled: it is {status.state}, step '{status.step}'."
             )
         if status.state is JobState.QUEUED and job_id not in self._supervisor:
-            await self._cancel_queued(job_id)
-            return
+            if await self._cancel_queued(job_id):
+                return
         await asyncio.to_thread((self._store.path(job_id) / "cancel").touch)
         status = self.get(job_id)
         if not status.state.final:  # it may have ended meanwhile
             self._board.change(fold(status, {"type": "cancelling"}))
             self._supervisor.terminate(job_id)
 
-    async def _cancel_queued(self, job_id: str) -> None:
+    async def _cancel_queued(self, job_id: str) -> bool:
+        """End a job that has not begun; False if it turns out to have a worker."""
         if job_id in self._touched:
-            return
+            return True
         self._touched.add(job_id)
         try:
             await asyncio.to_thread((self._store.path(job_id) / "cancel").touch)
-            await self._supervisor.end(
-                job_id, JobState.CANCELLED, "Cancelled", "The job was cancelled."
-            )
+            ending = (JobState.CANCELLED, "Cancelled", "The job was cancelled.")
+            return await self._supervisor.end(job_id, *ending)
         finally:
             self._touched.discard(job_id)
 
@@ -207,7 +207,11 @@ class Jobs:
     def _hear(self, job_id: str, event: Event) -> None:
         """Take in a worker's datagram; an event that comes after a lost one waits for the file."""
         if self._board.hear(job_id, event):
-            self._tasks.begin(self._board.read_journal(job_id))
+            self._tasks.begin(self._read_journal(job_id))
+
+    async def _read_journal(self, job_id: str) -> None:
+        with suppress(JobNotFound):  # it was removed meanwhile
+            await self._board.read_journal(job_id)
 
     def _begin_queued(self) -> None:
         """Begin what can begin; look again when a job that waits for its time comes due."""
@@ -225,5 +229,6 @@ class Jobs:
             self._due = asyncio.get_running_loop().call_later(seconds, self._begin_queued)
 
     def _worker_ended(self) -> None:
-        self._begin_queued()
-        self._tasks.begin(self._forget_old())
+        if not self._closed:
+            self._begin_queued()
+            self._tasks.begin(self._forget_old())

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from xen2kvmd.errors import JobNotFound, NotFinished
 from xen2kvmd.jobs import journal, last
@@ -115,6 +115,17 @@ class Store:
         if status.state.final:
             last.keep(path, status)
         return status
+
+    def lock(self, job_id: str) -> IO[str] | None:
+        """Take the lock of a job's worker; None if one lives. Raises JobNotFound."""
+        try:
+            return files.try_lock(self.path(job_id) / "lock")
+        except FileNotFoundError as error:
+            raise JobNotFound(f"There is no job {job_id}.", hint="See 'xen2kvm jobs'.") from error
+
+    def worker(self, job_id: str) -> int:
+        """Return the pid of the worker that has the lock. Raises ValueError before it is there."""
+        return int((self.path(job_id) / "lock").read_text())
 
     def arrange(self, job_id: str, **change: Any) -> None:
         """Write into the journal of a job without a worker how it is to be queued."""

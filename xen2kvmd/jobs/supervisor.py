@@ -3,14 +3,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from xen2kvmd.errors import MigrationError
+from xen2kvmd.errors import JobNotFound, MigrationError
 from xen2kvmd.jobs import report
 from xen2kvmd.jobs.board import Board
-from xen2kvmd.jobs.status import JobState, JobStatus
+from xen2kvmd.jobs.status import JobState
 from xen2kvmd.jobs.store import Store
 from xen2kvmd.jobs.tasks import Tasks
 from xen2kvmd.jobs.workers import Workers
@@ -19,6 +20,7 @@ from xen2kvmd.system import files
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 5  # workers of one job that may die before we give up; all but the first may undo
+LOOKS = 50  # for who has a job's lock, ten a second
 
 
 class Supervisor:
@@ -41,10 +43,11 @@ class Supervisor:
         self._freed = freed
         self._workers = Workers(worker, ended=self._ended, refused=self._refused, in_units=in_units)
         self._tasks = Tasks()
+        self._looked_at: set[str] = set()  # jobs whose worker has ended just now
         self._closed = False
 
     def __contains__(self, job_id: str) -> bool:
-        return job_id in self._workers
+        return job_id in self._workers or job_id in self._looked_at
 
     async def close(self) -> None:
         """Stop following; workers go on."""
@@ -62,29 +65,42 @@ class Supervisor:
         """Send SIGTERM to a job's worker."""
         self._workers.terminate(job_id)
 
-    async def adopt(self, status: JobStatus) -> None:
-        """Follow the worker that an earlier daemon began, or begin another if it died."""
-        path = self._store.path(status.id) / "lock"
-        for _ in range(50):
-            lock = await asyncio.to_thread(files.try_lock, path)
+    async def adopt(self, job_id: str, *, died: bool = False) -> None:
+        """Follow the worker that has a job's lock, whoever began it.
+
+        If none has, another is begun, unless the job has not begun and nobody says that one died.
+        """
+        for _ in range(LOOKS):
+            lock = await asyncio.to_thread(self._store.lock, job_id)
             if lock is not None:
-                lock.close()
-                if status.started_at:
-                    await self._take_up(status.id)
+                files.unlock(lock)
+                await self._board.read_journal(job_id)
+                status = self._board.get(job_id)
+                if not status.state.final and (died or status.started_at):
+                    await self._take_up(job_id)
                 return
             with suppress(ValueError, ProcessLookupError):
-                self._workers.follow(status.id, int(path.read_text()))
+                self._workers.follow(job_id, await asyncio.to_thread(self._store.worker, job_id))
                 return
             await asyncio.sleep(0.1)  # it has the lock and has not written its pid yet
+        log.error("Who works on job %s cannot be seen; start xen2kvmd anew to follow it", job_id)
 
-    async def end(self, job_id: str, state: JobState, name: str, message: str) -> None:
-        """End a job that has no worker."""
-        ended = {"state": state, "error_name": name, "error_message": message}
-        await asyncio.to_thread(report.end, self._store, job_id, ended)
+    async def end(self, job_id: str, state: JobState, name: str, message: str) -> bool:
+        """End a job that has no worker; follow the worker if it has one, and return False."""
+        lock = await asyncio.to_thread(self._store.lock, job_id)
+        if lock is None:
+            await self.adopt(job_id)
+            return False
+        try:
+            ended = {"state": state, "error_name": name, "error_message": message}
+            await asyncio.to_thread(report.end, self._store, job_id, ended)
+        finally:
+            files.unlock(lock)
         await self._board.read_journal(job_id)
+        return True
 
     def _ended(self, job_id: str) -> None:
-        self._tasks.begin(self._after_worker(job_id))
+        self._look_at(job_id, self._after_worker(job_id))
 
     def _refused(self, job_id: str, error: MigrationError) -> None:
         """End a job that no process can be had for, unless there is something to undo.
@@ -93,17 +109,30 @@ class Supervisor:
         """
         log.error("Job %s: %s", job_id, error)
         if not self._board.get(job_id).started_at:
-            self._tasks.begin(self.end(job_id, JobState.FAILED, error.name, str(error)))
+            self._look_at(job_id, self.end(job_id, JobState.FAILED, error.name, str(error)))
+
+    def _look_at(self, job_id: str, work: Coroutine[Any, Any, object]) -> None:
+        """Do what the end of a worker asks for; whatever becomes of that, the queue goes on."""
+
+        async def look() -> None:
+            try:
+                with suppress(JobNotFound):  # somebody removes it meanwhile
+                    await work
+            finally:
+                self._looked_at.discard(job_id)
+                self._freed()
+
+        self._looked_at.add(job_id)
+        self._tasks.begin(look())
 
     async def _after_worker(self, job_id: str) -> None:
-        if job_id in self._board:  # it may be forgotten already
-            await self._board.read_journal(job_id)
-            if not self._board.get(job_id).state.final and not self._closed:
-                await self._take_up(job_id)
-            record = await asyncio.to_thread(self._store.record, job_id)
-            if record.spec.get("migration", "") in self._board:  # it was settled, perhaps
-                await self._board.read_journal(record.spec["migration"])
-        self._freed()
+        """Look what became of a job; its worker may have left it to another that was faster."""
+        await self._board.read_journal(job_id)
+        if not self._board.get(job_id).state.final and not self._closed:
+            await self.adopt(job_id, died=True)
+        record = await asyncio.to_thread(self._store.record, job_id)
+        if migration := record.spec.get("migration"):  # it was settled, perhaps
+            await self._board.read_journal(migration)
 
     async def _take_up(self, job_id: str) -> None:
         """Begin another worker for a job whose worker died: it undoes, or goes on."""

@@ -59,3 +59,9 @@ def try_lock(path: Path) -> IO[str] | None:
         stream.close()
         return None
     return stream
+
+
+def unlock(stream: IO[str]) -> None:
+    """Give a lock up, in a child too that was forked just now and has not closed our files yet."""
+    fcntl.flock(stream, fcntl.LOCK_UN)
+    stream.close()
