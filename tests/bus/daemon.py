@@ -45,6 +45,9 @@ class ToldJobs:
         with suppress(PermissionError):  # started by the bus, with nobody to tell us anything
             loop.add_reader(0, self._listen)
 
+    def rest(self) -> None:
+        pass
+
     async def close(self) -> None:
         asyncio.get_running_loop().remove_reader(0)
 

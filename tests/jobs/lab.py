@@ -22,15 +22,15 @@ class Lab:
         self.seen: list[tuple[JobStatus | None, JobStatus | None]] = []
         self.jobs = self._new()
 
-    def _new(self, **limits: Any) -> Jobs:
-        jobs = Jobs(self.folder / "jobs", self.folder / "events", worker="tests.jobs.toy", **limits)
+    def _new(self, **more: Any) -> Jobs:
+        jobs = Jobs(self.folder / "jobs", self.folder / "events", worker="tests.jobs.toy", **more)
         jobs.watch(lambda old, new: self.seen.append((old, new)))
         return jobs
 
-    async def restart(self, *, closed: bool = False, **limits: Any) -> None:
+    async def restart(self, *, closed: bool = False, **more: Any) -> None:
         if not closed:
             await self.jobs.close()
-        self.jobs = self._new(**limits)
+        self.jobs = self._new(**more)
         await self.jobs.start()
 
     async def submit(self, vm: str = "web1", operation: str = "migrate", **spec: Any) -> str:

@@ -118,6 +118,23 @@ def test_migration_outlives_restart_and_death_of_the_service(
     remove(container, "outlives")
 
 
+@pytest.mark.parametrize("end", ["restart", "stop"])
+def test_service_that_ends_while_jobs_start_loses_none(
+    container: Container, guest: Path, end: str
+) -> None:
+    """A job starts before the end or after it, once."""
+    manager = "org.xen2kvm.Migrator1 /org/xen2kvm/Migrator1 org.xen2kvm.Migrator1.Manager"
+    begin = f"busctl call {manager} Inspect ssa{{sv}} libvirtxml:{guest}/guest.xml '' 0"
+    said = container.run("sh", "-c", f"{begin}; {begin}; systemctl {end} {SERVICE}")
+    jobs = [path.replace("_", "-") for path in re.findall(r"jobs/(\w+)", said)]
+    assert len(jobs) == 2
+    assert container.property(SERVICE, "Result") == "success"
+    for job in jobs:
+        container.wait(job, lambda shown: shown["State"] == "succeeded")
+        path = f"/var/lib/xen2kvmd/jobs/{job}/journal"
+        assert container.run("grep", "-c", '"started"', path).strip() == "1"
+
+
 def remove(container: Container, name: str) -> None:
     container.run("virsh", "destroy", name)
     container.run("virsh", "undefine", name, "--remove-all-storage")

@@ -76,6 +76,7 @@ async def serve(
     service.open.set()
     notify("READY=1\nSTATUS=Ready")
     code = await _until(told, service, feed, idle_timeout=idle_timeout)
+    jobs.rest()
     await _end(connection, service, code=code)
     feed.close()
     await jobs.close()

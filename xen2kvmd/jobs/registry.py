@@ -22,7 +22,7 @@ from xen2kvmd.jobs.events import Receiver
 from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.status import Event, JobState, JobStatus, fold
 from xen2kvmd.jobs.store import JobRecord, Store, new_id
-from xen2kvmd.jobs.supervisor import Supervisor
+from xen2kvmd.jobs.supervisor import CANCELLED, Supervisor
 from xen2kvmd.jobs.tasks import Tasks
 from xen2kvmd.model import Limits
 
@@ -64,7 +64,7 @@ class Jobs:
         self._changing = asyncio.Lock()  # held while a job is made or forgotten
         self._touched: set[str] = set()  # queued jobs that we write to: not to be begun
         self._due: asyncio.TimerHandle | None = None
-        self._closed = False
+        self._resting = False
 
     def watch(self, watcher: Watcher) -> None:
         """Call watcher(old, new) at each change; old is None for a new job, new for a removed."""
@@ -80,11 +80,16 @@ class Jobs:
                 await self._supervisor.adopt(status.id)
         self.limit(self._limits)
 
-    async def close(self) -> None:
-        """Stop following; workers go on."""
-        self._closed = True
+    def rest(self) -> None:
+        """Begin no more jobs: the next daemon begins those that are queued."""
+        self._resting = True
+        self._supervisor.rest()
         if self._due:
             self._due.cancel()
+
+    async def close(self) -> None:
+        """Stop following; workers go on."""
+        self.rest()
         await self._tasks.wait()
         await self._supervisor.close()
         self._receiver.close()
@@ -158,8 +163,7 @@ class Jobs:
         self._touched.add(job_id)
         try:
             await asyncio.to_thread((self._store.path(job_id) / "cancel").touch)
-            ending = (JobState.CANCELLED, "Cancelled", "The job was cancelled.")
-            return await self._supervisor.end(job_id, *ending)
+            return await self._supervisor.end(job_id, JobState.CANCELLED, *CANCELLED)
         finally:
             self._touched.discard(job_id)
 
@@ -215,7 +219,7 @@ class Jobs:
 
     def _begin_queued(self) -> None:
         """Begin what can begin; look again when a job that waits for its time comes due."""
-        if self._closed:
+        if self._resting:
             return
         jobs = [status for status in self.all() if status.id not in self._touched]
         taken = {status.id for status in jobs if status.id in self._supervisor}
@@ -229,6 +233,6 @@ class Jobs:
             self._due = asyncio.get_running_loop().call_later(seconds, self._begin_queued)
 
     def _worker_ended(self) -> None:
-        if not self._closed:
+        if not self._resting:
             self._begin_queued()
             self._tasks.begin(self._forget_old())

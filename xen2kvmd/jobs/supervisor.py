@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS = 5  # workers of one job that may die before we give up; all but the first may undo
 LOOKS = 50  # for who has a job's lock, ten a second
+RETRY = 60.0  # seconds until a job that has begun, and gets no worker, asks for one again
+CANCELLED = ("Cancelled", "The job was cancelled.")  # name and message of the error
 
 
 class Supervisor:
@@ -44,19 +46,30 @@ class Supervisor:
         self._workers = Workers(worker, ended=self._ended, refused=self._refused, in_units=in_units)
         self._tasks = Tasks()
         self._looked_at: set[str] = set()  # jobs whose worker has ended just now
-        self._closed = False
+        self._retries: dict[str, asyncio.TimerHandle] = {}  # of jobs that have begun
+        self._resting = False
 
     def __contains__(self, job_id: str) -> bool:
-        return job_id in self._workers or job_id in self._looked_at
+        """Tell whether a job has a worker, or is about to have one."""
+        return job_id in self._workers or job_id in self._looked_at or job_id in self._retries
+
+    def rest(self) -> None:
+        """Begin no more workers: the next daemon takes up what needs one."""
+        self._resting = True
+        for retry in self._retries.values():
+            retry.cancel()
 
     async def close(self) -> None:
         """Stop following; workers go on."""
-        self._closed = True
+        self.rest()
         await self._tasks.wait()
         self._workers.close()
 
     def begin(self, job_id: str) -> None:
-        """Begin a worker."""
+        """Begin a worker, unless we rest."""
+        self._retries.pop(job_id, None)
+        if self._resting:
+            return
         arguments = ["--jobs", str(self._store.folder), "--events", str(self._events)]
         output = self._store.path(job_id) / "stderr"
         self._workers.begin(job_id, arguments, output=output)
@@ -103,12 +116,20 @@ class Supervisor:
         self._look_at(job_id, self._after_worker(job_id))
 
     def _refused(self, job_id: str, error: MigrationError) -> None:
-        """End a job that no process can be had for, unless there is something to undo.
+        """End a job that no process can be had for; one that has begun is to be undone, so: again.
 
-        The next daemon takes that up: systemd starts nothing while the host goes down, say.
+        When we rest, the host may go down, and systemd starts nothing: that is no fault of the job.
         """
         log.error("Job %s: %s", job_id, error)
-        if not self._board.get(job_id).started_at:
+        if self._resting:
+            return
+        status = self._board.get(job_id)
+        if status.started_at:
+            loop = asyncio.get_running_loop()
+            self._retries[job_id] = loop.call_later(RETRY, self.begin, job_id)
+        elif status.state is JobState.CANCELLING:
+            self._look_at(job_id, self.end(job_id, JobState.CANCELLED, *CANCELLED))
+        else:
             self._look_at(job_id, self.end(job_id, JobState.FAILED, error.name, str(error)))
 
     def _look_at(self, job_id: str, work: Coroutine[Any, Any, object]) -> None:
@@ -128,7 +149,7 @@ class Supervisor:
     async def _after_worker(self, job_id: str) -> None:
         """Look what became of a job; its worker may have left it to another that was faster."""
         await self._board.read_journal(job_id)
-        if not self._board.get(job_id).state.final and not self._closed:
+        if not self._board.get(job_id).state.final and not self._resting:
             await self.adopt(job_id, died=True)
         record = await asyncio.to_thread(self._store.record, job_id)
         if migration := record.spec.get("migration"):  # it was settled, perhaps

@@ -5,12 +5,15 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from xen2kvmd.errors import Failed, MigrationError
 from xen2kvmd.system import command, units
+
+PAUSES = (0.0, 0.5, 2.0)  # seconds before systemd is asked for a unit: once, and again
+LOOK = 0.2  # seconds between two looks whether it has been started
 
 
 class Workers:
@@ -48,8 +51,8 @@ class Workers:
         A unit has arguments of its own, and the system's journal for what it prints.
         """
         argv = [sys.executable, "-m", self._module, job_id, *arguments]
-        own = partial(command.spawn, argv, output=output)
-        start = partial(units.start, job_id) if self._in_units else own
+        own = partial(asyncio.to_thread, command.spawn, argv, output=output)
+        start = partial(_start_unit, job_id) if self._in_units else own
         self._starting[job_id] = asyncio.create_task(self._start(job_id, start))
 
     def follow(self, job_id: str, pid: int) -> None:
@@ -70,9 +73,9 @@ class Workers:
         for job_id in list(self._running):
             self._forget(job_id)
 
-    async def _start(self, job_id: str, start: Callable[[], int]) -> None:
+    async def _start(self, job_id: str, start: Callable[[], Awaitable[int]]) -> None:
         try:
-            self.follow(job_id, await asyncio.to_thread(start))
+            self.follow(job_id, await start())
         except ProcessLookupError:
             self._ended(job_id)
         except OSError as error:
@@ -91,3 +94,37 @@ class Workers:
         asyncio.get_running_loop().remove_reader(descriptor)
         os.close(descriptor)
         return pid
+
+
+async def _start_unit(job_id: str) -> int:
+    """Let systemd start a job's unit; return the pid of its process.
+
+    What systemd does counts, not what systemctl says of it: one that was killed, or not answered in
+    time, may have been heard. Raises Failed, or ProcessLookupError if it has ended already.
+    """
+    for pause in PAUSES:
+        await asyncio.sleep(pause)
+        refusal: Failed | None = None
+        try:
+            await asyncio.to_thread(units.start, job_id)
+        except Failed as error:
+            refusal = error
+        try:
+            pid = await _main_pid(job_id)
+        except Failed as error:
+            refusal = refusal or error
+        else:
+            if pid:
+                return pid
+        if refusal is None:
+            break
+    raise refusal or ProcessLookupError(f"The unit of job {job_id} has ended.")
+
+
+async def _main_pid(job_id: str) -> int:
+    """Return the pid of a unit's process, once systemd has done all that it is to do about it."""
+    while True:
+        pid = await asyncio.to_thread(units.main_pid, job_id)
+        if pid is not None:
+            return pid
+        await asyncio.sleep(LOOK)

@@ -1,25 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Jobs as units of systemd: each has a cgroup, a journal and limits of its own, apart from ours.
 
-systemctl(1) is asked, and not systemd's own D-Bus API: it waits for the end of the start job, which
-over D-Bus takes a subscription that another caller's reload of systemd silently ends.
+systemctl(1) is asked, and not systemd's own D-Bus API: it takes no subscription, which another
+caller's reload of systemd silently ends. Nobody waits in it: while our own unit is stopped, systemd
+starts a job after that, and a systemctl that is ended with us tells nothing of what systemd does.
 """
 
 from xen2kvmd.system import command
 
 UNIT = "xen2kvm-job@{}.service"
-SECONDS = 90  # for a start: systemd may be busy, as while a host boots
+SECONDS = 90  # for an answer: systemd may be busy, as while a host boots
 
 
-def start(job_id: str) -> int:
-    """Start a job's unit and return the pid of its process; a unit that runs already is left so.
-
-    Raises Failed if systemd refuses, and ProcessLookupError if the process has ended already.
-    """
+def start(job_id: str) -> None:
+    """Ask systemd to start a job's unit; one that runs already is left so. Raises Failed."""
     unit = UNIT.format(job_id)
-    command.run(["systemctl", "start", "--", unit], timeout=SECONDS, with_us=False)
-    show = ["systemctl", "show", "--property=MainPID", "--value", "--", unit]
-    pid = int(command.run(show, timeout=SECONDS, with_us=False))
-    if pid == 0:
-        raise ProcessLookupError(f"{unit} has ended")
-    return pid
+    command.run(["systemctl", "start", "--no-block", "--", unit], timeout=SECONDS, with_us=False)
+
+
+def main_pid(job_id: str) -> int | None:
+    """Return the pid of a unit's process: 0 if it has none, None while systemd is to start it.
+
+    Raises Failed if systemd cannot be asked.
+    """
+    asked = ["systemctl", "show", "--property=Job,MainPID", "--", UNIT.format(job_id)]
+    said = command.run(asked, timeout=SECONDS, with_us=False).decode()
+    shown = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    if int(shown.get("Job") or 0):  # the number of what systemd has yet to do about it
+        return None
+    return int(shown.get("MainPID") or 0)
