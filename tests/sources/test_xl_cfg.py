@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """xl/NAME.cfg becomes NAME.xml, NAME.findings; NAME.libvirt.xml is what a Xen host made of it."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,21 @@ def test_values_and_comments_and_continuation() -> None:
     )
     values = {"a": 1, "b": 16, "c": 'x"y', "d": ("p", "q", "s"), "e": "lr"}
     assert parse_settings(text).values == values
+
+
+@pytest.mark.parametrize("value", ["'a' " * 40_000, f"[{'1,' * 20_000}]"], ids=["joined", "list"])
+def test_a_long_value_is_read_in_linear_time(value: str) -> None:
+    begun = time.monotonic()
+    assert parse_settings(f"a = {value}").values
+    assert time.monotonic() - begun < 1.0
+
+
+def test_what_is_too_long_for_a_configuration_is_refused() -> None:
+    with pytest.raises(InvalidSource, match="more than 50000 words"):
+        parse_settings(f"a = [{'1,' * 25_000}]")
+    settings = parse_settings(f"a = 1\nmemory = {'9' * 5000}")
+    assert settings.values == {"a": 1}
+    assert [found.id for found in settings.findings] == ["xl-expression"]
 
 
 def test_password_in_an_expression_is_not_shown() -> None:

@@ -15,6 +15,8 @@ from xen2kvmd.model import Finding
 Value = int | str | tuple["Value", ...]
 
 MAX_DEPTH = 8  # vnuma needs two
+MAX_TOKENS = 50_000  # a guest of a thousand disks has a few thousand
+MAX_DIGITS = 20  # of 64 bits, with a sign
 
 _TOKEN = re.compile(
     r"""
@@ -57,7 +59,7 @@ class _NotUnderstood(Exception):
 
 
 def parse_settings(text: str) -> Settings:
-    """Read a configuration. Raises InvalidSource for a file that holds no setting at all."""
+    """Read a configuration. Raises InvalidSource for a file of no setting, or of too many words."""
     values: dict[str, Value] = {}
     findings = []
     inside = False  # a block of Python, whose lines are indented and may never run
@@ -96,10 +98,16 @@ def _statements(text: str) -> Iterator[list[Token]]:
 
 
 def _tokens(text: str) -> Iterator[Token]:
-    line, start = 1, 0
+    line, start, count = 1, 0, 0
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or ""
         if kind != "space":
+            count += 1
+            if count > MAX_TOKENS:
+                raise InvalidSource(
+                    f"The configuration has more than {MAX_TOKENS} words.",
+                    hint="An xl configuration has some hundred: check that this is the right file.",
+                )
             yield Token(kind, match[0], line, match.start() - start)
         if "\n" in match[0]:
             line += match[0].count("\n")
@@ -113,43 +121,55 @@ def _assignment(statement: list[Token]) -> tuple[str, Value, bool]:
     sign = statement[1].text
     if sign not in ("=", "+="):
         raise _NotUnderstood
-    value, rest = _value(statement[2:], depth=0)
-    if rest:
+    value, end = _value(statement, 2, depth=0)
+    if end < len(statement):
         raise _NotUnderstood
     return statement[0].text, value, sign == "+="
 
 
-def _value(tokens: list[Token], *, depth: int) -> tuple[Value, list[Token]]:
-    """Read a value; return what follows it."""
-    if not tokens or depth > MAX_DEPTH:
+def _value(tokens: list[Token], at: int, *, depth: int) -> tuple[Value, int]:
+    """Read the value that begins at a token; return where the next thing begins."""
+    if at >= len(tokens) or depth > MAX_DEPTH:
         raise _NotUnderstood
-    token, rest = tokens[0], tokens[1:]
+    token = tokens[at]
     if token.kind == "number":
-        return int(token.text, 0 if "x" in token.text.lower() else 10), rest
+        return _number(token.text), at + 1
     if token.kind == "string":
-        value = _unquoted(token.text)
-        while rest and rest[0].kind == "string":  # Python joins strings side by side
-            value, rest = value + _unquoted(rest[0].text), rest[1:]
-        return value, rest
+        end = at + 1
+        while _kind(tokens, end) == "string":  # Python joins strings side by side
+            end += 1
+        return "".join(_unquoted(part.text) for part in tokens[at:end]), end
     if token.kind == "name" and token.text in _WORDS:
-        return _WORDS[token.text], rest
+        return _WORDS[token.text], at + 1
     if token.text in ("[", "("):
-        return _list(rest, "]" if token.text == "[" else ")", depth=depth + 1)
+        return _list(tokens, at + 1, "]" if token.text == "[" else ")", depth=depth + 1)
     raise _NotUnderstood
 
 
-def _list(tokens: list[Token], close: str, *, depth: int) -> tuple[Value, list[Token]]:
+def _list(tokens: list[Token], at: int, close: str, *, depth: int) -> tuple[Value, int]:
     found: list[Value] = []
-    while tokens and tokens[0].text != close:
-        value, tokens = _value(tokens, depth=depth)
+    while _text(tokens, at) != close:
+        value, at = _value(tokens, at, depth=depth)
         found.append(value)
-        if tokens and tokens[0].text == ",":
-            tokens = tokens[1:]
-        elif not tokens or tokens[0].text != close:
+        if _text(tokens, at) == ",":
+            at += 1
+        elif _text(tokens, at) != close:
             raise _NotUnderstood
-    if not tokens:
+    return tuple(found), at + 1
+
+
+def _text(tokens: list[Token], at: int) -> str:
+    return tokens[at].text if at < len(tokens) else ""
+
+
+def _kind(tokens: list[Token], at: int) -> str:
+    return tokens[at].kind if at < len(tokens) else ""
+
+
+def _number(text: str) -> int:
+    if len(text) > MAX_DIGITS:
         raise _NotUnderstood
-    return tuple(found), tokens[1:]
+    return int(text, 0 if "x" in text.lower() else 10)
 
 
 def _unquoted(text: str) -> str:
