@@ -44,6 +44,21 @@ def test_everything_is_read() -> None:
     assert (found.dev, found.path, found.format, found.bus) == ("xvda", "/xvda.img", "raw", "xen")
 
 
+def test_nics_without_an_address_get_their_own_and_keep_it() -> None:
+    nic = "<interface type='bridge'><source bridge='br0'/></interface>"
+    document = guest(more=nic * 2)
+
+    first, second = read(document).nics
+
+    assert first.mac != second.mac
+    assert first.mac.startswith("00:16:3e:")
+    assert len(first.mac) == 17
+    assert (first, second) == read(document).nics
+    converted = xml.parse(convert(document, Case(target=Target(name="other"))).domain_xml)
+    assert converted.xpath("devices/interface/mac/@address") == [first.mac, second.mac]
+    assert read(document.replace("000000000001", "000000000002")).nics[0].mac != first.mac
+
+
 def test_names_follow_the_letters_without_gaps() -> None:
     assert names(disk("xvde"), disk("xvda")) == {"xvda": "vda", "xvde": "vdb"}
 

@@ -49,10 +49,27 @@ def _connect(nic: Element, entry: NicMap) -> None:
 
 @rule(guide="")
 def nic_macs(domain: Element, case: Case) -> Iterator[Finding]:
-    """Let libvirt make new MAC addresses, where they were asked for."""
+    """Let libvirt make new MAC addresses where they were asked for; give one to a NIC without.
+
+    xl gives such a NIC another one at each start. Under KVM the guest knows its NICs by them.
+    """
     if case.target.mac is MacPolicy.NEW:
         remove_all(domain, "devices/interface/mac")
-    return iter(())
+        return
+    for nic, source in zip(devices(domain, "interface"), case.nics, strict=False):
+        mac = nic.find("mac")
+        if mac is None:
+            mac = append(nic, "mac")
+            nic.insert(0, mac)
+        if not mac.get("address"):
+            mac.set("address", source.mac)
+            yield Finding(
+                "nic-mac-chosen",
+                f"The source gives this NIC no MAC address: it has {source.mac} from now on.",
+                severity=Severity.INFO,
+                hint="Give the source's NIC another, if DHCP or a filter shall know it by that.",
+                place=place(nic),
+            )
 
 
 @rule(guide="15.2.4.2 (9)")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Reading a Xen guest's domain XML: what is in it, and whether it makes sense."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -215,7 +216,11 @@ def _path(source: Element) -> str:
 
 def read_nics(domain: Element) -> tuple[Nic, ...]:
     """The NICs, in the order in which the guest has them."""
-    return tuple(Nic(_mac(nic), *link_of(nic)) for nic in domain.iterfind("devices/interface"))
+    guest = text(domain, "uuid").lower() or text(domain, "name")
+    return tuple(
+        Nic(_mac(nic) or _chosen_mac(guest, number), *link_of(nic))
+        for number, nic in enumerate(domain.iterfind("devices/interface"))
+    )
 
 
 def link_of(nic: Element) -> tuple[str, str]:
@@ -228,3 +233,13 @@ def link_of(nic: Element) -> tuple[str, str]:
 def _mac(nic: Element) -> str:
     mac = nic.find("mac")
     return "" if mac is None else mac.get("address", "")
+
+
+def _chosen_mac(guest: str, number: int) -> str:
+    """An address for a NIC without one: xl makes one up at each start, in Xen's range.
+
+    Always the same for this guest, so that plan, domain and the guest's own rules agree
+    (xl-network-configuration(5), mac).
+    """
+    tail = hashlib.sha256(f"{guest}/{number}".encode("utf-8", "surrogatepass")).digest()[:3]
+    return f"00:16:3e:{tail.hex(':')}"
