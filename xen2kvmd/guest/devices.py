@@ -47,20 +47,24 @@ def remap_file(tree: Tree, case: Case, path: str) -> Iterator[Finding]:
 
 def unmapped(tree: Tree, case: Case, path: str) -> Iterator[Finding]:
     """Report each name in a file that no disk of this guest's has under KVM."""
-    known = {f"/dev/{new}" for _, new in case.devices}
     for number, line in enumerate(tree.read(path).splitlines(), start=1):
-        if line.lstrip().startswith("#") or _NO_DISK.search(line):
-            continue
-        names = [found[0] for found in _NAME.finditer(line) if found[1] + found[2] not in known]
-        links = (found[0] for one in (_BY_PATH, _HARDWARE) for found in one.finditer(line))
-        for name in (*names, *links):
-            yield Finding(
-                "device-not-mapped",
-                f"{path}, line {number}, names {name}, which is no disk of this guest's.",
-                hint="Is the disk missing in the domain XML? Correct the line in the guest, "
-                f"or remove it. The disks are now {', '.join(sorted(known)) or 'none'}.",
-                place=f"{path}:{number}",
-            )
+        if not (line.lstrip().startswith("#") or _NO_DISK.search(line)):
+            yield from unmapped_in(line, case, path=path, number=number)
+
+
+def unmapped_in(line: str, case: Case, *, path: str, number: int) -> Iterator[Finding]:
+    """Report each name in a line of a file that no disk of this guest's has under KVM."""
+    known = {f"/dev/{new}" for _, new in case.devices}
+    names = [found[0] for found in _NAME.finditer(line) if found[1] + found[2] not in known]
+    links = (found[0] for one in (_BY_PATH, _HARDWARE) for found in one.finditer(line))
+    for name in (*names, *links):
+        yield Finding(
+            "device-not-mapped",
+            f"{path}, line {number}, names {name}, which is no disk of this guest's.",
+            hint="Is the disk missing in the domain XML? Correct the line in the guest, "
+            f"or remove it. The disks are now {', '.join(sorted(known)) or 'none'}.",
+            place=f"{path}:{number}",
+        )
 
 
 def xen_order(dev: str) -> tuple[int, str, str, int]:
