@@ -14,11 +14,15 @@ Edit = Callable[[str], str]
 # Where GRUB 2's menu is made from: all variables, LINUX, LINUX_DEFAULT, LINUX_RECOVERY and others.
 # Tools of SUSE read the same variables (guide 15.2.3, step 4).
 GRUB_DEFAULTS = "/etc/default/grub"
+# What the entries of new kernels get: of kernel-install(8), which RHEL 9.3 and later and Fedora use
+# with GRUB too, and of SUSE's perl-Bootloader.
+KERNEL_INSTALL = "/etc/kernel/cmdline"
+SUSE_BOOTLOADER = "/etc/sysconfig/bootloader"
 DEFAULTS = (
     GRUB_DEFAULTS,
     "/etc/default/grub.d/*.cfg",
-    "/etc/kernel/cmdline",
-    "/etc/sysconfig/bootloader",  # perl-Bootloader of SUSE: what new kernels' entries get
+    KERNEL_INSTALL,
+    SUSE_BOOTLOADER,
 )
 # What a boot loader, pygrub too, reads itself.
 MENUS = (
@@ -46,6 +50,7 @@ _MENU = re.compile(
     \#\s*(?:kopt|defoptions|xenkopt)=)[ \t]*)(?P<line>.*)$""",
     re.IGNORECASE | re.VERBOSE,
 )
+_SUSE = re.compile(r'''^(?P<head>(?:DEFAULT|FAILSAFE)_APPEND=)"(?P<line>(?:[^"\\]|\\.)*)"''')
 _PLAIN = re.compile(r"^(?P<head>)(?P<line>[^#].*)$")
 _ENV = re.compile(r"^(?P<head>kernelopts=)(?P<line>.*)$")
 
@@ -69,7 +74,7 @@ def words_of(cmdline: str) -> list[str]:
 def edit_defaults(tree: Tree, edit: Edit) -> None:
     """Change every command line that a menu is made from."""
     for path in _files(tree, DEFAULTS):
-        pattern = _PLAIN if path == "/etc/kernel/cmdline" else _DEFAULT
+        pattern = _PLAIN if path == KERNEL_INSTALL else _DEFAULT
         _edit(tree, path, _joined(tree.read(path).split("\n")), pattern, edit)
 
 
@@ -86,6 +91,13 @@ def add_to_defaults(tree: Tree, words: Collection[str], *, why: str) -> None:
         end = "" if text.endswith("\n") or not text else "\n"
         line = f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {" ".join(words)}"'
         tree.write(GRUB_DEFAULTS, f"{text}{end}# {why}, by xen2kvm.\n{line}\n")
+
+
+def edit_new_entries(tree: Tree, edit: Edit) -> None:
+    """Change the command lines that the entries of new kernels get as they stand."""
+    for path, pattern in ((KERNEL_INSTALL, _PLAIN), (SUSE_BOOTLOADER, _SUSE)):
+        if tree.is_file(path):
+            _edit(tree, path, tree.read(path).split("\n"), pattern, edit)
 
 
 def edit_menus(tree: Tree, edit: Edit) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from xen2kvmd.guest.cmdline import (
     add_to_defaults,
     edit_defaults,
     edit_menus,
+    edit_new_entries,
     is_linux,
     menu_lines,
 )
@@ -51,6 +52,7 @@ def kernel_console(guest: Tree, case: Case) -> Iterator[Finding]:
         words = _consoles(case)
         if guest.is_file(GRUB_DEFAULTS) and not _in_force(guest, "console=ttyS"):
             add_to_defaults(guest, words, why="A serial console")
+        edit_new_entries(guest, lambda line: _added(line, case))
         path, number = added[0]
         yield Finding(
             "serial-console-added",
@@ -72,12 +74,16 @@ def with_serial(cmdline: str, case: Case) -> str:
 
     The last console is /dev/console: one that is said already stays that.
     """
-    if "console=ttyS" in cmdline or not is_linux(cmdline):
+    return _added(cmdline, case) if is_linux(cmdline) else cmdline
+
+
+def _added(cmdline: str, case: Case) -> str:
+    if "console=ttyS" in cmdline:
         return cmdline
     first = re.search(r"(?<!\S)console=", cmdline)
     if first:
         return f"{cmdline[: first.start()]}console=ttyS0 {cmdline[first.start() :]}"
-    return f"{cmdline.rstrip()} {' '.join(_consoles(case))}"
+    return f"{cmdline.rstrip()} {' '.join(_consoles(case))}".lstrip()
 
 
 def _consoles(case: Case) -> tuple[str, str]:

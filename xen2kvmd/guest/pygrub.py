@@ -9,6 +9,7 @@ from xen2kvmd.guest.cmdline import (
     ROOT,
     add_to_defaults,
     edit_menus,
+    edit_new_entries,
     is_linux,
     menu_lines,
     words_of,
@@ -30,13 +31,14 @@ def pygrub_arguments(guest: Tree, case: Case) -> Iterator[Finding]:
         return
     words = words_of(case.cmdline)
     safe = [word for word in words if SAFE.fullmatch(word)]
+    plain = [word for word in safe if not ROOT.fullmatch(word)]
     before = tuple(menu_lines(guest))
-    yield from edit_menus(guest, lambda line: _with(line, safe))
+    yield from edit_menus(guest, lambda line: _with(line, safe) if is_linux(line) else line)
     lines = tuple(line for _, _, line in menu_lines(guest) if is_linux(line))
     left = [word for word in words if word not in safe or not any(word in line for line in lines)]
     if guest.is_file(GRUB_DEFAULTS):
-        plain = [word for word in safe if not ROOT.fullmatch(word)]
         add_to_defaults(guest, plain, why="From the Xen host")
+    edit_new_entries(guest, lambda line: _with(line, safe if is_linux(line) else plain))
     place = before[0][0] if before else ""
     if left:
         yield Finding(
@@ -58,9 +60,7 @@ def pygrub_arguments(guest: Tree, case: Case) -> Iterator[Finding]:
 
 
 def _with(line: str, words: list[str]) -> str:
-    """Add the arguments that a Linux does not have; of two roots, the kernel takes the last."""
-    if not is_linux(line):
-        return line
+    """Add the arguments that a line does not have; of two roots, the kernel takes the last."""
     missing = [word for word in words if word not in line.split()]
     if any(word.startswith("root=") for word in missing):
         line = re.sub(r"(?<!\S)root=\S*[ \t]?", "", line)
