@@ -14,6 +14,7 @@ from xen2kvmd.guest import (
     grub_menu,
     initrd,
     kernel_entry,
+    kernel_install,
     leftovers,
     lvm,
     network,
@@ -47,6 +48,8 @@ RULES: tuple[Rule[Tree], ...] = (
     bootloader.boot_menu,
     console.kernel_console,
     leftovers.xen_arguments,
+    # After all that changes arguments: it keeps them as they are then.
+    kernel_install.kernel_install_cmdline,
     leftovers.xen_programs,
     console.systemd_getty,
     console.inittab_getty,
