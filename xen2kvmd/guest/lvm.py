@@ -9,9 +9,10 @@ from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding
 from xen2kvmd.rule import rule
 
-CONFIG = "/etc/lvm/lvm.conf"
+# lvmlocal.conf is a host's own and prevails; those with a tag are lvm.conf(5)'s, too.
+CONFIGS = ("/etc/lvm/lvm.conf", "/etc/lvm/lvmlocal.conf", "/etc/lvm/lvm_*.conf")
 DEVICES = "/etc/lvm/devices/system.devices"
-_FILTER = re.compile(r"^\s*(?:global_)?filter\s*=")
+_FILTER = re.compile(r"^\s*(?:devices\s*[/{]\s*)?(?:global_)?filter\s*=")
 _NO_BRACKETS = re.compile(r"""#.*|"(?:[^"\\]|\\.)*"|'[^']*'""")  # comments, and strings
 # A pattern for one of Xen's disks without its folder, and one for all of them, "/dev/xvd.*".
 _ONE_DISK = re.compile(r"(?<!\w)(xvd[a-z]{1,2}\d{0,3})(?!\w)")
@@ -24,9 +25,10 @@ def lvm_devices(guest: Tree, case: Case) -> Iterator[Finding]:
 
     A filter or a devices file that lists Xen's disks and no others hides every volume group.
     """
-    if guest.is_file(CONFIG):
-        lines = guest.read(CONFIG).splitlines(keepends=True)
-        guest.write(CONFIG, "".join(_filters(lines, case)))
+    for path in (found for pattern in CONFIGS for found in guest.glob(pattern)):
+        if guest.is_file(path):
+            lines = guest.read(path).splitlines(keepends=True)
+            guest.write(path, "".join(_filters(lines, case)))
     yield from remap_file(guest, case, DEVICES)
 
 
