@@ -7,7 +7,7 @@ on either side and are left alone.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding
@@ -90,7 +90,7 @@ def _by_name(disk: str, part: str, case: Case) -> str | None:
     """Look up /dev/DISKPART: a volume first, be it a partition now or a disk; then its disk."""
     devices = dict(case.devices)
     joined = {volume.dev: f"{devices[volume.disk]}{volume.number}" for volume in case.joined}
-    for alias in _aliases(disk, devices):
+    for alias in _aliases(disk, case):
         if alias + part in joined:
             return f"/dev/{joined[alias + part]}"
         if part and alias + part in devices:
@@ -100,24 +100,36 @@ def _by_name(disk: str, part: str, case: Case) -> str | None:
     return None
 
 
-def _aliases(disk: str, devices: dict[str, str]) -> Iterator[str]:
+def _aliases(disk: str, case: Case) -> Iterator[str]:
     """Yield the names that the domain XML may have for what the guest calls `disk`.
 
     PV drivers call Xen's emulated hda and sda xvda, those of RHEL 6 call them xvde. Without PV
-    drivers libata calls the IDE disks sda, sdb, ... as it finds them.
+    drivers a guest has hda, or libata's sda, sdb, ... as they are found, where the XML says xvda.
     """
     yield disk
-    ide = sorted(name for name in devices if re.fullmatch(r"hd[a-d]", name))
-    if re.fullmatch(r"sd[a-d]", disk) and not any(name[:2] == "sd" for name in devices):
+    names = [name for name, _ in case.devices]
+    ide = _on_ide(names, xvd=case.kind == "hvm")
+    if re.fullmatch(r"hd[a-d]", disk):
+        yield from (name for name in ide if name[-1] == disk[-1])
+    if re.fullmatch(r"sd[a-d]", disk) and not any(name[:2] == "sd" for name in names):
         yield from ide[ord(disk[2]) - ord("a") :][:1]
     if not disk.startswith("xvd"):
         return
     letters = disk.removeprefix("xvd")
     yield f"hd{letters}"
     yield f"sd{letters}"
-    if len(letters) == 1 and letters >= "e" and not any(name[:3] == "xvd" for name in devices):
+    if len(letters) == 1 and letters >= "e" and not any(name[:3] == "xvd" for name in names):
         yield f"hd{chr(ord(letters) - 4)}"
         yield f"sd{chr(ord(letters) - 4)}"
+
+
+def _on_ide(names: Iterable[str], *, xvd: bool) -> list[str]:
+    """Return the disks on Xen's IDE controller by their places: libxl puts xvda to xvdd there."""
+    places = {name[-1]: name for name in names if re.fullmatch(r"hd[a-d]", name)}
+    if xvd:
+        others = (name for name in names if re.fullmatch(r"xvd[a-d]", name))
+        places = {name[-1]: name for name in others} | places
+    return [places[letter] for letter in sorted(places)]
 
 
 def _by_serial(found: re.Match[str], case: Case) -> str | None:

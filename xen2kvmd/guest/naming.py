@@ -27,7 +27,8 @@ def xen_name(appliance: Appliance, device: str) -> str:
 
 def appliance_name(appliance: Appliance, name: str) -> str:
     """Return how the appliance calls what the guest calls so under Xen; others stay."""
-    case = Case(devices=names(appliance), joined=appliance.joined)
+    # Which kind the guest is, the appliance does not know: an emulated one has most names.
+    case = Case(devices=names(appliance), joined=appliance.joined, kind="hvm")
     return re.sub(r"^/dev/mapper/((?:[^-]|--)+)-((?:[^-]|--)+)$", _volume, remap_text(name, case))
 
 
