@@ -209,8 +209,9 @@ OF_REQUESTS = (
     ),
     Option(
         "root", "s", f"Inspect {_PLANNING}",
-        "Root file system that virt-v2v converts where a guest has several: a device as /dev/sda2, "
-        "or first (the default).",
+        "Root file system that is converted where a guest has several: a device, as Xen calls it: "
+        "/dev/xvda2; for virt-v2v /dev/sda2; or first. By default the one that its own fstab and "
+        "boot menu name; virt-v2v takes the first.",
         partial(
             values.matching, pattern=r"first|/dev/[A-Za-z0-9_./-]{1,200}", says="first, or a device"
         ),

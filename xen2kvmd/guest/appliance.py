@@ -45,10 +45,17 @@ class Appliance:
     """A Tree over a guest's disks. Made by open(), ended by close() or by `with`."""
 
     def __init__(
-        self, handle: Any, disks: Sequence[DiskImage], *, keys: Sequence[Key], patience: float
+        self,
+        handle: Any,
+        disks: Sequence[DiskImage],
+        *,
+        keys: Sequence[Key],
+        root: str,
+        patience: float,
     ) -> None:
         self._guestfs = handle
         self.keys = tuple(keys)
+        self.root = root
         # The pid is not asked for later: a handle does one call at a time.
         self._watchdog = Watchdog(partial(kill, handle.get_pid()), patience=patience)
         self.joined = tuple(volume for disk in disks for volume in disk.joined)
@@ -64,17 +71,20 @@ class Appliance:
         remote: bool = False,
         network: bool = False,
         keys: Sequence[Key] = (),
+        root: str = "",
         on_process: Callable[[int], None] | None = None,
     ) -> Self:
         """Start the appliance with these disks; remote: they are read over a network.
 
         With network, what is in it reaches what this host does, the host itself at 169.254.2.2.
-        keys open the encrypted disks. on_process learns the pid of its QEMU.
+        keys open the encrypted disks. root is the device under Xen of the guest's root, "" where
+        that is to be found out. on_process learns the pid of its QEMU.
         """
         ordered = sorted(disks, key=lambda disk: xen_order(disk.dev))
         memory = MEMORY_FOR_KEYS if keys else MEMORY
         handle = launch(ordered, writable=writable, emulate=emulate, network=network, memory=memory)
-        opened = cls(handle, ordered, keys=keys, patience=REMOTE if remote else 1.0)
+        patience = REMOTE if remote else 1.0
+        opened = cls(handle, ordered, keys=keys, root=root, patience=patience)
         if on_process:
             on_process(handle.get_pid())
         return opened

@@ -8,7 +8,7 @@ that decides by conditions of its own is read as if all of them were met.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
 from xen2kvmd.guest import grubenv
@@ -22,8 +22,9 @@ EXTLINUX = ("/boot/extlinux/extlinux.conf", "/boot/syslinux/syslinux.cfg", "/ext
 
 _ITEM = re.compile(r"""^\s*(menuentry|submenu)\s+(['"])(?P<title>.*?)\2(?P<rest>.*)\{\s*$""")
 _ID = re.compile(r"""(?:\$\{?menuentry_id_option\}?|--id)\s+['"]?(?P<id>[^'"\s]+)""")
-_LINUX = re.compile(r"^\s*(?:linux|linux16|linuxefi|kernel)\s+(\S+)")
-_MODULE = re.compile(r"^\s*module2?\s+(\S+)")
+_LINUX = re.compile(r"^\s*(?:linux|linux16|linuxefi|kernel)\s+(\S+)(.*)")
+_MODULE = re.compile(r"^\s*module2?\s+(\S+)(.*)")
+_ROOT = re.compile(r"(?:^|\s)root=(\S+)")
 _XEN = re.compile(r"^\s*(?:multiboot2?|kernel|xen_hypervisor)\s+\S*xen\S*\.gz")
 _SET = re.compile(r"""^\s*set default=["']?(?P<value>[^"'\n]*)["']?\s*$""", re.M)
 _SAVED = "${saved_entry}"
@@ -35,12 +36,19 @@ class Entry:
     """An entry of a menu. name is how the menu's default names it, kernel its image without path.
 
     One that starts the hypervisor has as kernel what runs on top of that, and is not one for KVM.
+    arguments are the kernel's.
     """
 
     name: str
     kernel: str
     title: str
     hypervisor: bool = False
+    arguments: str = ""
+
+    @property
+    def root(self) -> str:
+        """The root that the kernel mounts, the last of several, "" where none is named."""
+        return next(reversed(_ROOT.findall(self.arguments)), "")
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ class _Item:
     items: "list[_Item] | None"
     kernel: str = ""
     hypervisor: bool = False
+    arguments: str = ""
 
 
 def _grub2(tree: Tree) -> Menu | None:
@@ -100,13 +109,19 @@ def _grub2(tree: Tree) -> Menu | None:
             saved = grubenv.value(tree.read(env), "saved_entry") if tree.is_file(env) else ""
             if "blscfg" in text and (entries := tuple(_bls_entries(tree))):
                 default = next((one for one in entries if one.name == saved), entries[0])
-                return Menu("bls", path, entries, default, env)
+                return Menu("bls", path, entries, _with_kernelopts(tree, default, env), env)
             entries = tuple(_flat(items, "", top=True))
             if entries:
                 name = saved if said == _SAVED else said
                 chosen = _resolve(items, name)
                 return Menu("grub2", path, entries, chosen, env if said == _SAVED else "")
     return None
+
+
+def _with_kernelopts(tree: Tree, entry: Entry, env: str) -> Entry:
+    """Give an entry the arguments that it has in the environment block (RHEL 8)."""
+    options = grubenv.value(tree.read(env), "kernelopts") if tree.is_file(env) else ""
+    return replace(entry, arguments=entry.arguments.replace("$kernelopts", options))
 
 
 def _env_beside(tree: Tree, path: str) -> str:
@@ -149,6 +164,7 @@ def _take_line(item: _Item, line: str) -> None:
         item.hypervisor = True
     elif (found := _LINUX.match(line) or _MODULE.match(line)) and not item.kernel:
         item.kernel = found[1].rpartition("/")[2]
+        item.arguments = found[2].strip()
 
 
 def _flat(items: list[_Item], parent: str, *, top: bool) -> Iterator[Entry]:
@@ -159,7 +175,7 @@ def _flat(items: list[_Item], parent: str, *, top: bool) -> Iterator[Entry]:
         if item.items is not None:
             yield from _flat(item.items, name, top=False)
         elif item.kernel:
-            yield Entry(name, item.kernel, item.title, item.hypervisor)
+            yield Entry(name, item.kernel, item.title, item.hypervisor, item.arguments)
 
 
 def _resolve(items: list[_Item], said: str) -> Entry | None:
@@ -175,7 +191,9 @@ def _resolve(items: list[_Item], said: str) -> Entry | None:
             break
     while found is not None and found.items:
         found = found.items[0]
-    return Entry("", found.kernel, found.title, found.hypervisor) if found else None
+    if found is None:
+        return None
+    return Entry("", found.kernel, found.title, found.hypervisor, found.arguments)
 
 
 # --- the others -----------------------------------------------------------------------------------
@@ -191,7 +209,8 @@ def _bls_entries(tree: Tree) -> Iterator[Entry]:
         if "linux" in keys:
             name = path.rpartition("/")[2].removesuffix(".conf")
             kernel = keys["linux"].strip().rpartition("/")[2]
-            yield Entry(name, kernel, keys.get("title", name).strip())
+            title, arguments = (keys.get(key, "").strip() for key in ("title", "options"))
+            yield Entry(name, kernel, title or name, arguments=arguments)
 
 
 def _version(path: str) -> list[tuple[int, int | str]]:
@@ -213,7 +232,8 @@ def _legacy(tree: Tree) -> Menu | None:
         item = _Item(block.partition("\n")[0].strip(), "", None)
         for line in block.splitlines()[1:]:
             _take_line(item, line)
-        entries.append(Entry(str(len(entries)), item.kernel, item.title, item.hypervisor))
+        number = str(len(entries))
+        entries.append(Entry(number, item.kernel, item.title, item.hypervisor, item.arguments))
     said = re.search(r"^[ \t]*default(?:[ \t]+|[ \t]*=[ \t]*)(\S+)", text, re.M)
     number = said[1] if said else "0"
     if number == "saved":
@@ -233,7 +253,9 @@ def _extlinux(tree: Tree) -> Menu | None:
         label = block.partition("\n")[0].strip()
         found = re.search(r"^[ \t]*(?:kernel|linux)[ \t]+(\S+)", block, re.M | re.I)
         if found:
-            entries.append(Entry(label, found[1].rpartition("/")[2], label))
+            given = re.search(r"^[ \t]*append[ \t]+(.*)", block, re.M | re.I)
+            kernel = found[1].rpartition("/")[2]
+            entries.append(Entry(label, kernel, label, arguments=given[1] if given else ""))
     said = re.search(r"^[ \t]*(?:default|ontimeout)[ \t]+(\S+)", text, re.M | re.I)
     name = said[1] if said else ""
     default = next((one for one in entries if one.name == name), entries[0] if entries else None)

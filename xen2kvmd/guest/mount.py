@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Find the guest's root file system and mount it with all that its fstab adds."""
+"""Mount the guest's root file system and all that its fstab adds."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -11,15 +10,10 @@ from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.filesystems import FileSystem, file_systems
 from xen2kvmd.guest.naming import disk_of, xen_name
 from xen2kvmd.guest.partitions import EFI_SYSTEM
-
-FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "reiserfs", "jfs", "vfat"})
-ROOT_MARKS = ("/etc/fstab", "/etc/passwd")  # both in every root, neither in /boot or /home
+from xen2kvmd.guest.roots import FILE_SYSTEMS, find_roots
 
 SYSTEM = ("/boot", "/etc", "/lib", "/opt", "/usr", "/var")
 
-# The default first, which is the active snapshot of SUSE; then where Ubuntu, Debian and Fedora put
-# the root, with root= and fstab that name it and a default that stays the top.
-SUBVOLUMES = ("", "subvol=@", "subvol=@rootfs", "subvol=root")
 # Where systemd-gpt-auto-generator(8) and installers put an EFI system partition.
 ESP_PLACES = ("/efi", "/boot/efi", "/boot")
 TOP = 5  # the number of the subvolume that holds all others
@@ -29,11 +23,13 @@ TOP = 5  # the number of the subvolume that holds all others
 class Mounts:
     """What is mounted where: path to file system.
 
-    missing are folders of the system that fstab mounts and we could not, each with its device.
+    missing are folders of the system that fstab mounts and we could not, each with its device;
+    other_roots the devices, as the guest has them under Xen, that look like a root, too.
     """
 
     by_path: tuple[tuple[str, FileSystem], ...]
     missing: tuple[tuple[str, str], ...] = ()
+    other_roots: tuple[str, ...] = ()
 
     @property
     def root(self) -> FileSystem:
@@ -67,7 +63,7 @@ def mount_guest(appliance: Appliance) -> Mounts:
 
 def _mount(appliance: Appliance) -> Mounts:
     systems = tuple(file_systems(appliance))
-    root = next(_roots(appliance, systems), None)
+    root, *others = find_roots(appliance, systems) or (None,)
     if root is None:
         raise _no_root(appliance, systems)
     options = root.subvolume
@@ -90,7 +86,8 @@ def _mount(appliance: Appliance) -> Mounts:
     if esp and place:
         appliance.call("mount", esp.device, place)
         mounted[place] = esp
-    return Mounts(tuple(mounted.items()), tuple(missing))
+    copies = tuple(xen_name(appliance, other.device) for other in others if other)
+    return Mounts(tuple(mounted.items()), tuple(missing), copies)
 
 
 def _mounted(appliance: Appliance, system: FileSystem, line: fstab.Line) -> bool:
@@ -104,14 +101,6 @@ def _mounted(appliance: Appliance, system: FileSystem, line: fstab.Line) -> bool
 def _is_system(path: str) -> bool:
     """Tell whether programs or files of the system lie in a folder."""
     return any(path == at or path.startswith(f"{at}/") for at in SYSTEM)
-
-
-def _roots(appliance: Appliance, systems: tuple[FileSystem, ...]) -> Iterator[FileSystem]:
-    """Yield the file systems, or subvolumes of them, that hold a Linux root."""
-    for system in systems:
-        for subvolume in SUBVOLUMES if system.kind == "btrfs" else ("",):
-            if _is_root(appliance, system, subvolume):
-                yield replace(system, subvolume=subvolume)
 
 
 def _unnamed_esp(
@@ -133,20 +122,6 @@ def _is_free(appliance: Appliance, path: str) -> bool:
     with suppress(Failed):
         return not appliance.call("ls", path)
     return False
-
-
-def _is_root(appliance: Appliance, system: FileSystem, subvolume: str) -> bool:
-    if system.kind not in FILE_SYSTEMS:
-        return False
-    options = f"ro,{subvolume}" if subvolume else "ro"
-    try:
-        appliance.call("mount_options", options, system.device, "/")
-    except Failed:
-        return False
-    try:
-        return all(appliance.is_file(path) for path in ROOT_MARKS)
-    finally:
-        appliance.call("umount_all")
 
 
 def _no_root(appliance: Appliance, systems: tuple[FileSystem, ...]) -> Unsupported:

@@ -22,12 +22,14 @@ from xen2kvmd.guest import (
     selinux,
     space,
     storage,
+    system,
     uefi,
 )
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.rule import Rule
 
 RULES: tuple[Rule[Tree], ...] = (
+    system.one_root,
     space.room_for_changes,
     initrd.kernel_with_virtio,
     grub_menu.grub_menu,

@@ -62,7 +62,7 @@ class Facts:
     The defaults are those of a current Linux guest, for when nobody looked (ConvertXml).
     root is the guest's own device name of / under Xen as the domain XML has it ("/dev/xvda1");
     missing are folders of the system that its fstab mounts, each with the device, and that are not
-    on the disks that we have.
+    on the disks that we have; other_roots are devices that look like a root, too.
     """
 
     family: Family = Family.LINUX
@@ -74,6 +74,7 @@ class Facts:
     firmware: Firmware = Firmware.BIOS
     root: str = ""
     missing: tuple[tuple[str, str], ...] = ()
+    other_roots: tuple[str, ...] = ()
     bootloader: str = ""  # grub2, grub-legacy, extlinux, systemd-boot, or "" for no menu
     boot_code: bool = True  # the boot disk holds code that a BIOS can start
     boot_disk: str = ""  # <target dev> of the disk with /boot: xvda

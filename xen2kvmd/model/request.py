@@ -131,4 +131,4 @@ class Request:
     finish_by: int = 0  # when the new guest must be up, in the same; 0: whenever it is
     hold: bool = False  # it is queued until it is released
     resume: bool = False  # it goes on if its process dies or the host stops, and is not undone
-    root: str = ""  # the root file system that virt-v2v converts, in its words; "": the first
+    root: str = ""  # device of the root to convert: Xen's name, virt-v2v's, or first

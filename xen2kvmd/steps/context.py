@@ -10,7 +10,17 @@ import cattrs
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.launch import DiskImage
 from xen2kvmd.jobs.step import Run
-from xen2kvmd.model import BootFile, Case, Facts, Finding, Installed, Plan, Request, SourceDisk
+from xen2kvmd.model import (
+    BootFile,
+    Case,
+    Engine,
+    Facts,
+    Finding,
+    Installed,
+    Plan,
+    Request,
+    SourceDisk,
+)
 from xen2kvmd.steps import disks as sources
 from xen2kvmd.steps import keys
 from xen2kvmd.system import assembly, files
@@ -103,13 +113,15 @@ def reopen(run: Run, *, network: bool) -> Appliance:
 
 
 def _open(run: Run, opened: tuple[DiskImage, ...], *, network: bool) -> Appliance:
+    asked = request(run)
     new = Appliance.open(
         opened,
         writable=True,
         emulate=not run.notes["kvm"],
         remote=any(disk.host for disk in disks(run)),
         network=network,
-        keys=keys.read(request(run)),
+        keys=keys.read(asked),
+        root="" if asked.engine is Engine.V2V else asked.root,  # virt-v2v's own words for it
     )
     return run.keep(new, partial(new.close))
 
