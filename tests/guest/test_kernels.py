@@ -7,6 +7,7 @@ import pytest
 
 from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.kernels import installed_kernels
+from xen2kvmd.model import Kernel
 
 DRIVERS = ("virtio_pci", "virtio_blk", "virtio_net")
 BUILTIN = "".join(f"kernel/drivers/{name}.ko\n" for name in DRIVERS)
@@ -40,3 +41,62 @@ def test_kernel_that_starts_under_xen_only_cannot_be_used(
     (kernel,) = installed_kernels(Folder(tmp_path))
 
     assert kernel.virtio is virtio
+
+
+def made(root: Path, *paths: str, version: str) -> Folder:
+    """Make a guest with these files, and modules of a version."""
+    modules = root / "lib/modules" / version
+    modules.mkdir(parents=True)
+    (modules / "modules.builtin").write_text(BUILTIN)
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    return Folder(root)
+
+
+ENTRY = "title Linux\nversion {version}\noptions root=/dev/xvda2\nlinux {linux}\ninitrd\t{initrd}\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "folder"),
+    [("6.8.1-1-default", "opensuse-tumbleweed"), ("6.9.0", "3f1e7a0a6c8f4d1a")],
+)
+def test_kernel_and_initrd_on_the_esp_are_named_by_the_entry(
+    version: str, folder: str, tmp_path: Path
+) -> None:
+    linux, initrd = (f"/{folder}/{version}/{name}" for name in ("linux-4711", "initrd-0815"))
+    guest = made(
+        tmp_path,
+        *(f"boot/efi{path}" for path in (linux, initrd)),
+        f"boot/vmlinuz-{version}",
+        version=version,
+    )
+    guest.write(
+        f"/boot/efi/loader/entries/{folder}-{version}-1.conf",
+        ENTRY.format(version=version, linux=linux, initrd=initrd),
+    )
+    assert list(installed_kernels(guest)) == [
+        Kernel(version, f"/boot/efi{linux}", f"/boot/efi{initrd}")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image", "initrd", "version"),
+    [
+        ("boot/vmlinuz-lts", "boot/initramfs-lts", "6.6.41-0-lts"),
+        ("boot/vmlinuz-linux", "boot/initramfs-linux.img", "6.9.7-arch1-1"),
+        ("boot/kernel-genkernel", "boot/initramfs-6.6.30-gentoo.img", "6.6.30-gentoo"),
+        ("boot/kernel-6.6.30-gentoo", "boot/initramfs-6.6.30-gentoo.img", "6.6.30-gentoo"),
+        ("boot/vmlinuz", "", "6.1.0"),
+    ],
+)
+def test_kernel_is_known_by_its_header(
+    image: str, initrd: str, version: str, tmp_path: Path
+) -> None:
+    guest = made(tmp_path, *filter(None, (image, initrd)), version=version)
+    head = bytearray(0x1000)
+    head[0x202:0x206] = b"HdrS"
+    head[0x20F] = 8
+    head[0xA00 : 0xA01 + len(version)] = version.encode() + b" "
+    (tmp_path / image).write_bytes(head)
+    assert list(installed_kernels(guest)) == [Kernel(version, f"/{image}", initrd and f"/{initrd}")]

@@ -125,6 +125,11 @@ class Appliance:
     def read(self, path: str) -> str:
         return self._read(path).decode("utf-8", "surrogateescape")
 
+    def head(self, path: str, size: int) -> bytes:
+        if not self.is_file(path):
+            raise Unsupported(f"{path} of the guest is not a regular file.")
+        return bytes(self.call("pread", path, size, 0))
+
     def read_link(self, path: str) -> str:
         state = self._stat(path, follow=False)
         if state is None or not stat.S_ISLNK(state["st_mode"]):

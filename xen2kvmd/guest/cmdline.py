@@ -33,6 +33,7 @@ MENUS = (
     "/boot/grub/grub.conf",
     "/boot/loader/entries/*.conf",
     "/boot/efi/loader/entries/*.conf",
+    "/efi/loader/entries/*.conf",
     "/boot/extlinux/extlinux.conf",
     "/boot/syslinux/syslinux.cfg",
     "/extlinux.conf",

@@ -29,6 +29,10 @@ class Folder:
         file = self._regular(path)
         return file.read_bytes().decode("utf-8", "surrogateescape")
 
+    def head(self, path: str, size: int) -> bytes:
+        with self._followed(path).open("rb") as stream:
+            return stream.read(size)
+
     def read_link(self, path: str) -> str:
         entry = self._entry(path)
         return str(entry.readlink()) if entry.is_symlink() else ""

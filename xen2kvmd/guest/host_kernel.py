@@ -10,13 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.kernel_header import SIZE, is_version, version_said
 from xen2kvmd.guest.kernels import find_kernels
 from xen2kvmd.guest.tree import printable
 from xen2kvmd.model import BootFile, Change, Facts, Family, Finding, Installed, Severity
 
-_HEADER = slice(0x202, 0x206), b"HdrS"  # the kernel's Documentation/arch/x86/boot.rst
-_VERSION_AT = slice(0x20E, 0x210)  # kernel_version, less 0x200
-_VERSION = re.compile(r"[\w.+~-]{1,64}")
 _INITRDS = {Family.SUSE: "initrd-{}", Family.REDHAT: "initramfs-{}.img"}
 _SPARE = 20 << 20  # bytes that stay free beside the kernel
 
@@ -78,14 +76,10 @@ def without_modules(guest: Appliance, kernel: BootFile) -> tuple[Finding, ...]:
 def version_of(image: Path, name: str) -> str:
     """Return the version of a kernel, by its header or by its file's name; "" if none is found."""
     with image.open("rb") as stream:
-        head = stream.read(1 << 16)
-    where, magic = _HEADER
-    if head[where] == magic:
-        at = int.from_bytes(head[_VERSION_AT], "little") + 0x200
-        said = head[at : at + 65].split(b"\0")[0].split(b" ")[0].decode("ascii", "replace")
-    else:
+        said = version_said(stream.read(SIZE))
+    if said is None:
         said = re.sub(r"^(?:.*/)?vmlinu[xz]-", "", name)
-    return said if _VERSION.fullmatch(said) and said not in (".", "..") else ""
+    return said if is_version(said) else ""
 
 
 def _left(kernel: HostFile, why: str) -> Installed:

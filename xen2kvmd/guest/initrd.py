@@ -134,7 +134,10 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
     It holds copies of what was changed: drivers, the resume device, names of NICs.
     """
     kernel = _kernel(case)
-    if kernel is None or not kernel.initrd:
+    if kernel is None:
+        return
+    if not kernel.initrd:
+        yield from _without(kernel)
         return
     match case.facts.initrd_tool:
         case "initramfs-tools":
@@ -158,6 +161,23 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
                 hint="Build an initrd with virtio_pci and virtio_blk in the guest under Xen first.",
                 place=kernel.initrd,
             )
+
+
+def _without(kernel: Kernel) -> Iterator[Finding]:
+    """Tell of a kernel that has its drivers for disks as modules, and no initrd with them.
+
+    None is built for it: an entry of the menu would have to name it, in the boot loader's words.
+    """
+    if not kernel.initrd_virtio:
+        yield Finding(
+            "no-initrd",
+            f"Kernel {kernel.version}, {kernel.image}, has virtio drivers as modules, and no "
+            "initrd was found for it: the guest would not find its root disk.",
+            Severity.BLOCKER,
+            hint="Build one in the guest under Xen, with virtio_pci and virtio_blk, and have the "
+            "boot menu name it.",
+            place=kernel.image,
+        )
 
 
 def _virtio_alias(found: re.Match[str]) -> str:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from textwrap import dedent
 
-from xen2kvmd.guest.menus import BLS, Menu, image_of, read_menu
+from xen2kvmd.guest.bls import BLS
+from xen2kvmd.guest.menus import Menu, image_of, read_menu
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import Case, Finding, Kernel, Severity
 from xen2kvmd.rule import rule

@@ -8,13 +8,15 @@ from itertools import takewhile
 
 from xen2kvmd.errors import Failed
 from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.bls import bls_entries
+from xen2kvmd.guest.kernel_header import SIZE, is_version, version_said
 from xen2kvmd.guest.menus import image_of, read_menu
 from xen2kvmd.guest.programs import has
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Kernel
 
-IMAGES = ("/boot/vmlinuz-*", "/boot/vmlinux-*")
-INITRDS = ("initrd.img-{}", "initramfs-{}.img", "initrd-{}", "initrd-{}.img")
+IMAGES = ("/boot/vmlinuz-*", "/boot/vmlinux-*", "/boot/kernel-*", "/boot/vmlinuz")
+INITRDS = ("initrd.img-{}", "initramfs-{}.img", "initrd-{}", "initrd-{}.img", "initramfs-{}")
 NEEDED = ("virtio_pci", "virtio_blk", "virtio_net")
 DISK = ("virtio_pci", "virtio_blk")
 LISTERS = ("lsinitramfs", "lsinitrd")
@@ -30,10 +32,17 @@ def find_kernels(appliance: Appliance) -> tuple[Kernel, ...]:
     if not found:
         return ()
     menu = read_menu(appliance)
-    default = image_of(appliance, menu.default) if menu and menu.default else ""
+    default = menu.default if menu else None
+    image = image_of(appliance, default) if default else ""
+    path = default.path if default else ""  # that of kernel-install is linux for each version
     first = max(
         found,
-        key=lambda kernel: (kernel.virtio, kernel.image.endswith(f"/{default}"), _age(kernel)),
+        key=lambda one: (
+            one.virtio,
+            bool(path) and one.image.endswith(path),
+            one.image.endswith(f"/{image}"),
+            _age(one),
+        ),
     )
     others = sorted((kernel for kernel in found if kernel != first), key=_age, reverse=True)
     return (_with_initrd(appliance, first), *others)
@@ -66,15 +75,64 @@ def list_initrd(appliance: Appliance, path: str) -> str:
 
 
 def installed_kernels(tree: Tree) -> Iterator[Kernel]:
-    """Yield the kernels that have an image and modules, in no order of worth."""
+    """Yield the kernels that have an image and modules, each once, in no order of worth.
+
+    What is in /boot without an initrd may have one where an entry of the menu says: sdbootutil of
+    openSUSE and kernel-install put both on the EFI system partition.
+    """
+    found: dict[str, Kernel] = {}
+    for kernel in (*_by_name(tree), *_by_entry(tree), *_by_header(tree)):
+        known = found.get(kernel.version)
+        if known is None or (kernel.initrd and not known.initrd):
+            found[kernel.version] = kernel
+    yield from found.values()
+
+
+def _images(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yield the images in /boot, and what of their names may be a version."""
     for pattern in IMAGES:
-        for image in tree.glob(pattern):
-            version = re.sub(r"^/boot/vmlinu[xz]-", "", image)
-            if tree.exists(f"/lib/modules/{version}") and tree.is_file(image):
-                candidates = (f"/boot/{name.format(version)}" for name in INITRDS)
-                initrd = next((path for path in candidates if tree.is_file(path)), "")
-                virtio = _has_virtio(tree, version) and not _only_for_xen(tree, version)
-                yield Kernel(version, image, initrd, virtio=virtio)
+        for image in filter(tree.is_file, tree.glob(pattern)):
+            yield image, re.sub(r"^/boot/(?:vmlinu[xz]|kernel)-?", "", image)
+
+
+def _by_name(tree: Tree) -> Iterator[Kernel]:
+    for image, version in _images(tree):
+        if version and _has_modules(tree, version):
+            yield _kernel(tree, version, image, _initrd(tree, version))
+
+
+def _by_header(tree: Tree) -> Iterator[Kernel]:
+    """Yield what has another name: vmlinuz-lts of Alpine, vmlinuz-linux of Arch."""
+    for image, name in _images(tree):
+        if _has_modules(tree, name):
+            continue
+        version = version_said(tree.head(image, SIZE))
+        if version and _has_modules(tree, version):
+            yield _kernel(tree, version, image, _initrd(tree, name) or _initrd(tree, version))
+
+
+def _by_entry(tree: Tree) -> Iterator[Kernel]:
+    for entry in bls_entries(tree):
+        image = entry.file(tree, entry.linux)
+        initrds = (entry.file(tree, path) for path in entry.initrds)
+        names = (entry.version, *entry.linux.split("/"))
+        version = next((name for name in names if _has_modules(tree, name)), "")
+        if image and version:
+            yield _kernel(tree, version, image, next(filter(None, initrds), ""))
+
+
+def _kernel(tree: Tree, version: str, image: str, initrd: str) -> Kernel:
+    virtio = _has_virtio(tree, version) and not _only_for_xen(tree, version)
+    return Kernel(version, image, initrd, virtio=virtio)
+
+
+def _initrd(tree: Tree, name: str) -> str:
+    candidates = (f"/boot/{pattern.format(name)}" for pattern in INITRDS if name)
+    return next((path for path in candidates if tree.is_file(path)), "")
+
+
+def _has_modules(tree: Tree, version: str) -> bool:
+    return is_version(version) and tree.exists(f"/lib/modules/{version}")
 
 
 def _has_virtio(tree: Tree, version: str) -> bool:

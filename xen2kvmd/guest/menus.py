@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
 from xen2kvmd.guest import grubenv
+from xen2kvmd.guest.bls import bls_entries
 from xen2kvmd.guest.tree import Tree
 
 GRUB2 = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/efi/EFI/*/grub.cfg")
 LEGACY = ("/boot/grub/menu.lst", "/boot/grub/grub.conf")
-BLS = ("/boot/loader/entries/*.conf", "/boot/efi/loader/entries/*.conf")
-LOADER = ("/boot/loader/loader.conf", "/boot/efi/loader/loader.conf")
+LOADER = ("/boot/loader/loader.conf", "/boot/efi/loader/loader.conf", "/efi/loader/loader.conf")
 EXTLINUX = ("/boot/extlinux/extlinux.conf", "/boot/syslinux/syslinux.cfg", "/extlinux.conf")
 
 _ITEM = re.compile(r"""^\s*(menuentry|submenu)\s+(['"])(?P<title>.*?)\2(?P<rest>.*)\{\s*$""")
@@ -36,7 +36,7 @@ class Entry:
     """An entry of a menu. name is how the menu's default names it, kernel its image without path.
 
     One that starts the hypervisor has as kernel what runs on top of that, and is not one for KVM.
-    arguments are the kernel's.
+    arguments are the kernel's; path is where the boot loader finds it, in the entries of BLS.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Entry:
     title: str
     hypervisor: bool = False
     arguments: str = ""
+    path: str = ""
 
     @property
     def root(self) -> str:
@@ -107,7 +108,7 @@ def _grub2(tree: Tree) -> Menu | None:
             env = _env_beside(tree, path)
             said = _said_default(text)
             saved = grubenv.value(tree.read(env), "saved_entry") if tree.is_file(env) else ""
-            if "blscfg" in text and (entries := tuple(_bls_entries(tree))):
+            if "blscfg" in text and (entries := tuple(_bls(tree))):
                 default = next((one for one in entries if one.name == saved), entries[0])
                 return Menu("bls", path, entries, _with_kernelopts(tree, default, env), env)
             entries = tuple(_flat(items, "", top=True))
@@ -199,27 +200,11 @@ def _resolve(items: list[_Item], said: str) -> Entry | None:
 # --- the others -----------------------------------------------------------------------------------
 
 
-def _bls_entries(tree: Tree) -> Iterator[Entry]:
-    """Yield the entries of the Boot Loader Specification as GRUB does, the newest version first."""
-    found = [path for pattern in BLS for path in tree.glob(pattern) if tree.is_file(path)]
-    for path in sorted(found, key=_version, reverse=True):
-        keys = dict(
-            line.split(None, 1) for line in tree.read(path).splitlines() if len(line.split()) > 1
-        )
-        if "linux" in keys:
-            name = path.rpartition("/")[2].removesuffix(".conf")
-            kernel = keys["linux"].strip().rpartition("/")[2]
-            title, arguments = (keys.get(key, "").strip() for key in ("title", "options"))
-            yield Entry(name, kernel, title or name, arguments=arguments)
-
-
-def _version(path: str) -> list[tuple[int, int | str]]:
-    """Sort as rpm does, nearly: numbers as numbers, above words; a rescue entry comes last."""
-    name = path.rpartition("/")[2].partition("-")[2]  # without the machine's id
-    words: list[tuple[int, int | str]] = [
-        (1, int(word)) if word.isdigit() else (0, word) for word in re.findall(r"\d+|[a-z]+", name)
-    ]
-    return words if "rescue" not in name else []
+def _bls(tree: Tree) -> Iterator[Entry]:
+    for one in bls_entries(tree):
+        kernel = one.linux.rpartition("/")[2]
+        title = one.title or one.name
+        yield Entry(one.name, kernel, title, arguments=one.options, path=one.linux)
 
 
 def _legacy(tree: Tree) -> Menu | None:
@@ -264,7 +249,7 @@ def _extlinux(tree: Tree) -> Menu | None:
 
 def _systemd_boot(tree: Tree) -> Menu | None:
     path = _first(tree, LOADER)
-    entries = tuple(_bls_entries(tree))
+    entries = tuple(_bls(tree))
     if not path or not entries:
         return None
     said = re.search(r"^default\s+(\S+)", tree.read(path), re.M)

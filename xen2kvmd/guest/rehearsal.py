@@ -42,6 +42,12 @@ class Rehearsal:
             raise Unsupported(f"{path} of the guest is not a regular file any more.")
         return changed.text
 
+    def head(self, path: str, size: int) -> bytes:
+        changed = self._now.get(path)
+        if isinstance(changed, Write):
+            return changed.text.encode("utf-8", "surrogateescape")[:size]
+        return self._tree.head(changed.source if isinstance(changed, Copy) else path, size)
+
     def read_link(self, path: str) -> str:
         changed = self._now.get(path)
         if changed is None:

@@ -62,6 +62,9 @@ class Tree(Protocol):
         Raises Unsupported if it is no regular file, or larger than 1 MiB.
         """
 
+    def head(self, path: str, size: int) -> bytes:
+        """Return so many bytes, or all there are, of a regular file, however large it is."""
+
     def read_link(self, path: str) -> str:
         """Return where a symbolic link points, or "" where there is none."""
 
