@@ -7,19 +7,22 @@ from collections.abc import Iterator
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.cmdline import menu_lines
 from xen2kvmd.guest.kernels import initrd_lacks
+from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.partitions import has_boot_code, read_table
+from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding, Firmware, Severity
 
-_XEN = re.compile(r"/dev/xvd[a-z]+[0-9]*|console=[hx]vc[0-9]*")
+_XEN_DISK = re.compile(r"/dev/xvd[a-z]+[0-9]*")
+_XEN = re.compile(rf"{_XEN_DISK.pattern}|console=[hx]vc[0-9]*")
 
 
 def check(appliance: Appliance, case: Case) -> tuple[Finding, ...]:
-    """Return what would keep the guest from booting; nothing is changed."""
-    return (*_initrd(appliance, case), *_menu(appliance), *_boot_code(appliance, case))
+    """Return what keeps the guest from booting, or may; nothing is changed."""
+    return (*_initrd(appliance, case), *check_menu(appliance, case), *_boot_code(appliance, case))
 
 
 def _initrd(appliance: Appliance, case: Case) -> Iterator[Finding]:
-    for kernel in case.facts.kernels[:1]:
+    for kernel in case.facts.kernels[:1] if case.facts.virtio else ():  # else on emulated disks
         lacks = initrd_lacks(appliance, kernel)
         if lacks:
             yield Finding(
@@ -32,16 +35,32 @@ def _initrd(appliance: Appliance, case: Case) -> Iterator[Finding]:
             )
 
 
-def _menu(appliance: Appliance) -> Iterator[Finding]:
-    for path, number, line in menu_lines(appliance):
-        for name in _XEN.findall(line):
-            yield Finding(
-                "menu-names-xen",
-                f"{path}, line {number}, still has {name}.",
-                Severity.WARNING,
-                hint="Correct it in the guest's boot loader configuration.",
-                place=f"{path}:{number}",
-            )
+def check_menu(tree: Tree, case: Case) -> Iterator[Finding]:
+    """Yield what of the boot menu still names devices of Xen."""
+    menu = None if case.direct else read_menu(tree)
+    root = menu.default.root if menu and menu.default else ""
+    if menu and _XEN_DISK.fullmatch(root):
+        yield Finding(
+            "default-root-names-xen",
+            f"The default entry of {menu.path} has root={root}, which is not there under KVM.",
+            Severity.BLOCKER,
+            hint="Give it root=UUID=... in what the guest's boot menu is made of, then migrate "
+            "again.",
+            place=menu.path,
+        )
+    lines: dict[tuple[str, str], list[int]] = {}
+    for path, number, line in menu_lines(tree):
+        for name in dict.fromkeys(_XEN.findall(line)):
+            lines.setdefault((path, name), []).append(number)
+    for (path, name), numbers in lines.items():
+        shown = ", ".join(map(str, numbers))
+        yield Finding(
+            "menu-names-xen",
+            f"{path} still has {name}: line{'s' if numbers[1:] else ''} {shown}.",
+            Severity.WARNING,
+            hint="Correct it in the guest's boot loader configuration.",
+            place=f"{path}:{numbers[0]}",
+        )
 
 
 def _boot_code(appliance: Appliance, case: Case) -> Iterator[Finding]:

@@ -6,6 +6,8 @@ one launch of the appliance serves inspection and conversion, and a conversion t
 no copy. (virt-v2v has the same order for the same reasons.)
 """
 
+from collections.abc import Iterable
+
 import cattrs
 
 from xen2kvmd import guest
@@ -50,16 +52,7 @@ def _convert(run: Run) -> None:
             raise PlanChanged(f"The {what} changed since the job began.", hint="Migrate again.")
     guest.apply(appliance, rehearsed.operations, lambda done, at: run.fraction(0.8 * done, at))
     run.fraction(0.8, "looking at the result")
-    wrong = [
-        finding
-        for finding in guest.check(appliance, context.case(run))
-        if finding.severity is Severity.BLOCKER
-    ]
-    if wrong:
-        raise Failed(
-            "The converted guest would not boot: " + " ".join(found.message for found in wrong),
-            hint="; ".join(found.hint for found in wrong),
-        )
+    judge(run, guest.check(appliance, context.case(run)))
     run.fraction(0.9, "giving back unused blocks")
     appliance.trim()
     run.fraction(0.95, "checking file systems")
@@ -68,6 +61,22 @@ def _convert(run: Run) -> None:
     for found in checked:
         run.finding(cattrs.unstructure(found))
     run.release()
+
+
+def judge(run: Run, findings: Iterable[Finding]) -> None:
+    """Tell all findings about the converted guest. Raises Failed for a blocker, if not waived."""
+    wrong = []
+    waived = context.request(run).waive
+    for found in findings:
+        run.finding(cattrs.unstructure(found))
+        if found.severity is Severity.BLOCKER and found.id not in waived:
+            wrong.append(found)
+    if wrong:
+        raise Failed(
+            "The converted guest would not boot: "
+            + " ".join(f"{found.message} [{found.id}]" for found in wrong),
+            hint="; ".join(found.hint for found in wrong),
+        )
 
 
 CONVERT = Step("convert", do, weight=60)
