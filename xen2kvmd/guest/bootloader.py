@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from xen2kvmd.guest.cmdline import MENUS, edit_defaults, edit_menus
+from xen2kvmd.guest.cmdline import edit_defaults, edit_menus, menu_files
 from xen2kvmd.guest.devices import remap_file, remap_text, unmapped
 from xen2kvmd.guest.grub_menu import READERS
 from xen2kvmd.guest.programs import has
@@ -49,10 +49,8 @@ def boot_menu(guest: Tree, case: Case) -> Iterator[Finding]:
     guest whose tool fails, boot all the same.
     """
     yield from edit_menus(guest, partial(remap_text, case=case))
-    for pattern in MENUS:
-        for path in guest.glob(pattern):
-            if guest.is_file(path):
-                yield from unmapped(guest, case, path)
+    for path in menu_files(guest):
+        yield from unmapped(guest, case, path)
 
 
 @rule(guide="15.2.3 (6)")

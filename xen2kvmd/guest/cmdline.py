@@ -37,7 +37,13 @@ MENUS = (
     "/boot/extlinux/extlinux.conf",
     "/boot/syslinux/syslinux.cfg",
     "/extlinux.conf",
+    "/boot/grub/custom.cfg",
+    "/boot/grub2/custom.cfg",
 )
+# Entries written by hand, which tools copy into GRUB's menu: 40_custom, and others like it. What
+# packages bring makes its entries by a script: no title there is plain text.
+_SCRIPTS = ("/etc/grub.d/*",)
+_BY_HAND = re.compile(r"""^[ \t]*menuentry[ \t]+["'][^$\n]""", re.MULTILINE)
 
 # No two parts of it take the same characters: a guest may write what it likes.
 _DEFAULT = re.compile(
@@ -101,9 +107,18 @@ def edit_new_entries(tree: Tree, edit: Edit) -> None:
             _edit(tree, path, tree.read(path).split("\n"), pattern, edit)
 
 
+def menu_files(tree: Tree) -> tuple[str, ...]:
+    """Return the files with entries that a boot loader reads, now or from its next menu."""
+    scripts = _files(tree, _SCRIPTS)
+    return (
+        *_files(tree, MENUS),
+        *(path for path in scripts if _BY_HAND.search(tree.read(path))),
+    )
+
+
 def edit_menus(tree: Tree, edit: Edit) -> Iterator[Finding]:
     """Change every command line that a boot loader reads; report one that cannot be changed."""
-    for path in _files(tree, MENUS):
+    for path in menu_files(tree):
         _edit(tree, path, tree.read(path).split("\n"), _MENU, edit)
     for path in _files(tree, grubenv.PATHS):
         yield from _edit_grubenv(tree, path, edit)
@@ -111,7 +126,7 @@ def edit_menus(tree: Tree, edit: Edit) -> Iterator[Finding]:
 
 def menu_lines(tree: Tree) -> Iterator[tuple[str, int, str]]:
     """Yield path, line number and text of each command line that a boot loader reads."""
-    for path in _files(tree, MENUS):
+    for path in menu_files(tree):
         for number, line in enumerate(tree.read(path).split("\n"), start=1):
             found = _MENU.match(line)
             if found and not line.lstrip().startswith("#"):
