@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from xen2kvmd.errors import InvalidDisk
-from xen2kvmd.system.disk import examine, is_locked, make_image, make_overlay
+from xen2kvmd.errors import InvalidDisk, Unsupported
+from xen2kvmd.system.disk import examine, examine_served, is_locked, make_image, make_overlay
 
 
 def make(path: Path, *options: str) -> None:
@@ -62,6 +62,27 @@ def test_what_is_no_disk_is_refused(
         examine(str(path), image_format)
     assert str(path) in caught.value.message
     assert caught.value.hint
+
+
+def differencing(path: Path) -> None:
+    """Let a dynamic VHD say that it has a parent, in both of its footers, with their checksums."""
+    make(path, "-f", "vpc")
+    data = bytearray(path.read_bytes())
+    for at in (0, len(data) - 512):
+        data[at + 60 : at + 68] = (4).to_bytes(4, "big") + bytes(4)
+        total = sum(data[at : at + 512])
+        data[at + 64 : at + 68] = (~total & 0xFFFFFFFF).to_bytes(4, "big")
+    path.write_bytes(data)
+
+
+def test_vhd_that_lacks_what_its_parent_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "disk.vhd"
+    differencing(path)
+    with pytest.raises(Unsupported, match=f"{path} is a differencing VHD") as caught:
+        examine(str(path), "vpc")
+    assert "vhd-util coalesce" in caught.value.hint
+    with pytest.raises(Unsupported, match="differencing"):
+        examine_served(str(path), "vpc", path=str(path), head=path.read_bytes()[:64])
 
 
 def test_disk_is_measured(tmp_path: Path) -> None:

@@ -67,7 +67,8 @@ def _chain(
     for _ in range(LONGEST):
         far = remotes(run).disk(host, image.path)
         uri = remotes(run).uri(host, image.path)
-        info = images.examine_served(uri, image.format, path=image.path, head=far.read(0, 8))
+        head = far.read(0, images.HEAD)
+        info = images.examine_served(uri, image.format, path=image.path, head=head)
         yield image, info.size, far.size.allocated
         if not info.backing:
             return

@@ -21,6 +21,7 @@ MAGIC = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"conectix": "vpc", b"vhdxfile": 
 SERVED = ("raw", "qcow2", "vpc", "vhdx")  # formats that are one file
 NAME_OF_BASE = range(8, 20)  # bytes of qcow2's header
 LUKS = b"LUKS\xba\xbe"
+HEAD = 64  # bytes of a disk that are looked at
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), with its padding at the end
 _F_OFD_GETLK = 36
 SECONDS = 60.0  # for a qemu-img call that moves no data
@@ -47,7 +48,7 @@ def examine(path: str, image_format: str) -> DiskInfo:
     """Look at a disk image or block device without changing it.
 
     Raises InvalidDisk if it is missing, no disk, unreadable, empty, encrypted as a whole, or
-    plainly of another format than the one said.
+    plainly of another format than the one said; Unsupported if a part of its data is elsewhere.
     """
     return _examine(path, image_format, path=path, head=_head(path))
 
@@ -120,6 +121,8 @@ def _examine(location: str, image_format: str, *, path: str, head: bytes) -> Dis
             f"The disk {path} is encrypted as a whole (LUKS).",
             hint="Such disks cannot be migrated yet; decrypt it first.",
         )
+    if image_format == "vpc":
+        _check_whole(path, head)
     try:
         output = run(
             ["qemu-img", "info", "--output=json", "-U", "-f", image_format, location],
@@ -150,6 +153,19 @@ def _examine(location: str, image_format: str, *, path: str, head: bytes) -> Dis
     return info
 
 
+def _check_whole(path: str, head: bytes) -> None:
+    """Raise Unsupported if a VHD lacks what its parent has: QEMU's vpc would read zeroes there.
+
+    The copy of its footer says so; the footer at the end, QEMU takes of a fixed disk alone.
+    """
+    if head.startswith(b"conectix") and head[60:64] == b"\0\0\0\4":
+        raise Unsupported(
+            f"The disk {path} is a differencing VHD: what it does not hold, its parent has.",
+            hint="Make one image of its chain with 'vhd-util coalesce'; in XenServer, delete the "
+            "snapshots and wait until it has done so, or export the disk.",
+        )
+
+
 def _head(path: str) -> bytes:
     """Return the first bytes of what must be a file or block device."""
     try:
@@ -164,7 +180,7 @@ def _head(path: str) -> bytes:
         raise InvalidDisk(f"The disk {path} is {what}.", hint="Correct the <source> of the disk.")
     try:
         with open(path, "rb") as stream:
-            return stream.read(8)
+            return stream.read(HEAD)
     except OSError as error:
         raise InvalidDisk(f"The disk {path} cannot be read: {error.strerror}.") from error
 
