@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The rule for the arguments that kernel-install(8) gives to the entries of systemd-boot."""
 
-import re
 from collections.abc import Iterator
 
 from xen2kvmd.guest.cmdline import KERNEL_INSTALL
-from xen2kvmd.guest.menus import BLS, read_menu
+from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.programs import has
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding
 from xen2kvmd.rule import rule
-
-_OPTIONS = re.compile(r"^[ \t]*options[ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
 
 
 @rule(guide="")
@@ -27,9 +24,6 @@ def kernel_install_cmdline(guest: Tree, case: Case) -> Iterator[Finding]:
         return
     if not has(guest, "kernel-install") or any(map(guest.exists, kept)):
         return
-    for path in (found for pattern in BLS for found in guest.glob(pattern)):
-        if path.endswith(f"/{menu.default.name}.conf") and guest.is_file(path):
-            if options := _OPTIONS.findall(guest.read(path)):
-                guest.write(KERNEL_INSTALL, f"{' '.join(options)}\n")
-            return
+    if menu.default.arguments:
+        guest.write(KERNEL_INSTALL, f"{menu.default.arguments}\n")
     yield from ()

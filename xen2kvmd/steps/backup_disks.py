@@ -87,8 +87,8 @@ def _sources(run: Run, found: Iterable[SourceDisk]) -> Iterator[tuple[str, str, 
     """Yield name, path, host and format of each disk that the source really has, and its place."""
     for disk in found:
         for part in disk.parts:
-            where = disks.remotes(run).uri(disk.host, part.path) if disk.host else part.path
-            yield part.dev, part.path, disk.host, "raw", where
+            volume = SourceDisk(part.dev, part.path, "raw", part.size, 0, disk.host)
+            yield part.dev, part.path, disk.host, "raw", disks.location(run, volume)
         if not disk.parts:
             yield disk.dev, disk.path, disk.host, disk.format, disks.location(run, disk)
 

@@ -101,10 +101,15 @@ def appliance(run: Run) -> tuple[Appliance, bool]:
     return _open(run, overlays(run), network=False), True
 
 
+def close_appliance(run: Run) -> None:
+    """End the appliance. What serves the disks stays open: it knows what was read of them."""
+    if (opened := run.kept.pop(Appliance, None)) is not None:
+        opened.close()
+
+
 def reopen(run: Run, *, network: bool) -> Appliance:
     """Start the appliance anew on the overlays as they are; nothing is mounted in it."""
-    if (old := run.take(Appliance)) is not None:
-        old.close()
+    close_appliance(run)
     opened = tuple(
         DiskImage(disk.dev, str(overlay(run, disk.dev)), "qcow2", disk.joined)
         for disk in disks(run)
@@ -131,7 +136,7 @@ def overlays(run: Run) -> tuple[DiskImage, ...]:
     opened = []
     for disk in disks(run):
         path = overlay(run, disk.dev)
-        if disk.parts and not disk.host:
+        if disk.parts and not sources.is_served(disk):
             base, base_format = str(assembly.make(run.scratch, disk)), assembly.FORMAT
         else:
             base, base_format = sources.location(run, disk), disk.format

@@ -2,7 +2,8 @@
 """The source's disks, of this host or, over ssh, of another: where they are, if they rest.
 
 A disk of another host is served here by NBD, read-only, so that everything else does with it what
-it does with a file: look at it, convert in an overlay over it, copy what shows through.
+it does with a file: look at it, convert in an overlay over it, copy what shows through. So is a
+block device of this host.
 """
 
 import re
@@ -121,19 +122,27 @@ def findings(disks: tuple[SourceDisk, ...]) -> Iterator[Finding]:
         )
 
 
+def is_served(disk: SourceDisk) -> bool:
+    """Tell whether we read a disk ourselves, and QEMU reads it by NBD.
+
+    So it is where it is far, or where the time of a file does not tell that it was written.
+    """
+    return bool(disk.host) or any(Path(path).is_block_device() for path in disk.paths)
+
+
 def location(run: Run, disk: SourceDisk) -> str:
     """Return what QEMU can open: a path of this host, or the URI where the disk is served."""
-    if disk.host:
-        opened = remotes(run)
-        if disk.parts:
-            return opened.joined(disk)
-        return opened.chained(disk) if disk.backing else opened.uri(disk.host, disk.path)
-    return disk.path
+    if not is_served(disk):
+        return disk.path
+    opened = remotes(run)
+    if disk.parts:
+        return opened.joined(disk)
+    return opened.chained(disk) if disk.backing else opened.uri(disk.host, disk.path)
 
 
 def head(run: Run, disk: SourceDisk, size: int) -> bytes:
     """Return the first bytes of a file or block device of this host or another."""
-    if disk.host:
+    if is_served(disk):
         return remotes(run).disk(disk.host, disk.path).read(0, size)
     with Path(disk.path).open("rb") as stream:
         return stream.read(size)
@@ -142,20 +151,20 @@ def head(run: Run, disk: SourceDisk, size: int) -> bytes:
 def stamp(run: Run, disk: SourceDisk) -> list[int]:
     """Return what changes when a disk is written: a guest that runs shows.
 
-    Of another host's block device nothing shows; verify() finds it out.
+    Of a block device nothing shows; verify() finds it out.
     """
-    if disk.host:
-        return [number for stamp in _far_stamps(run, disk) for number in stamp]
+    if is_served(disk):
+        return [number for stamp in _stamps(run, disk) for number in stamp]
     states = [Path(path).stat() for path in disk.paths]
     return [number for state in states for number in (state.st_mtime_ns, state.st_size)]
 
 
 def shows_writes(run: Run, disk: SourceDisk) -> bool:
     """Tell whether a disk's stamp changes when it is written."""
-    return not disk.host or all(_far_stamps(run, disk))
+    return not is_served(disk) or all(_stamps(run, disk))
 
 
-def _far_stamps(run: Run, disk: SourceDisk) -> list[list[int]]:
+def _stamps(run: Run, disk: SourceDisk) -> list[list[int]]:
     return [remotes(run).disk(disk.host, path).stamp() for path in disk.paths]
 
 
@@ -167,13 +176,13 @@ def check_unlocked(disks: tuple[SourceDisk, ...]) -> None:
 
 
 def verify(run: Run) -> None:
-    """Let other hosts hash what was read of their disks. Raises VmRunning if that is different."""
+    """See that what was read of served disks is still there. Raises VmRunning if it is not."""
     if (opened := run.take(Remotes)) is not None:
         opened.verify(run.progress)
 
 
 def remotes(run: Run) -> Remotes:
-    """Return the hosts that this process has open, which its steps share."""
+    """Return the hosts and disks that this process has open, which its steps share."""
     opened = run.take(Remotes)
     if opened is None:
         opened = Remotes(folder_of(run.folder), live=run.notes.get("source-state") == "running")

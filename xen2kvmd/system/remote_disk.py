@@ -15,8 +15,10 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 from xen2kvmd.errors import InvalidDisk, MigrationError, Unsupported, VmRunning
+from xen2kvmd.system.read_blocks import ReadBlocks
 from xen2kvmd.system.ssh import Connection, Program
 
 BLOCK = 1 << 20  # bytes; the unit of requests
@@ -94,11 +96,11 @@ class RemoteDisk:
         self._lock = threading.Lock()
         self._asked: deque[tuple[str, int, int]] = deque()  # what, the first block, how many
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._hashes: dict[int, bytes] = {}  # of blocks that hold data
         self._next = 0
         self._edge = -1  # a block behind zeroes, which holds data
         self.failure: MigrationError | None = None
         self.size = self._begin()
+        self._read_blocks = ReadBlocks(self._count())  # those that hold data
         self._zeroes = bytearray(self._count())  # 1 for a block that holds nothing else
 
     def read(self, offset: int, count: int) -> bytes:
@@ -125,28 +127,28 @@ class RemoteDisk:
         """Let the host hash all that was read, and compare. Raises VmRunning for a difference."""
         with self._lock:
             self._drain()
-            asked = deque(self._proofs())
-            total, done = sum(count for _, _, count in asked), 0
+            asked, total, done = self._proofs(), sum(count for *_, count in self._proofs()), 0
             pending: deque[tuple[str, int, int]] = deque()
-            while asked or pending:
-                while asked and len(pending) < AHEAD:
-                    pending.append(asked.popleft())
-                    self._ask(*pending[-1])
+            while True:
+                for proof in islice(asked, AHEAD - len(pending)):
+                    pending.append(proof)
+                    self._ask(*proof)
+                if not pending:
+                    return
                 what, number, count = pending.popleft()
-                found = self._line().split()[0]
-                expected = (
-                    str(self._bytes(number, count))
-                    if what == "zeros"
-                    else self._hashes[number].hex()
-                )
-                if found != expected:
+                answer = self._line().split()[0]
+                if what == "zeros":
+                    same = answer == str(self._bytes(number, count))
+                else:
+                    same = self._read_blocks.first(number, bytes.fromhex(answer))
+                if not same:
                     raise self._changed()
                 done += count
                 progress(done * BLOCK, total * BLOCK)
 
     def _proofs(self) -> Iterator[tuple[str, int, int]]:
         """Yield what to ask to see all that was read again: a hash of data, a look at zeroes."""
-        for number in sorted(self._hashes):
+        for number in self._read_blocks:
             yield "hash", number, 1
         at = 0
         while (at := self._zeroes.find(1, at)) >= 0:
@@ -237,7 +239,7 @@ class RemoteDisk:
             self._take(number)
 
     def _take_zeroes(self, number: int) -> None:
-        if number in self._hashes and not self._live:
+        if number in self._read_blocks and not self._live:
             raise self._changed()
         self._zeroes[number] = 1
         self._blocks.pop(number, None)
@@ -249,7 +251,7 @@ class RemoteDisk:
         if len(data) != length:
             raise self._program.lost()
         found = hashlib.sha256(data).digest()
-        if self._hashes.setdefault(number, found) != found and not self._live:
+        if not self._read_blocks.first(number, found) and not self._live:
             raise self._changed()
         self._blocks[number] = data
         while len(self._blocks) > CACHE:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The disks of other hosts that a job reads, each served here by NBD; one login for each host."""
+"""The disks of other hosts that a job reads, each served here by NBD; one login for each host.
+
+Block devices of this host, "", are served likewise: of those, too, nothing shows who writes.
+"""
 
 import hashlib
 import shutil
@@ -10,8 +13,9 @@ from tempfile import TemporaryDirectory
 
 from xen2kvmd.errors import MigrationError
 from xen2kvmd.model import Backing, SourceDisk
-from xen2kvmd.system import assembly
+from xen2kvmd.system import assembly, local_disk
 from xen2kvmd.system.disk import alone, chain, make_overlay
+from xen2kvmd.system.local_disk import LocalDisk
 from xen2kvmd.system.nbd_server import Read, serving
 from xen2kvmd.system.remote_disk import Progress, RemoteDisk, opened
 from xen2kvmd.system.ssh import Connection, connected
@@ -28,22 +32,28 @@ class Remotes:
         self._folder, self._live = folder, live
         self._open = ExitStack()
         self._hosts: dict[str, Connection] = {}
-        self._disks: dict[tuple[str, str], RemoteDisk] = {}
+        self._disks: dict[tuple[str, str], RemoteDisk | LocalDisk] = {}
         self._uris: dict[str, str] = {}
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
         folder.mkdir(mode=0o700)
         self._open.callback(shutil.rmtree, folder, ignore_errors=True)
 
-    def disk(self, host: str, path: str) -> RemoteDisk:
+    def disk(self, host: str, path: str) -> RemoteDisk | LocalDisk:
         """Return a disk, which is opened the first time. Raises InvalidDisk and ssh's errors."""
         if (host, path) not in self._disks:
-            if host not in self._hosts:
-                own = self._folder / _short(host)
-                own.mkdir()
-                self._hosts[host] = self._open.enter_context(connected(host, own))
-            disk = opened(self._hosts[host], path, live=self._live)
-            self._disks[host, path] = self._open.enter_context(disk)
+            self._disks[host, path] = (
+                self._open.enter_context(opened(self._host(host), path, live=self._live))
+                if host
+                else self._open.enter_context(local_disk.opened(path, live=self._live))
+            )
         return self._disks[host, path]
+
+    def _host(self, host: str) -> Connection:
+        if host not in self._hosts:
+            own = self._folder / _short(host)
+            own.mkdir()
+            self._hosts[host] = self._open.enter_context(connected(host, own))
+        return self._hosts[host]
 
     def uri(self, host: str, path: str) -> str:
         """Return where a disk is served."""
