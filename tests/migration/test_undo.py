@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.migration.sandbox import Sandbox
+from tests.migration.test_migration import shell
 
 pytestmark = pytest.mark.guest
 
@@ -147,6 +149,29 @@ def test_killed_worker_of_a_job_that_resumes_costs_nothing(
     if backup:
         kept = sandbox.run("ls", end["Result"]["backup-disks"]).out.split()
         assert kept == ["domain.xml", "manifest.json", "xvda.qcow2"]
+
+
+def test_overlay_over_a_device_that_somebody_wrote_to_is_made_anew(
+    sandbox: Sandbox, tiny_xentools: Path, tmp_path: Path
+) -> None:
+    """Nothing of a device tells that a guest ran on it between the two processes."""
+    shutil.copy(tiny_xentools / "bare.raw", tmp_path)
+    argv = ("losetup", "--find", "--show", f"{tmp_path}/bare.raw")
+    device = sandbox.run(*argv).out.strip()
+    if not device:
+        pytest.skip("no loop devices here")
+    text = (tiny_xentools / "guest.xml").read_text()
+    swap = text[text.index("<disk ") : text.index("</disk>") + len("</disk>")]
+    text = text.replace(swap, "").replace("xvda2", "xvda")
+    (tmp_path / "guest.xml").write_text(text.replace(f"{tiny_xentools}/root.raw", device))
+    job = begin(sandbox, tmp_path, "--resume")
+    write = f"mount {device} /mnt && touch /mnt/meanwhile && umount /mnt"
+    wait_for_step(sandbox, job, "copy", then=f"{write}; kill -9 $(cat {JOBS}/{job}/lock)")
+    followed = sandbox.run("xen2kvm", "follow", job)
+    sandbox.run("losetup", "--detach", device)
+    assert followed.code == 0, followed.err + followed.out
+    assert "in step copy; another one" in json.dumps(show(sandbox, job)["Findings"])
+    assert "meanwhile" in shell(sandbox, "tiny3", "ls /")
 
 
 def begin_virt_v2v(sandbox: Sandbox, guest: Path) -> str:

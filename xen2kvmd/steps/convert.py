@@ -7,6 +7,7 @@ no copy. (virt-v2v has the same order for the same reasons.)
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import cattrs
 
@@ -28,11 +29,17 @@ NOT_OVER_SSH = Finding(
 )
 
 
+@dataclass(frozen=True)
+class Converted:
+    """This process has converted: what it then read of the disks, it can still verify."""
+
+
 def do(run: Run) -> None:
     """Convert, by ourselves or by virt-v2v; what the overlays hold outlives this process."""
     (v2v.convert if engine.is_v2v(run) else _convert)(run)
     for disk in context.disks(run):
         files.sync(context.overlay(run, disk.dev))  # an appliance writes as fast as it can
+    run.keep(Converted(), lambda: None)
 
 
 def _convert(run: Run) -> None:
@@ -60,7 +67,7 @@ def _convert(run: Run) -> None:
     checked = (NOT_OVER_SSH,) if remote else guest.check_file_systems(appliance)
     for found in checked:
         run.finding(cattrs.unstructure(found))
-    run.release()
+    context.close_appliance(run)
 
 
 def judge(run: Run, findings: Iterable[Finding]) -> None:

@@ -8,6 +8,7 @@ import cattrs
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import DiskFormat, Volume
 from xen2kvmd.steps import context, disks, volumes
+from xen2kvmd.steps.convert import CONVERT, Converted
 from xen2kvmd.steps.define import check_stopped
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
@@ -17,7 +18,13 @@ from xen2kvmd.targets import boot_place, in_place, open_places, target_host
 
 
 def do(run: Run) -> None:
-    """Make each volume and fill it; note what was read as a digest."""
+    """Make each volume and fill it; note what was read as a digest.
+
+    An overlay of a process that died is of use where the stamps tell that its base is the same.
+    Where they cannot, a guest may have run in between: it is converted anew.
+    """
+    if run.take(Converted) is None and not _all_show_writes(run):
+        CONVERT.do(run)
     for disk in context.plan(run).disks:
         run.note(f"digest {disk.source.dev}", "")
         _ledger(run, disk.source.dev).unlink(missing_ok=True)
@@ -28,9 +35,11 @@ def do(run: Run) -> None:
 def go_on(run: Run) -> None:
     """Fill what is not filled yet; of a disk that was being filled, what its ledger lacks.
 
-    A compressed cluster cannot be written twice: such a copy begins anew.
+    A compressed cluster cannot be written twice: such a copy begins anew. So does one of a disk
+    that does not show writes.
     """
-    if "volumes-made" not in run.notes or context.request(run).compress:
+    compressed = context.request(run).compress
+    if "volumes-made" not in run.notes or compressed or not _all_show_writes(run):
         undo(run)
         do(run)
         return
@@ -85,8 +94,6 @@ def _fill(run: Run) -> None:
         if run.notes[f"digest {dev}"]:
             continue
         disks.location(run, disk.source)  # where the overlay expects it
-        if not disks.shows_writes(run, disk.source):
-            _ledger(run, dev).unlink(missing_ok=True)  # nobody could verify what was read then
         with volumes.opened(run, volume) as (path, image_format):
             digest = blocks.copy(
                 str(context.overlay(run, dev)),
@@ -104,6 +111,10 @@ def _fill(run: Run) -> None:
             blocks.copy(str(copy), "raw", path, image_format, progress)
     disks.verify(run)
     check_unchanged(run)
+
+
+def _all_show_writes(run: Run) -> bool:
+    return all(disks.shows_writes(run, disk) for disk in context.disks(run))
 
 
 def undo(run: Run) -> None:
