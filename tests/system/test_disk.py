@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from xen2kvmd.errors import InvalidDisk, Unsupported
-from xen2kvmd.system.disk import examine, examine_served, is_locked, make_image, make_overlay
+from xen2kvmd.system.disk import (
+    data_size,
+    examine,
+    examine_served,
+    is_locked,
+    make_image,
+    make_overlay,
+)
 
 
 def make(path: Path, *options: str) -> None:
@@ -88,10 +95,23 @@ def test_vhd_that_lacks_what_its_parent_has_is_refused(tmp_path: Path) -> None:
 def test_disk_is_measured(tmp_path: Path) -> None:
     path = tmp_path / "disk"
     path.write_bytes(os.urandom(1 << 20))
-    os.truncate(path, 64 << 20)
-    info = examine(str(path), "raw")
-    assert info.size == 64 << 20
-    assert 1 << 20 <= info.allocated < 2 << 20
+    os.truncate(path, (64 << 20) + 512)
+    size = examine(str(path), "raw").size
+    assert size == (64 << 20) + 512
+    assert 1 << 20 <= data_size(str(path), "raw", size=size) < 2 << 20
+
+
+def test_data_count_wherever_they_are_and_however_small(tmp_path: Path) -> None:
+    """The images take 3 MiB, nothing, and next to nothing."""
+    base, overlay, packed = (tmp_path / name for name in ("base", "overlay", "packed"))
+    make(base, "-f", "qcow2")
+    write = ["qemu-io", "-f", "qcow2", "-c", "write -P 7 0 3M", str(base)]
+    subprocess.run(write, check=True, stdout=-3)
+    make_overlay(overlay, base=str(base), base_format="qcow2")
+    subprocess.run(["qemu-img", "convert", "-c", "-O", "qcow2", base, packed], check=True)
+    assert [data_size(str(path), "qcow2", size=8 << 20) for path in (base, overlay, packed)] == [
+        3 << 20
+    ] * 3
 
 
 def test_overlay_keeps_its_base(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class Backing:
 class SourceDisk:
     """A disk as the source has it, or one that is put together from volumes without a table.
 
-    dev is its <target dev> ("xvda"), size its virtual size, allocated what it really occupies. host
+    dev is its <target dev> ("xvda"), size its virtual size, allocated how much of it is data. host
     is the other host that has it, as ssh://USER@HOST:PORT, or "" for this one. A disk that is put
     together has parts, and no path of its own. backing are the images that one of another host
     builds on, each on the next; those of this host QEMU finds itself.

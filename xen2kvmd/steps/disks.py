@@ -51,10 +51,14 @@ def find(
             )
             allocated = min(sum(occupied for _, _, occupied in chain), size)
             backing = tuple(image for image, _, _ in below)
-            yield SourceDisk(disk.dev, path, disk.format, size, allocated, where, backing=backing)
+            found = SourceDisk(disk.dev, path, disk.format, size, allocated, where, backing=backing)
+            if disk.format == "qcow2":  # its clusters may be compressed
+                allocated = images.data_size(location(run, found), disk.format, size=size)
+            yield replace(found, allocated=allocated)
         else:
             info = images.examine(path, disk.format)
-            yield SourceDisk(disk.dev, path, disk.format, info.size, info.allocated)
+            allocated = images.data_size(path, disk.format, size=info.size)
+            yield SourceDisk(disk.dev, path, disk.format, info.size, allocated)
 
 
 def _chain(

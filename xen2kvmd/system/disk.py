@@ -21,6 +21,7 @@ MAGIC = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"conectix": "vpc", b"vhdxfile": 
 SERVED = ("raw", "qcow2", "vpc", "vhdx")  # formats that are one file
 NAME_OF_BASE = range(8, 20)  # bytes of qcow2's header
 LUKS = b"LUKS\xba\xbe"
+CLUSTER = 1 << 16  # bytes of a cluster of qcow2, by default (qemu-img(1))
 HEAD = 64  # bytes of a disk that are looked at
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), with its padding at the end
 _F_OFD_GETLK = 36
@@ -31,13 +32,12 @@ WRITE = 24 * 3600.0  # seconds for writing a whole disk
 
 @dataclass(frozen=True)
 class DiskInfo:
-    """What qemu-img says of an image: sizes in bytes, and the file that it builds on.
+    """What qemu-img says of an image: its virtual size in bytes, and the file that it builds on.
 
     backing is that file's name as the image has it, relative to its own folder or not.
     """
 
     size: int
-    allocated: int
     encrypted: bool
     backing: str
     backing_format: str = ""
@@ -137,7 +137,6 @@ def _examine(location: str, image_format: str, *, path: str, head: bytes) -> Dis
     details = found.get("format-specific", {}).get("data", {})
     info = DiskInfo(
         size=int(found["virtual-size"]),
-        allocated=int(found.get("actual-size", found["virtual-size"])),
         encrypted=bool(found.get("encrypted")),
         backing=str(found.get("backing-filename", "")),
         backing_format=str(found.get("backing-filename-format", "")),
@@ -189,6 +188,18 @@ def size_of(location: str, image_format: str) -> int:
     """Return the virtual size in bytes of a disk that was examined before."""
     argv = ["qemu-img", "info", "--output=json", "-U", "-f", image_format, location]
     return int(json.loads(run(argv, timeout=SECONDS))["virtual-size"])
+
+
+def data_size(location: str, image_format: str, *, size: int) -> int:
+    """Return how many bytes of a disk of `size` hold data, which a sparse copy of it takes.
+
+    What the file takes is something else: its data may be compressed, or in the images under it,
+    and a block device takes no room on the file system of its node.
+    """
+    argv = ["qemu-img", "measure", "--output=json", "-U", "-O", "qcow2", "-f", image_format]
+    measured = json.loads(run([*argv, location], timeout=CHECK))
+    empty = int(measured["fully-allocated"]) - int(measured["required"])  # whole clusters
+    return min(-(-size // CLUSTER) * CLUSTER - empty, size)
 
 
 def merge(overlay: str) -> None:
