@@ -15,6 +15,7 @@ from xen2kvmd.targets.room import room_of, store_of
 FILE_POOLS = ("dir", "fs", "netfs")  # libvirt(7) formatstorage: volumes are files with a format
 BLOCK_POOLS = ("logical",)  # volumes are block devices: raw
 CEPH_POOLS = ("rbd",)  # volumes are images in Ceph, which QEMU itself reaches: raw
+EXTENT = 4 << 20  # bytes that a logical volume is made of, by default (vgcreate(8))
 
 
 class StoragePool:
@@ -38,11 +39,14 @@ class StoragePool:
         return f"pool '{self._name}'"
 
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
-        if allocation is Allocation.PREALLOCATED and self._host.pool(self._name).ceph:
+        pool = self._host.pool(self._name)
+        if allocation is Allocation.PREALLOCATED and pool.ceph:
             raise Unsupported(
                 f"Volumes of pool '{self._name}' are images in Ceph: they are not preallocated.",
                 hint="Leave out --allocation.",
             )
+        if pool.type in BLOCK_POOLS:
+            return -(-disk.size // EXTENT) * EXTENT
         return room_of(disk, allocation)
 
     def volume(
@@ -82,6 +86,9 @@ class StoragePool:
     def make(
         self, volume: Volume, *, size: int, allocation: Allocation, cluster_size: int = 0
     ) -> None:
+        if self._host.pool(self._name).type in BLOCK_POOLS:
+            # One that is to grow becomes a snapshot of nothing: its store overflows when filled.
+            allocation = Allocation.PREALLOCATED
         path = self._host.make_volume(
             self._name, volume_xml(volume, size, allocation, cluster_size)
         )
