@@ -5,7 +5,6 @@ Only libvirt*.py here import its binding.
 """
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,14 +14,13 @@ import libvirt
 from xen2kvmd import xml
 from xen2kvmd.errors import Failed, PoolNotFound
 from xen2kvmd.model import CephPool
-from xen2kvmd.system import ceph
 from xen2kvmd.system.libvirt_domain import Console, Domain
 from xen2kvmd.system.libvirt_errors import absent, translated, unreachable
-from xen2kvmd.system.libvirt_uri import is_remote
+from xen2kvmd.system.libvirt_pool import Pool, look, refresh
+from xen2kvmd.system.libvirt_uri import is_remote, ssh_address, with_program
+from xen2kvmd.system.ssh import as_program
 
 TARGET_URI = "qemu:///system"
-BUSY = 600.0  # seconds that somebody else's work on a pool is waited for
-LOOK = 1.0  # seconds between two looks at it
 _DOMAIN_0 = 0  # its id: Xen's host itself, which libvirt lists among its guests
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -33,17 +31,6 @@ class Emulator:
 
     path: str
     kvm: bool
-
-
-@dataclass(frozen=True)
-class Pool:
-    """A storage pool, where its volumes lie, and how many bytes are free."""
-
-    name: str
-    type: str
-    path: str
-    available: int
-    ceph: CephPool | None = None
 
 
 class Host:
@@ -92,15 +79,7 @@ class Host:
         """Return an active pool, refreshed. Raises PoolNotFound."""
         found = self._pool(name)
         with translated(f"Pool '{name}' cannot be refreshed"):
-            _refresh(found)
-            document = xml.parse(found.XMLDesc(), what="The pool's XML")
-            return Pool(
-                name=name,
-                type=document.get("type", ""),
-                path=document.findtext("target/path") or "",
-                available=found.info()[3],
-                ceph=ceph.pool(document),
-            )
+            return look(found)
 
     def pool_is_active(self, name: str) -> bool:
         """Tell whether a pool is there and active."""
@@ -170,7 +149,7 @@ class Host:
         """Remove a volume; nothing happens if there is none."""
         found = self._pool(pool)
         with absent(libvirt.VIR_ERR_NO_STORAGE_VOL):
-            _refresh(found)
+            refresh(found)
             volume = found.storageVolLookupByName(name)
             with translated(f"Volume '{name}' stays"):
                 volume.delete()
@@ -265,22 +244,6 @@ class Host:
             self._connection.close()
 
 
-def _refresh(pool: "libvirt.virStoragePool") -> None:
-    """Let libvirt look what is in a pool; it refuses while somebody makes a volume there.
-
-    A volume that is preallocated may take minutes. There is no code for that, only the words.
-    """
-    end = time.monotonic() + BUSY
-    while True:
-        try:
-            pool.refresh()
-            return
-        except libvirt.libvirtError as error:
-            if "asynchronous jobs" not in str(error) or time.monotonic() > end:
-                raise
-        time.sleep(LOOK)
-
-
 @contextmanager
 def connected(uri: str = TARGET_URI) -> Iterator[Host]:
     """Connect to a libvirt for the time of the block. Raises ConnectionFailed.
@@ -290,7 +253,7 @@ def connected(uri: str = TARGET_URI) -> Iterator[Host]:
     """
     libvirt.registerErrorHandler(lambda *_: None, None)  # it prints to stderr otherwise
     try:
-        connection = libvirt.open(uri)
+        connection = _open_by_ssh(uri) if is_remote(uri) else libvirt.open(uri)
     except libvirt.libvirtError as error:
         raise unreachable(uri, error.get_error_message()) from error
     host = Host(connection, remote=is_remote(uri))
@@ -298,3 +261,9 @@ def connected(uri: str = TARGET_URI) -> Iterator[Host]:
         yield host
     finally:
         host.close()
+
+
+def _open_by_ssh(uri: str) -> "libvirt.virConnect":
+    """Connect by our ssh: its options end the connection, and what waits for it, with the host."""
+    with as_program(ssh_address(uri)) as program:
+        return libvirt.open(with_program(uri, program))

@@ -29,6 +29,11 @@ def ssh_address(uri: str) -> str:
     return f"ssh://{parts.netloc}" + (f"?{keys[0]}" if keys else "")
 
 
+def with_program(uri: str, program: str) -> str:
+    """Return a URI for which libvirt starts this program in the place of ssh."""
+    return f"{uri}{'&' if urlsplit(uri).query else '?'}command={quote(program)}"
+
+
 def shown(uri: str) -> str:
     """Return a URI as everybody may read it: without a password or the path of a key."""
     return re.sub(r"(?<=//)([^/@:]*):[^/@]*@", r"\1:***@", uri.partition("?")[0])

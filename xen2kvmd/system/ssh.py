@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO
 from urllib.parse import parse_qsl, urlsplit
 
@@ -151,6 +151,20 @@ def forwarding(address: str, *, here: Path, there: str) -> list[str]:
     """Return the arguments of an ssh of its own, for which a socket here leads to one there."""
     options, bare = _asked(address, OPTIONS)
     return ["ssh", *options, "-S", "none", "-L", f"{here}:{there}", bare]
+
+
+@contextmanager
+def as_program(address: str) -> Iterator[str]:
+    """Yield the path of a program that is ssh with our options, for who takes no more than a path.
+
+    It is there for the time of the block, in which it must be started.
+    """
+    options, _ = _asked(address, (*OPTIONS, "ClearAllForwardings=yes"))
+    with TemporaryDirectory() as folder:
+        program = Path(folder, "ssh")
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(["ssh", *options])} "$@"\n')
+        program.chmod(0o700)
+        yield str(program)
 
 
 def _asked(address: str, options: Sequence[str]) -> tuple[list[str], str]:
