@@ -175,10 +175,13 @@ def _serial_line(line: str, lines: Sequence[str]) -> str:
 
 @rule(guide="15.2.3 (1)")
 def upstart_getty(guest: Tree, case: Case) -> Iterator[Finding]:
-    """Move upstart's gettys from Xen's console to ttyS0."""
+    """Move upstart's gettys from Xen's console to ttyS0.
+
+    serial.conf of RHEL 6 starts one on the serial port that is the kernel's console by itself.
+    """
+    serial = "/etc/init/ttyS0.conf"
     for path in guest.glob("/etc/init/[hx]vc*.conf"):
-        serial = "/etc/init/ttyS0.conf"
-        if not guest.exists(serial):
+        if not (guest.exists(serial) or guest.exists("/etc/init/serial.conf")):
             guest.write(serial, _XEN.sub("ttyS0", guest.read(path)))
         guest.remove(path)
     yield from ()
