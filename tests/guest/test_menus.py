@@ -37,3 +37,21 @@ def test_default_that_is_not_there_is_the_first(tmp_path: Path) -> None:
     assert menu is not None
     assert menu.default is not None
     assert menu.default.kernel == "vmlinuz-1"
+
+
+def test_files_of_extlinux_that_include_each_other_are_read_once(tmp_path: Path) -> None:
+    folder = tmp_path / "boot/extlinux"
+    folder.mkdir(parents=True)
+    several = "".join(f"include {number}.cfg\n" for number in range(40))
+    for number in range(40):
+        (folder / f"{number}.cfg").write_text(several)
+    (folder / "extlinux.conf").write_text(
+        f"{several}include extlinux.conf\ninclude ../../etc/other\nlabel a\n linux /vmlinuz-1\n"
+    )
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/other").write_text("label b\n linux /vmlinuz-2\n")
+
+    menu = read_menu(Folder(tmp_path))
+
+    assert menu is not None
+    assert [entry.name for entry in menu.entries] == ["a"]

@@ -15,14 +15,14 @@ Edit = Callable[[str], str]
 # Tools of SUSE read the same variables (guide 15.2.3, step 4).
 GRUB_DEFAULTS = "/etc/default/grub"
 # What the entries of new kernels get: of kernel-install(8), which RHEL 9.3 and later and Fedora use
-# with GRUB too, and of SUSE's perl-Bootloader.
+# with GRUB too; of SUSE's perl-Bootloader; and of Debian's extlinux-update.
 KERNEL_INSTALL = "/etc/kernel/cmdline"
-SUSE_BOOTLOADER = "/etc/sysconfig/bootloader"
+_IN_QUOTES = ("/etc/sysconfig/bootloader", "/etc/default/extlinux")
 DEFAULTS = (
     GRUB_DEFAULTS,
     "/etc/default/grub.d/*.cfg",
     KERNEL_INSTALL,
-    SUSE_BOOTLOADER,
+    *_IN_QUOTES,
 )
 # What a boot loader, pygrub too, reads itself.
 MENUS = (
@@ -35,7 +35,8 @@ MENUS = (
     "/boot/efi/loader/entries/*.conf",
     "/efi/loader/entries/*.conf",
     "/boot/extlinux/extlinux.conf",
-    "/boot/syslinux/syslinux.cfg",
+    "/boot/extlinux/*.cfg",  # Debian's includes linux.cfg
+    "/boot/syslinux/*.cfg",
     "/extlinux.conf",
     "/boot/grub/custom.cfg",
     "/boot/grub2/custom.cfg",
@@ -47,7 +48,8 @@ _BY_HAND = re.compile(r"""^[ \t]*menuentry[ \t]+["'][^$\n]""", re.MULTILINE)
 
 # No two parts of it take the same characters: a guest may write what it likes.
 _DEFAULT = re.compile(
-    r"""^(?P<head>[ \t]*(?:export[ \t]+)?(?:GRUB_CMDLINE_LINUX\w*\+?|\w+_APPEND)=)
+    r"""^(?P<head>[ \t]*(?:export[ \t]+)?(?:GRUB_CMDLINE_LINUX\w*\+?|\w+_APPEND|
+    EXTLINUX_ROOT|EXTLINUX_PARAMETERS)=)
     (?:"(?P<line>(?:[^"\\]|\\.)*)"|'(?P<single>[^']*)'|(?P<plain>[^\s"'\#]*))[ \t]*(?:\#.*)?$""",
     re.DOTALL | re.VERBOSE,
 )
@@ -57,7 +59,11 @@ _MENU = re.compile(
     \#\s*(?:kopt|defoptions|xenkopt)=)[ \t]*)(?P<line>.*)$""",
     re.IGNORECASE | re.VERBOSE,
 )
-_SUSE = re.compile(r'''^(?P<head>(?:DEFAULT|FAILSAFE)_APPEND=)"(?P<line>(?:[^"\\]|\\.)*)"''')
+_QUOTED = re.compile(
+    r"""^(?P<head>(?:DEFAULT_APPEND|FAILSAFE_APPEND|EXTLINUX_PARAMETERS)=)
+    "(?P<line>(?:[^"\\]|\\.)*)\"""",
+    re.VERBOSE,
+)
 _PLAIN = re.compile(r"^(?P<head>)(?P<line>[^#].*)$")
 _ENV = re.compile(r"^(?P<head>kernelopts=)(?P<line>.*)$")
 
@@ -102,8 +108,9 @@ def add_to_defaults(tree: Tree, words: Collection[str], *, why: str) -> None:
 
 def edit_new_entries(tree: Tree, edit: Edit) -> None:
     """Change the command lines that the entries of new kernels get as they stand."""
-    for path, pattern in ((KERNEL_INSTALL, _PLAIN), (SUSE_BOOTLOADER, _SUSE)):
+    for path in (KERNEL_INSTALL, *_IN_QUOTES):
         if tree.is_file(path):
+            pattern = _PLAIN if path == KERNEL_INSTALL else _QUOTED
             _edit(tree, path, tree.read(path).split("\n"), pattern, edit)
 
 

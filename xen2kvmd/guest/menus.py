@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from posixpath import dirname, join, normpath
 
 from xen2kvmd.guest import grubenv
 from xen2kvmd.guest.bls import bls_entries
@@ -17,7 +18,7 @@ from xen2kvmd.guest.tree import Tree
 
 GRUB2 = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/efi/EFI/*/grub.cfg")
 LEGACY = ("/boot/grub/menu.lst", "/boot/grub/grub.conf")
-LOADER = ("/boot/loader/loader.conf", "/boot/efi/loader/loader.conf", "/efi/loader/loader.conf")
+LOADER = tuple(f"{place}/loader/loader.conf" for place in ("/boot", "/boot/efi", "/efi"))
 EXTLINUX = ("/boot/extlinux/extlinux.conf", "/boot/syslinux/syslinux.cfg", "/extlinux.conf")
 
 _ITEM = re.compile(r"""^\s*(menuentry|submenu)\s+(['"])(?P<title>.*?)\2(?P<rest>.*)\{\s*$""")
@@ -28,7 +29,8 @@ _ROOT = re.compile(r"(?:^|\s)root=(\S+)")
 _XEN = re.compile(r"^\s*(?:multiboot2?|kernel|xen_hypervisor)\s+\S*xen\S*\.gz")
 _SET = re.compile(r"""^\s*set default=["']?(?P<value>[^"'\n]*)["']?\s*$""", re.M)
 _SAVED = "${saved_entry}"
-LONGEST, DEEPEST = 8192, 16  # characters of a line, levels of submenus and conditions
+_INCLUDE = re.compile(r"^\s*(?:menu\s+)?include\s+(\S+)", re.I)  # of syslinux
+LONGEST, DEEPEST = 8192, 16  # characters of a line, levels of submenus, conditions and includes
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,7 @@ def _extlinux(tree: Tree) -> Menu | None:
     path = _first(tree, EXTLINUX)
     if not path:
         return None
-    text = tree.read(path)
+    text = "\n".join(_syslinux_lines(tree, path, dirname(path), seen={path}))
     entries: list[Entry] = []
     for block in re.split(r"^[ \t]*label[ \t]+", text, flags=re.M | re.I)[1:]:
         label = block.partition("\n")[0].strip()
@@ -245,6 +247,21 @@ def _extlinux(tree: Tree) -> Menu | None:
     name = said[1] if said else ""
     default = next((one for one in entries if one.name == name), entries[0] if entries else None)
     return Menu("extlinux", path, tuple(entries), default) if entries else None
+
+
+def _syslinux_lines(
+    tree: Tree, path: str, folder: str, *, seen: set[str], depth: int = 0
+) -> Iterator[str]:
+    """Yield a file's lines, and in their places those of files in the folder that it includes."""
+    for line in tree.read(path).splitlines():
+        found = _INCLUDE.match(line)
+        more = normpath(join(folder, found[1])) if found else ""
+        if not more:
+            yield line
+        elif more.startswith(join(folder, "")) and more not in seen and depth < DEEPEST:
+            seen.add(more)
+            if tree.is_file(more):
+                yield from _syslinux_lines(tree, more, folder, seen=seen, depth=depth + 1)
 
 
 def _systemd_boot(tree: Tree) -> Menu | None:
