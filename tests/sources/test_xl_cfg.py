@@ -102,9 +102,9 @@ def test_values_and_comments_and_continuation() -> None:
 
 @pytest.mark.parametrize("value", ["'a' " * 40_000, f"[{'1,' * 20_000}]"], ids=["joined", "list"])
 def test_a_long_value_is_read_in_linear_time(value: str) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     assert parse_settings(f"a = {value}").values
-    assert time.monotonic() - begun < 1.0
+    assert time.process_time() - begun < 2  # 0.3, and 4 if each token cost those behind it
 
 
 def test_what_is_too_long_for_a_configuration_is_refused() -> None:
