@@ -8,7 +8,13 @@ guest would come up without an address.
 import re
 from collections.abc import Iterator
 
-from xen2kvmd.guest.nics import PERSISTENT_RULES, name_by_mac, name_by_number, names_in_settings
+from xen2kvmd.guest.nics import (
+    PERSISTENT_RULES,
+    name_by_mac,
+    name_by_number,
+    names_by_slot,
+    names_in_settings,
+)
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding, MacPolicy, Severity
 from xen2kvmd.rule import rule
@@ -24,6 +30,17 @@ _RULE = (
     'ATTR{{type}}=="1", KERNEL=="eth*", NAME="{name}"\n'
 )
 _VIF = re.compile(r'KERNELS=="vif-(\d+)"')
+# Where settings match a NIC by its driver: netplan's, systemd-networkd's, NetworkManager's.
+_MATCHES = (
+    "/etc/netplan/*.yaml",
+    "/etc/systemd/network/*.network",
+    "/etc/systemd/network/*.network.d/*.conf",
+    "/etc/systemd/network/*.link",
+    "/etc/NetworkManager/conf.d/*.conf",
+    "/etc/NetworkManager/system-connections/*",
+)
+_DRIVER = re.compile(r"^([^#\n]*\bdriver[ \t]*[:=])(.*)$", re.IGNORECASE | re.MULTILINE)
+_XEN_DRIVER = re.compile(r"(?<![\w.*-])(?:xen[_-]netfront|xen\*|vif\*?)(?![\w.*-])")
 _CLOUD_INIT = ("/usr/bin/cloud-init", "/etc/cloud/cloud.cfg")
 _CLOUD_OFF = "/etc/cloud/cloud-init.disabled"
 _NO_NETWORK = re.compile(
@@ -52,11 +69,9 @@ def nic_names(guest: Tree, case: Case) -> Iterator[Finding]:
         )
         return
     settings = names_in_settings(guest)
-    by_mac = [name_by_mac(guest, nic.mac) for nic in case.nics]
-    for number, nic in enumerate(case.nics):
-        by_number = name_by_number(settings, number)
-        name = by_mac[number] or (by_number if by_number not in by_mac else "")
-        if name and by_mac[:number].count(name):
+    names = _names(guest, case, settings)
+    for number, (nic, name) in enumerate(zip(case.nics, names, strict=True)):
+        if name and name in names[:number]:
             yield Finding(
                 "nic-name-twice",
                 f"The guest's settings call NIC {number} ({nic.mac}) {name}, and another, too.",
@@ -76,6 +91,14 @@ def nic_names(guest: Tree, case: Case) -> Iterator[Finding]:
                 Severity.INFO,
                 hint="If the guest does configure it, check its name after the migration.",
             )
+    lost = names_by_slot(settings - set(names)) if case.kind == "hvm" else ()
+    for name in lost:
+        yield Finding(
+            "nic-name-not-kept",
+            f"The guest's network settings name {name}: which of its NICs that is, is not known.",
+            Severity.WARNING,
+            hint="See 'ip link' in the new guest, and correct the name in its network settings.",
+        )
 
 
 @rule(guide="")
@@ -88,6 +111,23 @@ def persistent_net_rules(guest: Tree, case: Case) -> Iterator[Finding]:
     if guest.is_file(PERSISTENT_RULES):
         lines = guest.read(PERSISTENT_RULES).splitlines(keepends=True)
         guest.write(PERSISTENT_RULES, "".join(_for_virtio(line, case) for line in lines))
+    yield from ()
+
+
+@rule(guide="")
+def nic_drivers(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Let network settings match virtio's NICs where they match those of Xen's driver.
+
+    netplan and systemd-networkd leave a NIC alone that has another driver than is said.
+    """
+    driver = "virtio_net" if case.facts.virtio else "e1000"  # as the domain XML has it
+    for path in (found for pattern in _MATCHES for found in guest.glob(pattern)):
+        if guest.is_file(path):
+            text = guest.read(path)
+            guest.write(
+                path,
+                _DRIVER.sub(lambda line: line[1] + _XEN_DRIVER.sub(driver, line[2]), text),
+            )
     yield from ()
 
 
@@ -110,6 +150,26 @@ def cloud_init_network(guest: Tree, case: Case) -> Iterator[Finding]:
         "/etc/cloud/cloud.cfg.d/99-network.cfg in the guest.",
         place="/etc/cloud",
     )
+
+
+def _names(guest: Tree, case: Case, settings: frozenset[str]) -> list[str]:
+    """Return what the guest's settings call each of its NICs: by address, by number, by slot.
+
+    QEMU gives emulated NICs their slots in their order. Where there are as many names of one kind
+    as NICs without one, they are theirs.
+    """
+    names = [name_by_mac(guest, nic.mac) for nic in case.nics]
+    by_number = [name_by_number(settings, number) for number in range(len(names))]
+    names = [
+        name or (other if other not in names else "")
+        for name, other in zip(names, by_number, strict=True)
+    ]
+    by_slot = names_by_slot(settings - set(names)) if case.kind == "hvm" else ()
+    unnamed = [number for number, name in enumerate(names) if not name]
+    if len(by_slot) == len(unnamed) and len({name[:3] for name in by_slot}) == 1:
+        for number, name in zip(unnamed, by_slot, strict=True):
+            names[number] = name
+    return names
 
 
 def _add_rule(guest: Tree, mac: str, name: str) -> None:

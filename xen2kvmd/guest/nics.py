@@ -15,6 +15,8 @@ INTERFACES = f"{FOLDER}/interfaces"
 _INCLUDE = re.compile(r"^[ \t]*(source|source-directory)\s+(\S+)[ \t]*$", re.M)
 # What Xen's NICs are called, or a pattern for these names alone ("enX*", not "en*" or "*").
 _XEN_NAME = re.compile(r"(?:eth|enX)[0-9*?\[\]-]+")
+# What udev calls an emulated NIC, by its slot or index: one of its own, and no pattern.
+_SLOT_NAME = re.compile(r"(?:eno|ens|enp)\d+(?:s\d+)?(?:f\d+)?")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,14}")  # as the kernel has it, and safe in a path
 
 # Where names of NICs stand, by the files that hold them; the first group has the names.
@@ -23,7 +25,9 @@ _IN_TEXT = (
     (
         ("/etc/netplan/*.yaml",),
         re.compile(
-            r"^[ \t]+[\"']?((?:eth|enX)[0-9]+)[\"']?:[ \t]*(?:\{.*\})?[ \t]*(?:#.*)?$", re.M
+            r"^[ \t]+[\"']?((?:eth|enX|eno|ens|enp)[0-9][0-9a-z]*)[\"']?:"
+            r"[ \t]*(?:\{.*\})?[ \t]*(?:#.*)?$",
+            re.M,
         ),
     ),
     (
@@ -102,7 +106,10 @@ _IN_NAME = ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/if
 
 
 def names_in_settings(guest: Tree) -> frozenset[str]:
-    """Return the names as Xen gives them, or patterns of them, that the guest's settings use."""
+    """Return the names as Xen gives them, or patterns of them, that the guest's settings use.
+
+    Those of emulated NICs are among them: only a guest with PV drivers has Xen's own.
+    """
     names = {path.rpartition("/ifcfg-")[2] for pattern in _IN_NAME for path in guest.glob(pattern)}
     for patterns, name in _IN_TEXT:
         for path in (found for pattern in patterns for found in guest.glob(pattern)):
@@ -113,7 +120,8 @@ def names_in_settings(guest: Tree) -> frozenset[str]:
     for path in _interfaces(guest):
         words = (word for line in _IFACE.findall(guest.read(path)) for word in line.split())
         names.update(_ALIAS.sub("", word) for word in words)
-    return frozenset(found for found in names if _XEN_NAME.fullmatch(found))
+    kinds = (_XEN_NAME, _SLOT_NAME)
+    return frozenset(found for found in names if any(kind.fullmatch(found) for kind in kinds))
 
 
 def name_by_mac(guest: Tree, mac: str) -> str:
@@ -137,6 +145,16 @@ def name_by_number(settings: frozenset[str], number: int) -> str:
     exact = next((name for name in names if name in settings), "")
     fits = (name for name in names for pattern in settings if fnmatchcase(name, pattern))
     return exact or next(fits, "")
+
+
+def names_by_slot(settings: frozenset[str]) -> tuple[str, ...]:
+    """Return the names of emulated NICs that the settings know, in the order of their slots."""
+    found = (_SLOT_NAME.fullmatch(name) for name in settings)
+    return tuple(sorted((name[0] for name in found if name), key=_slot))
+
+
+def _slot(name: str) -> tuple[str, list[int]]:
+    return name[:3], [int(number) for number in re.findall(r"\d+", name)]
 
 
 def _interfaces(guest: Tree) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ RULES: tuple[Rule[Tree], ...] = (
     # First the stored names: nic_names goes by them.
     network.persistent_net_rules,
     network.nic_names,
+    network.nic_drivers,
     network.cloud_init_network,
     initrd.initramfs_modules,
     initrd.suse_initrd_modules,
