@@ -23,6 +23,8 @@ def change(rule: str, place: str, line: str) -> Change:
         ("fstab", "/etc/fstab", "UUID=4711 / ext4 # was /dev/xvda1", "still-under-xen"),
         ("fstab", "/etc/fstab", "/dev/vdax / ext4", "still-under-xen"),
         ("device_map", "/boot/grub/device.map", "(hd0) /dev/vda", "still-under-xen"),
+        ("grub_menu", "/boot/grub/grub.cfg", "legacy_configfile", "not-under-xen"),
+        ("grub_menu", "/boot/grub/menu.lst", "root (hd0,0)", "still-under-xen"),
         ("suse_initrd_modules", "/etc/sysconfig/kernel", "virtio_blk", "not-under-xen"),
     ],
 )
@@ -34,5 +36,7 @@ def test_what_is_changed_decides(rule: str, place: str, line: str, found: str) -
 
 def test_other_reasons_are_told() -> None:
     assert "another kernel starts" in under_xen([], [CHANGED], CASE).message
+    menu = change("grub_menu", "/boot/grub/grub.cfg", "menuentry")
+    assert under_xen([menu], [], Case(kernel_on_host=True)).id == "still-under-xen"
     joined = Case(joined=(Joined("xvda1", "xvda", 1),))
     assert "partitions of one disk" in under_xen([], [], joined).message

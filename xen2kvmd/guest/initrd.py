@@ -12,6 +12,8 @@ from xen2kvmd.rule import rule
 # What reaches a disk. virtio_net is left out of initramfs-tools' list: a NIC that the initrd finds
 # gets its name there, before the guest's own rules are read.
 DISK_DRIVERS = ("virtio_pci", "virtio_blk", "virtio_scsi")
+# A tool that looks at the machine it runs on finds no Xen in our appliance, and leaves these out.
+XEN_DRIVERS = ("xen-blkfront", "xen-netfront")
 # What the guide puts in place of Xen's drivers (15.2.3, step 1).
 GUIDE_DRIVERS = ("virtio_blk", "virtio_pci", "virtio_net", "virtio_balloon")
 _XEN_KERNEL_ONLY = frozenset({"xenblk", "xennet"})
@@ -61,28 +63,40 @@ def kernel_with_virtio(guest: Tree, case: Case) -> Iterator[Finding]:
 def initramfs_modules(guest: Tree, case: Case) -> Iterator[Finding]:
     """Put the virtio drivers on initramfs-tools' list, where the initrd lacks them, or will.
 
-    An initrd may be from before its guest was told to hold what is listed and no more
-    (initramfs.conf(5), MODULES=list). Xen's drivers stay: the guest can still be started under Xen.
+    An initrd may be from before its guest was told to hold what is listed and no more, or what the
+    machine needs on which it is built (initramfs.conf(5), MODULES=list and dep). Xen's drivers
+    stay, and are listed where it is dep: the guest can still be started under Xen.
     """
     kernel = _kernel(case)
     if kernel is None or case.facts.initrd_tool != "initramfs-tools":
         return
-    if kernel.initrd_virtio and not _holds_listed_alone(guest):
+    held = _held(guest)
+    if kernel.initrd_virtio and held not in ("list", "dep"):
         return
+    xen = _xen_drivers(guest, kernel)[:1] if held == "dep" else ()  # NICs as virtio's, see above
     text = guest.read(INITRAMFS_MODULES) if guest.is_file(INITRAMFS_MODULES) else ""
-    listed = {line.split()[0] for line in text.splitlines() if line.strip()}
-    missing = [driver for driver in DISK_DRIVERS if driver not in listed]
+    listed = {line.split()[0].replace("-", "_") for line in text.splitlines() if line.strip()}
+    wanted = (*DISK_DRIVERS, *xen)
+    missing = [driver for driver in wanted if driver.replace("-", "_") not in listed]
     if missing:
         newline = "\n" if text and not text.endswith("\n") else ""
         guest.write(INITRAMFS_MODULES, text + newline + "\n".join(missing) + "\n")
     yield from ()
 
 
-def _holds_listed_alone(guest: Tree) -> bool:
+def _held(guest: Tree) -> str:
+    """Return what initramfs-tools puts into an initrd: most, dep, list, "" where it is not said."""
     paths = (INITRAMFS_CONFIG, *guest.glob("/etc/initramfs-tools/conf.d/*"))
     texts = (guest.read(path) for path in paths if guest.is_file(path))
     chosen = [value for text in texts for value in _MODULES.findall(text)]
-    return chosen[-1:] == ["list"]
+    return chosen[-1] if chosen else ""
+
+
+def _xen_drivers(guest: Tree, kernel: Kernel) -> tuple[str, ...]:
+    """Return Xen's drivers for disks and NICs that a kernel has as modules."""
+    modules = guest.glob(f"/lib/modules/{kernel.version}/kernel/drivers/*/xen-*.ko*")
+    have = {path.rpartition("/")[2].partition(".ko")[0] for path in modules}
+    return tuple(driver for driver in XEN_DRIVERS if driver in have)
 
 
 @rule(guide="15.2.3 (1)")
@@ -143,14 +157,15 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
         case "initramfs-tools":
             guest.run("update-initramfs", "-u", "-k", kernel.version)
         case "dracut":
-            drivers = " ".join((*DISK_DRIVERS, "virtio_net"))
+            drivers = " ".join((*DISK_DRIVERS, "virtio_net", *_xen_drivers(guest, kernel)))
             guest.run("dracut", "--force", "--add-drivers", drivers, kernel.initrd, kernel.version)
         case "mkinitrd" if case.facts.family is Family.SUSE:
             # It takes names in /boot only.
             image, initrd = kernel.image.removeprefix("/boot/"), kernel.initrd
             guest.run("mkinitrd", "-k", image, "-i", initrd.removeprefix("/boot/"))
         case "mkinitrd":
-            wanted = (f"--with={driver}" for driver in DISK_DRIVERS[:2])
+            needed = (*DISK_DRIVERS[:2], *_xen_drivers(guest, kernel))
+            wanted = (f"--with={driver}" for driver in needed)
             guest.run("mkinitrd", "-f", *wanted, kernel.initrd, kernel.version)
         case _ if not kernel.initrd_virtio:
             yield Finding(

@@ -54,5 +54,8 @@ def _reasons(changes: Sequence[Change], findings: Iterable[Finding], case: Case)
     for change in changes:
         if new and change.rule in _NEEDED and names_kvm.search(change.diff):
             yield f"{change.place} names disks as KVM does"
+        made = change.rule == "grub_menu" and change.place.endswith("/grub.cfg")
+        if made and not case.kernel_on_host:
+            yield f"pygrub would read the new {change.place} and not the guest's own menu"
         if change.rule in _DRIVERS and _XEN_KERNEL_ONLY.search(change.diff):
             yield f"{change.place} has no drivers of Xen kernels any more"
