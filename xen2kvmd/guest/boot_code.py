@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from xen2kvmd.guest.menus import read_menu
+from xen2kvmd.guest.plain_entries import plain_entries
 from xen2kvmd.guest.tree import BootCode, Tree
 from xen2kvmd.model import BootArea, Case, Facts, Finding, Firmware, Severity
 from xen2kvmd.rule import rule
@@ -56,6 +58,9 @@ def bios_boot_code(guest: Tree, case: Case) -> Iterator[Finding]:
         guest.divide(facts.boot_disk, area.sector, area.room // SECTOR)
     if code:
         guest.install(code)
+        menu = read_menu(guest)
+        if menu and menu.kind == "bls" and not Path(code.modules, "blscfg.mod").exists():
+            yield from plain_entries(guest, case)
     else:
         disk = dict(case.devices)[facts.boot_disk]
         guest.run(installer, f"--target={PLATFORM}", f"/dev/{disk}")
