@@ -10,7 +10,9 @@ from xen2kvmd.errors import InvalidSource
 _HINT = "See xl-disk-configuration(5): format=raw, vdev=xvda, access=rw, target=/path."
 _FORMATS = frozenset({"raw", "qcow", "qcow2", "vhd", "qed", "empty"})
 _BACKENDS = frozenset({"phy", "tap", "qdisk", "standalone"})
-_PREFIX = re.compile(r"(raw|qcow2?|vhd|iscsi|e?nbd|drbd|tapdisk|tap2?|aio|ioemu|file|phy):")
+_PREFIX = re.compile(
+    r"(raw|qcow2?|vhd|iscsi|e?nbd|drbd|dmmd|npiv|tapdisk|tap2?|aio|ioemu|file|phy):"
+)
 _FLAGS = re.compile(
     r"direct-io-safe|(?:no-)?discard|(?:no-)?colo|(?:un)?trusted|grant_usage=[01]|"
     r"(?:colo-(?:host|port|export)|active-disk|hidden-disk|specification)=.*"
@@ -113,7 +115,7 @@ def _old_target(disk: XlDisk, word: str) -> tuple[XlDisk, set[str]]:
         filled.add("format")
         if prefix in _FORMATS:
             disk = replace(disk, format=prefix)
-        elif prefix in ("iscsi", "nbd", "enbd", "drbd"):
+        elif prefix in ("iscsi", "nbd", "enbd", "drbd", "dmmd", "npiv"):
             disk = replace(disk, script=f"block-{prefix}")
         elif prefix == "phy":
             disk = replace(disk, backendtype="phy")

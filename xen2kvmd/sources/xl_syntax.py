@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from xen2kvmd.errors import InvalidSource
-from xen2kvmd.model import Finding
+from xen2kvmd.model import Finding, Severity
 
 Value = int | str | tuple["Value", ...]
 
@@ -33,6 +33,10 @@ _TOKEN = re.compile(
 )
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
 _PLAIN = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\n": ""}
+# Without what these say, it is another guest: one without its second disk, or of another kind.
+_NEEDED = frozenset(
+    "disk vif kernel ramdisk root bootloader builder type bios firmware firmware_override".split()
+)
 _WORDS: dict[str, Value] = {"True": 1, "False": 0, "None": ""}  # of Python
 
 
@@ -198,9 +202,28 @@ def _joined(old: Value, new: Value) -> Value:
 def _left_out(statement: list[Token]) -> Finding:
     line = statement[0].line
     shown = " ".join("'***'" if token.kind == "string" else token.text for token in statement[:8])
+    if name := _needed(statement):
+        return Finding(
+            "xl-setting-computed",
+            f"Line {line} computes the guest's {name}, or sets it under a condition, and was left "
+            f"out: {shown}.",
+            Severity.BLOCKER,
+            hint=f"Write the value of {name} there ('xm create --dryrun FILE' prints it), or give the "
+            "guest as it runs: 'virsh dumpxml GUEST' or 'xl list -l GUEST' on the Xen host.",
+            place=f"line {line}",
+        )
     return Finding(
         "xl-expression",
         f"Line {line} is not plain configuration and was left out: {shown}.",
         hint="An xm file is a Python program, which is not run: write the value that it computes.",
         place=f"line {line}",
     )
+
+
+def _needed(statement: list[Token]) -> str:
+    """Return what of _NEEDED a statement sets, adds to or changes, which may be in its middle."""
+    texts = [token.text for token in statement] + [""] * 2
+    for name, sign, following in zip(texts, texts[1:], texts[2:], strict=False):
+        if name in _NEEDED and (sign in ("+=", ".", "[") or (sign == "=" and following != "=")):
+            return name
+    return ""
