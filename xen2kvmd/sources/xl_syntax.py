@@ -208,8 +208,8 @@ def _left_out(statement: list[Token]) -> Finding:
             f"Line {line} computes the guest's {name}, or sets it under a condition, and was left "
             f"out: {shown}.",
             Severity.BLOCKER,
-            hint=f"Write the value of {name} there ('xm create --dryrun FILE' prints it), or give the "
-            "guest as it runs: 'virsh dumpxml GUEST' or 'xl list -l GUEST' on the Xen host.",
+            hint=f"Write the value of {name} there ('xm create --dryrun FILE' prints it), or give "
+            "the guest as it runs: 'virsh dumpxml GUEST' or 'xl list -l GUEST' on the Xen host.",
             place=f"line {line}",
         )
     return Finding(
