@@ -10,7 +10,10 @@ from tests.guest.built import partitioned
 from xen2kvmd.errors import InvalidOption
 from xen2kvmd.guest import luks
 from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.filesystems import file_systems
 from xen2kvmd.guest.key import Key
+from xen2kvmd.guest.launch import DiskImage
+from xen2kvmd.system.disk import make_image
 
 pytestmark = pytest.mark.slow
 
@@ -29,6 +32,20 @@ def appliance(tmp_path: Path) -> Iterator[Appliance]:
             opened.shell(f"printf {word} | {format_it}")
         opened.call("mkfs", "ext4", "/dev/vda3")
         yield opened
+
+
+def test_data_disk_that_is_encrypted_as_a_whole_is_known(tmp_path: Path) -> None:
+    root, data = partitioned(tmp_path / "disk.raw", ",,83\n"), tmp_path / "data.raw"
+    make_image(data, image_format="raw", size=64 << 20, preallocated=False)
+    images = [root, DiskImage("xvdb", str(data), "raw")]
+    with Appliance.open(images, writable=True, emulate=True, keys=[Key("all", "one")]) as opened:
+        cheap = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000"
+        opened.shell(f"printf one | cryptsetup luksFormat -q {cheap} /dev/vdb -")
+        (found,) = [system for system in file_systems(opened) if system.kind == luks.KIND]
+        assert found.device == "/dev/vdb"
+        assert names(luks.unlock(opened, {found.device: found.uuid})) == [
+            ("/dev/vdb", f"luks-{found.uuid}")
+        ]
 
 
 def names(opened: tuple[luks.Opened, ...]) -> list[tuple[str, str]]:

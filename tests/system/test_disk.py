@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from xen2kvmd.errors import InvalidDisk, Unsupported
+from xen2kvmd.system import blocks
 from xen2kvmd.system.disk import (
     data_size,
     examine,
@@ -26,10 +27,6 @@ def make(path: Path, *options: str) -> None:
 
 def fifo(path: Path) -> None:
     os.mkfifo(path)
-
-
-def luks(path: Path) -> None:
-    path.write_bytes(b"LUKS\xba\xbe\0\1" + bytes(1 << 20))
 
 
 def encrypted(path: Path) -> None:
@@ -53,7 +50,6 @@ def text(path: Path) -> None:
         (lambda path: path.mkdir(), "raw", "is a directory"),
         (fifo, "raw", "neither a file nor a block device"),
         (lambda path: path.touch(), "raw", "is empty"),
-        (luks, "raw", "encrypted as a whole"),
         (encrypted, "qcow2", "encrypted qcow2"),
         (qcow2, "raw", "looks like qcow2"),
         (text, "qcow2", "cannot be read as qcow2"),
@@ -69,6 +65,17 @@ def test_what_is_no_disk_is_refused(
         examine(str(path), image_format)
     assert str(path) in caught.value.message
     assert caught.value.hint
+
+
+def test_disk_that_its_guest_has_encrypted_is_raw_as_any_other(tmp_path: Path) -> None:
+    path, overlay, copy = tmp_path / "disk", tmp_path / "overlay", tmp_path / "copy"
+    path.write_bytes(b"LUKS\xba\xbe\0\1" + os.urandom(1 << 20))
+    os.truncate(path, 2 << 20)
+    assert examine(str(path), "raw").size == 2 << 20
+    make_overlay(overlay, base=str(path), base_format="raw")
+    make_image(copy, image_format="raw", size=2 << 20, preallocated=False)
+    blocks.copy(str(overlay), "qcow2", str(copy), "raw", lambda _done, _total: None)
+    assert copy.read_bytes() == path.read_bytes()
 
 
 def differencing(path: Path) -> None:

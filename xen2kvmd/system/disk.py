@@ -20,7 +20,6 @@ from xen2kvmd.system.command import run
 MAGIC = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"conectix": "vpc", b"vhdxfile": "vhdx"}
 SERVED = ("raw", "qcow2", "vpc", "vhdx")  # formats that are one file
 NAME_OF_BASE = range(8, 20)  # bytes of qcow2's header
-LUKS = b"LUKS\xba\xbe"
 CLUSTER = 1 << 16  # bytes of a cluster of qcow2, by default (qemu-img(1))
 HEAD = 64  # bytes of a disk that are looked at
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), with its padding at the end
@@ -47,8 +46,9 @@ class DiskInfo:
 def examine(path: str, image_format: str) -> DiskInfo:
     """Look at a disk image or block device without changing it.
 
-    Raises InvalidDisk if it is missing, no disk, unreadable, empty, encrypted as a whole, or
+    Raises InvalidDisk if it is missing, no disk, unreadable, empty, an encrypted qcow2 image, or
     plainly of another format than the one said; Unsupported if a part of its data is elsewhere.
+    One that the guest has encrypted as a whole (LUKS) is raw as any other.
     """
     return _examine(path, image_format, path=path, head=_head(path))
 
@@ -116,11 +116,6 @@ def _examine(location: str, image_format: str, *, path: str, head: bytes) -> Dis
                     f"The disk {path} is said to be raw and looks like {name}.",
                     hint=f"If it is {name}, say type='{name}' in its <driver> element.",
                 )
-    if head.startswith(LUKS):
-        raise InvalidDisk(
-            f"The disk {path} is encrypted as a whole (LUKS).",
-            hint="Such disks cannot be migrated yet; decrypt it first.",
-        )
     if image_format == "vpc":
         _check_whole(path, head)
     try:
