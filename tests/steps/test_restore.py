@@ -2,6 +2,7 @@
 """A restore writes over nothing, leaves nothing when it fails, and takes away nothing of others."""
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,6 +65,46 @@ def run(tmp_path: Path, backup: Path) -> Iterator[Make]:
     yield make
     journal.close()
     sender.close()
+
+
+def saved_as(backup: Path, image_format: str) -> bytes:
+    """Let the backup's first disk be of a format; return what is on it."""
+    manifest = json.loads((backup / "manifest.json").read_text())
+    disk = manifest["disks"][0]
+    disk["format"], content = image_format, Path(disk["path"]).read_bytes()
+    Path(disk["path"]).unlink()
+    manifest["disks"] = [disk]
+    (backup / "manifest.json").write_text(json.dumps(manifest))
+    return content
+
+
+def findings(run: Run) -> list[str]:
+    return [e["finding"]["id"] for e in run.journal.events if e["type"] == "finding"]
+
+
+@pytest.mark.parametrize("image_format", ["qcow2", "qcow", "qed", "vpc", "vhdx"])
+def test_disk_has_the_format_that_it_had(
+    tmp_path: Path, backup: Path, run: Make, image_format: str
+) -> None:
+    """The domain XML, which is restored with it, says so."""
+    content = saved_as(backup, image_format)
+    made = run()
+    STEP.do(made)
+    path, raw = tmp_path / "xvda/disk.raw", tmp_path / "raw"
+    argv = ["qemu-img", "convert", "-f", image_format, "-O", "raw", path, raw]
+    subprocess.run(argv, check=True)
+    assert raw.read_bytes() == content
+    assert findings(made) == []
+
+
+def test_disk_of_a_format_that_is_not_written_is_raw_and_told(
+    tmp_path: Path, backup: Path, run: Make
+) -> None:
+    content = saved_as(backup, "vmdk")
+    made = run()
+    STEP.do(made)
+    assert (tmp_path / "xvda/disk.raw").read_bytes() == content
+    assert findings(made) == ["restored-as-raw"]
 
 
 def names(folder: Path) -> list[str]:

@@ -23,14 +23,14 @@ from xen2kvmd.errors import (
     VerifyFailed,
 )
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Backup, Restoration, SavedDisk
+from xen2kvmd.model import Backup, Finding, Restoration, SavedDisk
 from xen2kvmd.steps.backup_disks import DOCUMENT, MANIFEST
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system import disk as images
 from xen2kvmd.words import amount
 
 LARGEST = 1 << 20  # bytes of a manifest
-WRITTEN = ("raw", "qcow2")  # formats that a disk is written in; the others become raw
+WRITTEN = ("raw", "qcow2", "qcow", "qed", "vpc", "vhdx")  # formats that are one file; others: raw
 
 
 def do(run: Run) -> None:
@@ -58,6 +58,8 @@ def do(run: Run) -> None:
     _sweep(run)
     for disk, path in zip(backup.disks, places, strict=True):
         run.result(f"disk-{disk.dev}", str(path))
+        if disk.format not in WRITTEN:
+            run.finding(cattrs.unstructure(_other_format(disk, path, document)))
     run.result("document", str(document))
 
 
@@ -74,6 +76,16 @@ def undo(run: Run) -> None:
 def _sweep(run: Run) -> None:
     for path in run.notes.get("files", ()):
         _ours(run, Path(path)).unlink(missing_ok=True)
+
+
+def _other_format(disk: SavedDisk, path: Path, document: Path) -> Finding:
+    return Finding(
+        "restored-as-raw",
+        f"Disk '{disk.dev}' was of the format {disk.format}; {path} is raw.",
+        hint=f"Say type='raw' in its <driver> element in {document}, or make it what it was: "
+        f"qemu-img convert -f raw -O {disk.format}.",
+        place=f"devices/disk[{disk.dev}]",
+    )
 
 
 def _ours(run: Run, path: Path) -> Path:

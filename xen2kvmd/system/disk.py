@@ -247,8 +247,12 @@ def write_zeroes(path: str) -> None:
 def make_image(
     path: Path, *, image_format: str, size: int, preallocated: bool, cluster_size: int = 0
 ) -> None:
-    """Make an empty disk image of `size` bytes; a cluster_size of 0 is QEMU's default."""
+    """Make an empty disk image of `size` bytes; a cluster_size of 0 is QEMU's default.
+
+    A VHD would have whole cylinders, and be larger, if its size were not forced.
+    """
     options = ["preallocation=falloc"] * preallocated
+    options += ["force_size=on"] * (image_format == "vpc")
     if cluster_size:
         options.append(f"cluster_size={cluster_size}")
     given = ["-o", ",".join(options)] if options else []
