@@ -3,7 +3,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,8 +52,11 @@ def check_target(
     host: Host,
     places: Places,
     boot_files: Sequence[BootFile] = (),
+    more: Iterable[Need] = (),
 ) -> None:
     """Refuse what cannot go there, by what is known before anybody looked into the guest.
+
+    more is what else takes room: it may lie on the target's file system.
 
     Raises InvalidName, InvalidOption, TargetExists, PoolNotFound or InsufficientSpace.
     """
@@ -78,7 +81,7 @@ def check_target(
         )
     _check_format(request, disks)
     _check_direct(request, source.kernel)
-    check_room(_needs(request, disks, places, boot_files))
+    check_room((*needs(request, disks, places, boot_files), *more))
 
 
 def make_case(
@@ -92,6 +95,7 @@ def make_case(
     kvm: bool,
     agent: bool,
     boot_files: Sequence[BootFile] = (),
+    more: Iterable[Need] = (),
 ) -> Case:
     """Decide where the guest goes and how it will be called there.
 
@@ -104,6 +108,7 @@ def make_case(
         host=host,
         places=places,
         boot_files=boot_files,
+        more=more,
     )
     source = domain.read(document)
     name = request.name or source.name
@@ -262,7 +267,7 @@ def _check_direct(request: Request, kernel: str) -> None:
         )
 
 
-def _needs(
+def needs(
     request: Request,
     disks: Sequence[SourceDisk],
     places: Places,

@@ -34,8 +34,7 @@ class Run:
     sender: Sender
     cancelled: Callable[[], bool]
     notes: dict[str, Any] = field(default_factory=dict)
-    kept: dict[type, Any] = field(default_factory=dict)
-    resources: ExitStack = field(default_factory=ExitStack)
+    kept: dict[type, tuple[Any, Callable[[], None]]] = field(default_factory=dict)
     _samples: deque[tuple[int, int]] = field(default_factory=deque)
 
     @property
@@ -102,18 +101,19 @@ class Run:
 
     def keep(self, thing: T, close: Callable[[], None]) -> T:
         """Keep something open for a later step; it is closed when the steps end."""
-        self.kept[type(thing)] = thing
-        self.resources.callback(close)
+        self.kept[type(thing)] = (thing, close)
         return thing
 
     def take(self, kind: type[T]) -> T | None:
         """Return what an earlier step of this process kept open."""
-        return self.kept.get(kind)
+        thing, _ = self.kept.get(kind, (None, None))
+        return thing
 
-    def release(self) -> None:
-        """Close all that is kept."""
-        self.kept.clear()
-        self.resources.close()
+    def release(self, *, but: type | None = None) -> None:
+        """Close all that is kept, the last first, but for one kind."""
+        with ExitStack() as closing:
+            for kind in [kind for kind in self.kept if kind is not but]:
+                closing.callback(self.kept.pop(kind)[1])
 
 
 def nothing(_run: Run) -> None:

@@ -12,9 +12,12 @@ from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Engine, Facts, Family, Finding, Request, Severity
 from xen2kvmd.steps import context
+from xen2kvmd.system import files
+from xen2kvmd.targets.room import Need, store_of
 
 VIRTIO_WIN = ("/usr/share/virtio-win/virtio-win.iso", "/usr/share/virtio-win")
 TOOLS = Path("/usr/share/virt-tools")
+SPARE = 1 << 30  # bytes that virt-v2v wants free beside the disks
 SERVICES = ("rhsrvany.exe", "pvvxsvc.exe")  # one of them runs virt-v2v's scripts in Windows
 
 
@@ -72,6 +75,17 @@ def findings(run: Run, request: Request) -> Iterator[Finding]:
             f"virt-v2v needs {' or '.join(SERVICES)} in {TOOLS} for Windows, and it is not there.",
             Severity.BLOCKER,
             hint="Install the package with it (mingw32-srvany, rhsrvany or virt-tools).",
+        )
+
+
+def needs(run: Run) -> Iterator[Need]:
+    """Yield the room that virt-v2v's own disks take, until they are copied to the target."""
+    if is_v2v(run):
+        yield Need(
+            f"virt-v2v's disks in {run.scratch}",
+            sum(disk.allocated for disk in context.disks(run)) + SPARE,
+            store_of(run.scratch),
+            files.free(run.scratch),
         )
 
 

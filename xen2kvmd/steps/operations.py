@@ -18,6 +18,7 @@ from xen2kvmd.steps.guests import GUESTS
 from xen2kvmd.steps.hooks import hooks_step
 from xen2kvmd.steps.inspect import INSPECT
 from xen2kvmd.steps.plan import PLAN
+from xen2kvmd.steps.reserve import RESERVE
 from xen2kvmd.steps.restore import RESTORE
 from xen2kvmd.steps.rollback import ROLLBACK
 from xen2kvmd.steps.set_aside import SET_ASIDE, THROW_AWAY
@@ -32,6 +33,7 @@ NATIVE = (
     hooks_step("pre-migrate"),
     STORAGE,
     BACKUP,
+    RESERVE,
     SHUTDOWN,
     hooks_step("post-shutdown"),
     BACKUP_DISKS,

@@ -55,6 +55,7 @@ def rehearse(
             kvm=run.notes["target-kvm"],
             agent=request.guest_agent or installed.agent,
             boot_files=boot_files,
+            more=engine.needs(run),
         )
         made, rehearsed = plan.make_plan(
             request,

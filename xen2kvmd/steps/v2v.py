@@ -10,27 +10,25 @@ would save a pass, but does not tell what it made of the guest.
 import logging
 import os
 import shutil
-import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 from xen2kvmd import domain
-from xen2kvmd.errors import Failed, InsufficientSpace, Unsupported
+from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest import emulation
 from xen2kvmd.guest.devices import letters, remap_text, xen_order
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Case, Request
-from xen2kvmd.steps import context, keys, v2v_words
+from xen2kvmd.steps import context, keys, turn, v2v_words
 from xen2kvmd.steps.engine import TOOLS, virtio_win
+from xen2kvmd.steps.turn import Turn
 from xen2kvmd.steps.v2v_document import NAME, given, output_name, written
 from xen2kvmd.system import appliances, files
 from xen2kvmd.system.supervised import End, supervise
 
 LIMIT = 86400.0  # seconds; a terabyte over ssh takes that long
 OUTPUT = 1 << 26  # bytes of its output that are read: its bar prints 60 each second, for hours
-SPARE = 1 << 30  # bytes that virt-v2v wants free beside the disks
 LAST = 5  # lines that an error shows where virt-v2v has no message for it
 
 log = logging.getLogger(__name__)
@@ -38,53 +36,31 @@ log = logging.getLogger(__name__)
 
 def convert(run: Run) -> None:
     """Convert by virt-v2v. Raises its errors as ours; leaves nothing running or lying about."""
-    run.release()  # our own appliance, which has the memory that virt-v2v's needs
+    run.release(but=Turn)  # our own appliance, which has the memory that virt-v2v's needs
     folder = run.scratch / "v2v"
-    with _turn(run):
-        _check_room(run)
-        known = appliances.folders()
-        images = sorted(context.overlays(run), key=lambda image: xen_order(image.dev))
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
-        source = domain.read(context.document(run))
-        text = given(
-            [image.path for image in images],
-            [nic.mac for nic in source.nics],
-            memory=source.memory,
-            vcpus=source.vcpus,
-        )
-        files.write_atomic(run.scratch / "v2v-source.xml", text)
-        try:
-            _run(run, folder)
-        finally:
-            appliances.end(run.scratch)
-            appliances.sweep(known)
+    turn.take(run)
+    known = appliances.folders()
+    images = sorted(context.overlays(run), key=lambda image: xen_order(image.dev))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    source = domain.read(context.document(run))
+    text = given(
+        [image.path for image in images],
+        [nic.mac for nic in source.nics],
+        memory=source.memory,
+        vcpus=source.vcpus,
+    )
+    files.write_atomic(run.scratch / "v2v-source.xml", text)
+    try:
+        _run(run, folder)
+    finally:
+        appliances.end(run.scratch)
+        appliances.sweep(known)
+    turn.pass_on(run)
     _check_outcome(run, (folder / f"{NAME}.xml").read_text("utf-8", "replace"))
     for number, image in enumerate(images):
         os.replace(folder / output_name(number), image.path)
     shutil.rmtree(folder)
-
-
-@contextmanager
-def _turn(run: Run) -> Iterator[None]:
-    """Wait until no other job of this host runs virt-v2v: its appliance takes 2.5 GB."""
-    path = run.folder.parent.parent / "virt-v2v.lock"
-    while (lock := files.try_lock(path)) is None:
-        run.fraction(0.0, "waiting for another virt-v2v")
-        time.sleep(1)
-    with lock:
-        yield
-
-
-def _check_room(run: Run) -> None:
-    needed = sum(disk.allocated for disk in context.disks(run)) + SPARE
-    free = shutil.disk_usage(run.scratch).free
-    if needed > free:
-        raise InsufficientSpace(
-            f"virt-v2v needs {needed / 2**30:.1f} GiB in {run.folder.parent}; "
-            f"{free / 2**30:.1f} GiB are free.",
-            hint="Make room there: it holds the converted disks until they are copied.",
-        )
 
 
 def _run(run: Run, folder: Path) -> None:
