@@ -3,9 +3,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import cattrs
 
@@ -29,10 +28,11 @@ from xen2kvmd.model import (
     VirtType,
     Volume,
 )
-from xen2kvmd.system import blocks, files
+from xen2kvmd.system import blocks
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import Place, boot_place, links
-from xen2kvmd.targets.room import Need, check_room, store_of
+from xen2kvmd.targets.needs import needs
+from xen2kvmd.targets.room import Need, check_room
 
 Places = Mapping[str, Place]  # by <target dev>
 
@@ -265,28 +265,6 @@ def _check_direct(request: Request, kernel: str) -> None:
             "Direct kernel boot is not for what is converted in place, or by virt-v2v.",
             hint="Leave out --direct-kernel-boot.",
         )
-
-
-def needs(
-    request: Request,
-    disks: Sequence[SourceDisk],
-    places: Places,
-    boot_files: Sequence[BootFile],
-) -> Iterator[Need]:
-    """Yield all that takes room, the backup too: it may lie on the target's file system."""
-    free = {place: place.available() for place in set(places.values())}  # refreshes a pool once
-    stores = {place: place.store() for place in free}
-    for disk in disks:
-        place = places[disk.dev]
-        count = place.needed(disk, request.allocation)
-        yield Need(f"disk '{disk.dev}'", count, stores[place], free[place])
-    for file in boot_files:
-        place = boot_place(places)
-        yield Need(f"{file.element} {file.path}", file.size, stores[place], free[place])
-    if request.backup_disks:
-        folder = Path(request.backup_disks)
-        count = sum(disk.allocated for disk in disks)
-        yield Need(f"the backup in {folder}", count, store_of(folder), files.free(folder))
 
 
 def _digest(plan: Plan) -> str:

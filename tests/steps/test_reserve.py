@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A source goes down only when its job has all that it needs of this host."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,12 +14,13 @@ from xen2kvmd.errors import Cancelled, InsufficientSpace
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
-from xen2kvmd.model import SourceDisk
-from xen2kvmd.steps import turn
+from xen2kvmd.model import Facts, Plan, PlannedDisk, SourceDisk, Volume
+from xen2kvmd.steps import context, reserve, turn
 from xen2kvmd.steps.operations import NATIVE
 from xen2kvmd.steps.reserve import RESERVE
 from xen2kvmd.steps.turn import Turn
 from xen2kvmd.system import files
+from xen2kvmd.system.libvirt import connected
 
 MIB = 1 << 20
 FREE = 100 * MIB
@@ -29,18 +31,28 @@ Make = Callable[..., Run]
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Make jobs that have a plan, each with a disk of 60 of the 100 MiB that are free."""
     monkeypatch.setattr(files, "free", lambda _folder: FREE)
+    monkeypatch.setattr(reserve, "target_host", lambda _request: connected("test:///default"))
+    target = tmp_path / "target"
+    target.mkdir()
     with ExitStack() as opened:
 
-        def make(name: str, **notes: Any) -> Run:
+        def make(name: str, *, size: int = 60 * MIB, pool: str = "", **notes: Any) -> Run:
             folder = tmp_path / "jobs" / name
             folder.mkdir(parents=True)
             journal, sender = Journal(folder / "journal"), Sender(tmp_path / "socket", name)
             opened.callback(journal.close)
             opened.callback(sender.close)
             spec = {"operation": "migrate", "vm": name, "source": "test:///default"}
+            spec |= {"pool": pool} if pool else {"directory": str(target)}
             run = Run(name, folder, spec, journal, sender, cancelled=lambda: False)
-            disk = SourceDisk("xvda", "/src/xvda", "raw", 80 * MIB, 60 * MIB)
+            disk = SourceDisk("xvda", "/src/xvda", "raw", size, size)
             run.notes |= {"disks": cattrs.unstructure([disk]), **notes}
+            file = f"{name}-vda.img"
+            volume = Volume("xvda", str(target / file), "raw", pool, file)
+            planned = Plan(
+                name, name, Facts(), (PlannedDisk(disk, volume, "vda"),), (), (), "", 0, 0, 0
+            )
+            context.write(run, "plan.json", json.dumps(cattrs.unstructure(planned)))
             return run
 
         yield make
@@ -78,3 +90,38 @@ def test_room_for_what_virt_v2v_writes_is_looked_at_before(
         RESERVE.do(job("j1", engine="v2v"))
     monkeypatch.setattr(files, "free", lambda _folder: 100 * FREE)
     RESERVE.do(job("j2", engine="v2v"))
+
+
+def test_room_that_another_job_has_reserved_is_not_free(job: Make, tmp_path: Path) -> None:
+    """It counts less as it is taken, and no more when the copy is done."""
+    first, second = job("j1"), job("j2")
+    RESERVE.do(first)
+    with pytest.raises(InsufficientSpace, match=r"disk 'xvda' of the job j1 60\.0 MiB"):
+        RESERVE.do(second)
+    (tmp_path / "target/j1-vda.img").write_bytes(b"x" * 30 * MIB)
+    RESERVE.do(second)
+    with pytest.raises(InsufficientSpace, match="job j2"):
+        RESERVE.do(job("j3"))
+    for done in (first, second):
+        done.record("step-done", step="copy")
+    RESERVE.do(job("j4"))
+
+
+@pytest.mark.parametrize("end", ["undone", "over"])
+def test_room_of_a_job_that_is_over_is_free(job: Make, end: str) -> None:
+    first = job("j1")
+    RESERVE.do(first)
+    if end == "undone":
+        RESERVE.undo(first)
+    else:
+        first.record("ended", state="failed")
+    RESERVE.do(job("j2"))
+
+
+def test_room_in_a_pool_is_reserved_too(job: Make) -> None:
+    with connected("test:///default") as host:
+        size = host.pool("default-pool").available * 6 // 10
+    first, second = (job(name, size=size, pool="default-pool") for name in ("j1", "j2"))
+    RESERVE.do(first)
+    with pytest.raises(InsufficientSpace, match=r"on pool 'default-pool': .* of the job j1"):
+        RESERVE.do(second)

@@ -29,6 +29,14 @@ def test_discard_works_twice(host: Host) -> None:
     pool.discard(volume)
 
 
+def test_libvirt_tells_what_a_volume_has_taken(host: Host) -> None:
+    pool = StoragePool(host, POOL)
+    volume = pool.volume(dev="xvda", name="web1-vda.img", disk_format=DiskFormat.RAW)
+    assert host.volume_taken(POOL, volume.name) == 0
+    pool.make(volume, size=1 << 20, allocation=Allocation.PREALLOCATED)
+    assert host.volume_taken(POOL, volume.name) == 1 << 20
+
+
 def test_discard_names_a_pool_that_is_gone(host: Host) -> None:
     volume = Volume(dev="xvda", path="/nowhere/a.img", format="raw", pool="gone", name="a.img")
     with pytest.raises(PoolNotFound, match="'gone'"):

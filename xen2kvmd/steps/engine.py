@@ -13,7 +13,7 @@ from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Engine, Facts, Family, Finding, Request, Severity
 from xen2kvmd.steps import context
 from xen2kvmd.system import files
-from xen2kvmd.targets.room import Need, store_of
+from xen2kvmd.targets.room import SCRATCH, Need, store_of
 
 VIRTIO_WIN = ("/usr/share/virtio-win/virtio-win.iso", "/usr/share/virtio-win")
 TOOLS = Path("/usr/share/virt-tools")
@@ -86,6 +86,7 @@ def needs(run: Run) -> Iterator[Need]:
             sum(disk.allocated for disk in context.disks(run)) + SPARE,
             store_of(run.scratch),
             files.free(run.scratch),
+            SCRATCH,
         )
 
 

@@ -29,6 +29,16 @@ def free(folder: Path) -> int:
     return room.f_bavail * room.f_frsize
 
 
+def taken(path: Path) -> int:
+    """Return how many bytes a file, or all in a folder, has taken of its file system."""
+    try:
+        if path.is_dir():
+            return sum(taken(inside) for inside in path.iterdir())
+        return path.lstat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
 def sync(path: Path) -> None:
     """Make a file's content durable, whoever wrote it."""
     descriptor = os.open(path, os.O_RDONLY)

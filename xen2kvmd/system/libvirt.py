@@ -40,6 +40,10 @@ class Host:
         self._connection = connection
         self.remote = remote  # its paths are not ours
 
+    def name(self) -> str:
+        """Return the name of the host, as it calls itself."""
+        return str(self._connection.getHostname())
+
     def emulator(self, arch: str) -> Emulator:
         """Return the QEMU binary for an architecture. Raises Failed if the host has none."""
         capabilities = xml.parse(self._connection.getCapabilities(), what="The capabilities")
@@ -144,6 +148,13 @@ class Host:
         """Make a volume from its XML and return its path. Raises TargetExists."""
         with translated(f"The volume cannot be made in pool '{pool}'"):
             return str(self._pool(pool).createXML(document).path())
+
+    def volume_taken(self, pool: str, name: str) -> int:
+        """Return how many bytes of its pool a volume has taken, 0 if there is none."""
+        found = self._pool(pool)
+        with absent(libvirt.VIR_ERR_NO_STORAGE_VOL):
+            return int(found.storageVolLookupByName(name).info()[2])
+        return 0
 
     def remove_volume(self, pool: str, name: str) -> None:
         """Remove a volume; nothing happens if there is none."""

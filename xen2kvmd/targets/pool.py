@@ -36,7 +36,8 @@ class StoragePool:
         pool = self._host.pool(self._name)
         if not self._host.remote and pool.type in FILE_POOLS and Path(pool.path).is_dir():
             return store_of(Path(pool.path))
-        return f"pool '{self._name}'"
+        where = f" of {self._host.name()}" if self._host.remote else ""
+        return f"pool '{self._name}'{where}"
 
     def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
         pool = self._host.pool(self._name)

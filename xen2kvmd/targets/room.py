@@ -10,15 +10,23 @@ from xen2kvmd.errors import InsufficientSpace
 from xen2kvmd.model import Allocation, SourceDisk
 from xen2kvmd.words import amount
 
+BACKUP = "backup"  # of the source's disks
+SCRATCH = "scratch"  # in the job's own folder
+_HERE = "the file system "
+
 
 @dataclass(frozen=True)
 class Need:
-    """What wants room, how many bytes, in which store, and how many bytes are free there."""
+    """What wants room, how many bytes, in which store, and how many bytes are free there.
+
+    part is the <target dev> of a volume, or BACKUP, or SCRATCH.
+    """
 
     what: str
     count: int
     store: str
     available: int
+    part: str = ""
 
 
 def room_of(disk: SourceDisk, allocation: Allocation) -> int:
@@ -29,7 +37,12 @@ def room_of(disk: SourceDisk, allocation: Allocation) -> int:
 def store_of(folder: Path) -> str:
     """Return the name of the file system of a folder: major:minor, as in findmnt(8)."""
     number = folder.stat().st_dev
-    return f"the file system {os.major(number)}:{os.minor(number)}"
+    return f"{_HERE}{os.major(number)}:{os.minor(number)}"
+
+
+def is_here(store: str) -> bool:
+    """Tell whether a store is a file system of this host."""
+    return store.startswith(_HERE)
 
 
 def check_room(needs: Iterable[Need]) -> None:

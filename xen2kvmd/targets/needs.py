@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a migration writes, and where it takes room."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from xen2kvmd.model import BootFile, Request, SourceDisk
+from xen2kvmd.system import files
+from xen2kvmd.targets import Place, boot_place
+from xen2kvmd.targets.room import BACKUP, Need, store_of
+
+
+def needs(
+    request: Request,
+    disks: Sequence[SourceDisk],
+    places: Mapping[str, Place],
+    boot_files: Sequence[BootFile],
+) -> Iterator[Need]:
+    """Yield all that takes room, the backup too: it may lie on the target's file system."""
+    free = {place: place.available() for place in set(places.values())}  # refreshes a pool once
+    stores = {place: place.store() for place in free}
+    for disk in disks:
+        place = places[disk.dev]
+        count = place.needed(disk, request.allocation)
+        yield Need(f"disk '{disk.dev}'", count, stores[place], free[place], disk.dev)
+    for file in boot_files:
+        place = boot_place(places)
+        what, where = f"{file.element} {file.path}", stores[place]
+        yield Need(what, file.size, where, free[place], file.element)
+    if request.backup_disks:
+        folder = Path(request.backup_disks)
+        count = sum(disk.allocated for disk in disks)
+        what, free_there = f"the backup in {folder}", files.free(folder)
+        yield Need(what, count, store_of(folder), free_there, BACKUP)
