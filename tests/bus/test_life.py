@@ -126,6 +126,48 @@ async def test_idle_ends_us_but_not_with_a_job(library: str) -> None:
         root.close()
 
 
+@pytest.mark.parametrize("activatable", [False, True])
+async def test_job_that_comes_when_we_leave_for_idleness_is_not_lost(
+    library: str, *, activatable: bool
+) -> None:
+    """We go on for it, or the bus starts the next service at once, which takes it."""
+    with (
+        tempfile.TemporaryDirectory() as name,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
+        running_bus(service(name, library) if activatable else "") as (address, bus),
+    ):
+        systemd.bind(f"{name}/notify")
+        with running_daemon(
+            address, library, TEST_IDLE="1", NOTIFY_SOCKET=f"{name}/notify"
+        ) as daemon:
+            root = await Client.connect(address)
+            await root.call("ListJobs", "a{sv}", {})
+            await asyncio.sleep(
+                0.2
+            )  # the bus has nothing to do: it reads the call before our leave
+            bus.send_signal(signal.SIGSTOP)
+            begun = asyncio.ensure_future(root.start())
+            await asyncio.to_thread(hear_that_it_ends, systemd)
+            bus.send_signal(signal.SIGCONT)
+
+            job = await begun
+            if activatable:
+                wait_until(lambda: daemon.process.poll() is not None)
+                assert daemon.process.returncode == 0
+            wait_until(lambda: has_owner(address, NAME))  # and nobody has called it
+            if not activatable:
+                assert await root.get(job, "State") == "queued"
+                daemon.end(job)
+                wait_until(lambda: daemon.process.poll() is not None, seconds=3)
+            root.close()
+
+
+def hear_that_it_ends(systemd: socket.socket) -> None:
+    systemd.settimeout(10)
+    while not systemd.recv(1000).startswith(b"STOPPING=1"):
+        pass
+
+
 async def test_no_call_is_lost_to_idleness(library: str) -> None:
     """The bus starts us again and again; callers see nothing of it."""
     with tempfile.TemporaryDirectory() as name, running_bus(service(name, library)) as (address, _):

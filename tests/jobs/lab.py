@@ -20,9 +20,10 @@ class Lab:
         self.place = folder / "made"
         self.place.mkdir()
         self.seen: list[tuple[JobStatus | None, JobStatus | None]] = []
-        self.jobs = self._new()
+        self.jobs = self.another()
 
-    def _new(self, **more: Any) -> Jobs:
+    def another(self, **more: Any) -> Jobs:
+        """Return another daemon, which has not started."""
         jobs = Jobs(self.folder / "jobs", self.folder / "events", worker="tests.jobs.toy", **more)
         jobs.watch(lambda old, new: self.seen.append((old, new)))
         return jobs
@@ -30,7 +31,7 @@ class Lab:
     async def restart(self, *, closed: bool = False, **more: Any) -> None:
         if not closed:
             await self.jobs.close()
-        self.jobs = self._new(**more)
+        self.jobs = self.another(**more)
         await self.jobs.start()
 
     async def submit(self, vm: str = "web1", operation: str = "migrate", **spec: Any) -> str:

@@ -106,6 +106,20 @@ async def test_daemon_restart_while_a_worker_starts_costs_a_job_nothing(lab: Lab
     assert not (lab.folder / "jobs" / job / "deaths").exists()
 
 
+async def test_next_daemon_waits_for_the_jobs_that_the_last_one_still_makes(lab: Lab) -> None:
+    last = lab.jobs
+    lab.jobs = lab.another()
+    starting = asyncio.ensure_future(lab.jobs.start())
+    await asyncio.sleep(0.2)
+    made = await last.submit(
+        {"place": str(lab.place)}, operation="plan", vm="x", source="", target="", owner_uid=0
+    )
+    assert not starting.done()
+    await last.close()
+    await starting
+    assert (await lab.end(made.id)).state is JobState.SUCCEEDED
+
+
 async def test_worker_that_comes_late_does_nothing(lab: Lab) -> None:
     job = await lab.submit(hold=True)
     await lab.jobs.cancel(job)

@@ -126,6 +126,23 @@ class Connection:
         """Give a name up. Calls that the bus sent us before have all arrived when this returns."""
         await self._bus.release_name(name)
 
+    async def start_service(self, name: str) -> bool:
+        """Let the bus start an owner of a name, and do not wait for it; False if it cannot."""
+        (names,) = await self.call(BUS, BUS_PATH, BUS, "ListActivatableNames")
+        if name in names:
+            self._send(
+                Message(
+                    destination=BUS,
+                    path=BUS_PATH,
+                    interface=BUS,
+                    member="StartServiceByName",
+                    signature="su",
+                    body=[name, 0],
+                    flags=MessageFlag.NO_REPLY_EXPECTED,
+                )
+            )
+        return name in names
+
     async def flush(self) -> None:
         """Wait until the bus has all that we sent: it answers in the order of its questions."""
         await self.call(BUS, BUS_PATH, BUS, "GetId")

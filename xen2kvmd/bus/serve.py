@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum
 from types import FrameType
 
 from systemd.daemon import notify
@@ -25,6 +26,7 @@ from xen2kvmd.errors import InvalidConfig
 log = logging.getLogger(__name__)
 
 OK, NAME_TAKEN, BUS_GONE = 0, 1, 70  # exit codes
+End = Enum("End", ["TOLD", "IDLE", "BUS_GONE"])  # what ends us
 CONNECT = 30  # seconds
 GRACE = 2.0  # seconds for the calls under way when we are told to end
 
@@ -75,12 +77,13 @@ async def serve(
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload_quietly, reload)
     service.open.set()
     notify("READY=1\nSTATUS=Ready")
-    code = await _until(told, service, feed, idle_timeout=idle_timeout)
-    jobs.rest()
-    await _end(connection, service, code=code)
+    end = await _live(told, service, jobs, feed, idle_timeout=idle_timeout)
+    if end is not End.BUS_GONE:
+        await connection.flush()
+        connection.close()
     feed.close()
     await jobs.close()
-    return code
+    return BUS_GONE if end is End.BUS_GONE else OK
 
 
 def _reload(reload: Callable[[], None]) -> None:
@@ -121,17 +124,40 @@ async def _connect(seconds: int) -> Connection:
         signal.signal(signal.SIGALRM, old)
 
 
-async def _until(told: asyncio.Event, service: Service, feed: Feed, *, idle_timeout: float) -> int:
-    """Wait for what ends us: told, idleness, the bus; return the exit code."""
+async def _live(
+    told: asyncio.Event, service: Service, jobs: Registry, feed: Feed, *, idle_timeout: float
+) -> End:
+    """Serve until something ends us and the name is given up; no job is left that nobody has."""
+    closed = asyncio.create_task(service.connection.closed())
+    while True:
+        end = await _until(told, closed, service, feed, idle_timeout=idle_timeout)
+        if end is not End.IDLE:
+            jobs.rest()
+        await _leave(service, end)
+        if end is not End.IDLE or not feed.active or not await _stay(service.connection):
+            closed.cancel()
+            return end
+
+
+async def _until(
+    told: asyncio.Event,
+    closed: asyncio.Task[None],
+    service: Service,
+    feed: Feed,
+    *,
+    idle_timeout: float,
+) -> End:
+    """Wait for what ends us."""
     loop = asyncio.get_running_loop()
-    closed = loop.create_task(service.connection.closed())
-    others = {loop.create_task(told.wait()), loop.create_task(_watchdog())}
+    asked = loop.create_task(told.wait())
+    others = {asked, loop.create_task(_watchdog())}
     if idle_timeout > 0:
         others.add(loop.create_task(_idle(service, feed, timeout=idle_timeout)))
-    _, pending = await asyncio.wait({closed, *others}, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
+    await asyncio.wait({closed, *others}, return_when=asyncio.FIRST_COMPLETED)
+    end = End.BUS_GONE if closed.done() else End.TOLD if asked.done() else End.IDLE
+    for task in others:
         task.cancel()
-    return BUS_GONE if closed.done() else OK
+    return end
 
 
 async def _idle(service: Service, feed: Feed, *, timeout: float) -> None:  # noqa: ASYNC109
@@ -152,16 +178,25 @@ async def _watchdog() -> None:
     await asyncio.Event().wait()
 
 
-async def _end(connection: Connection, service: Service, *, code: int) -> None:
-    """Leave the bus without losing a call.
+async def _leave(service: Service, end: End) -> None:
+    """Give the name up without losing a call.
 
-    Those that came before we gave the name up are answered, those after it start another service.
+    Those that came before we gave it up are answered, those after it start another service.
     """
     notify("STOPPING=1\nSTATUS=Ending")
-    if code == BUS_GONE:
+    if end is End.BUS_GONE:
         await service.drain(grace=0.0)
         return
-    await connection.release_name(contract.NAME)
+    await service.connection.release_name(contract.NAME)
     await service.drain(grace=GRACE)
-    await connection.flush()
-    connection.close()
+
+
+async def _stay(connection: Connection) -> bool:
+    """Tell whether we go on for a job that came while we gave the name up, and own it again.
+
+    systemd has heard that we end, and would see to it: where the bus can start a service, it is
+    asked for another one, which takes the job when we are gone.
+    """
+    if await connection.start_service(contract.NAME):
+        return False
+    return await connection.request_name(contract.NAME)

@@ -2,6 +2,8 @@
 """The daemon's side of all jobs: begin, follow, cancel, forget."""
 
 import asyncio
+import logging
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -25,9 +27,13 @@ from xen2kvmd.jobs.store import JobRecord, Store, new_id
 from xen2kvmd.jobs.supervisor import CANCELLED, Supervisor
 from xen2kvmd.jobs.tasks import Tasks
 from xen2kvmd.model import Limits
+from xen2kvmd.system import files
 
 LONGEST_SLEEP = 3600.0  # seconds: the host's clock may be set meanwhile
+LOOKS = 100  # for the end of the daemon before us, ten a second
 DEFAULTS = Limits()
+
+log = logging.getLogger(__name__)
 
 
 class Jobs:
@@ -65,6 +71,7 @@ class Jobs:
         self._touched: set[str] = set()  # queued jobs that we write to: not to be begun
         self._due: asyncio.TimerHandle | None = None
         self._resting = False
+        self._ours: int | None = None  # holds the lock of all jobs
 
     def watch(self, watcher: Watcher) -> None:
         """Call watcher(old, new) at each change; old is None for a new job, new for a removed."""
@@ -73,6 +80,7 @@ class Jobs:
     async def start(self) -> None:
         """Read all jobs from disk, follow those that live, take up those whose worker died."""
         self._store.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self._take_over()
         self._receiver.open()
         await self._board.load()
         for status in self._board.all():
@@ -93,6 +101,18 @@ class Jobs:
         await self._tasks.wait()
         await self._supervisor.close()
         self._receiver.close()
+        if self._ours is not None:
+            os.close(self._ours)
+            self._ours = None
+
+    async def _take_over(self) -> None:
+        """Wait until the daemon before us has let go of the jobs: it may still be making one."""
+        for _ in range(LOOKS):
+            self._ours = await asyncio.to_thread(files.try_lock_folder, self._store.folder)
+            if self._ours is not None:
+                return
+            await asyncio.sleep(0.1)
+        log.error("Another xen2kvmd does not let go of %s", self._store.folder)
 
     def all(self) -> tuple[JobStatus, ...]:
         return self._board.all()

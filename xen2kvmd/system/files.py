@@ -71,6 +71,17 @@ def try_lock(path: Path) -> IO[str] | None:
     return stream
 
 
+def try_lock_folder(folder: Path) -> int | None:
+    """Take the lock of a folder, which ends with the descriptor; None if another holds it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
 def unlock(stream: IO[str]) -> None:
     """Give a lock up, in a child too that was forked just now and has not closed our files yet."""
     fcntl.flock(stream, fcntl.LOCK_UN)
