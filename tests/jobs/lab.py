@@ -62,4 +62,6 @@ class Lab:
         return int((self.folder / "jobs" / job / "lock").read_text())
 
     def left(self) -> list[str]:
-        return sorted(path.name for path in self.place.iterdir() if path.name != "go")
+        return sorted(
+            path.name for path in self.place.iterdir() if path.name not in ("go", "go again")
+        )

@@ -25,6 +25,8 @@ async def test_job_runs_to_its_end(lab: Lab) -> None:
     assert (status.state, status.progress, status.error_name) == (JobState.SUCCEEDED, 1.0, "")
     assert status.steps_done == ("one", "two", "three")
     assert len(lab.left()) == 3
+    kinds = [event["type"] for event in journal.read(lab.folder / "jobs" / job / "journal")]
+    assert kinds[-2:] == ["finishing", "ended"]  # from then on no cancel is taken
     report = json.loads(await lab.jobs.file(job, "report.json"))
     assert report["state"] == "succeeded"
     assert [step["outcome"] for step in report["steps"]] == ["done"] * 3
@@ -80,6 +82,38 @@ async def test_step_past_no_return_refuses_cancel(lab: Lab) -> None:
     assert (await lab.end(job)).state is JobState.SUCCEEDED
     with pytest.raises(NotCancellable):
         await lab.jobs.cancel(job)
+
+
+async def test_cancel_that_comes_too_late_is_refused_even_if_the_daemon_does_not_know(
+    lab: Lab,
+) -> None:
+    job = await lab.submit(two="wait", three="wait again")
+    await lab.step(job, "two")
+    (lab.folder / "events").unlink()  # it hears nothing from now on
+    (lab.place / "go").touch()
+    async with asyncio.timeout(SECONDS):
+        while not (lab.place / f"{job}-three").exists():
+            await asyncio.sleep(0.01)
+    assert lab.jobs.get(job).cancellable
+    with pytest.raises(NotCancellable, match="step 'three'"):
+        await lab.jobs.cancel(job)
+    assert (lab.jobs.get(job).state, lab.jobs.get(job).cancellable) == (JobState.RUNNING, False)
+    (lab.place / "go again").touch()
+    assert (await lab.end(job)).state is JobState.SUCCEEDED
+
+
+async def test_cancel_before_a_step_of_no_return_keeps_it_from_beginning(lab: Lab) -> None:
+    """Its signal may come late: the mark decides, and whoever writes first has the journal."""
+    job = await lab.submit(two="wait")
+    await lab.step(job, "two")
+    folder = lab.folder / "jobs" / job
+    with journal.locked(folder / "journal"):
+        (lab.place / "go").touch()
+        await asyncio.sleep(0.5)
+        assert not (lab.place / f"{job}-three").exists()
+        (folder / "cancel").touch()
+    assert (await lab.end(job)).state is JobState.CANCELLED
+    assert lab.left() == []
 
 
 async def test_daemon_restart_costs_a_job_nothing(lab: Lab) -> None:

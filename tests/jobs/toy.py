@@ -82,8 +82,8 @@ def _child(_run: Run) -> None:
     command.run(["sleep", "600"], timeout=600)
 
 
-def _wait_for_go(run_: Run) -> None:
-    while not (Path(run_.spec["place"]) / "go").exists():
+def _wait_for(run_: Run, name: str) -> None:
+    while not (Path(run_.spec["place"]) / name).exists():
         run_.progress(1, 2)
         time.sleep(0.02)
 
@@ -105,7 +105,8 @@ BEHAVIOUR: dict[str, Callable[[Run], None]] = {
     "die once": _die_once,
     "slow": _slow,
     "child": _child,
-    "wait": _wait_for_go,
+    "wait": partial(_wait_for, name="go"),
+    "wait again": partial(_wait_for, name="go again"),
 }
 
 

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A job's journal: JSON lines, append-only, fsynced; a job's status is a fold over it."""
 
+import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +43,23 @@ class Journal:
         self.events.append(event)
         return event
 
+    def locked(self) -> AbstractContextManager[None]:
+        """Let nobody decide by this journal while we do."""
+        return locked(self._path)
+
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let nobody else decide by a journal: what is read in the block is true to its end."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def read(path: Path) -> list[Event]:

@@ -163,16 +163,17 @@ class Jobs:
         status = self.get(job_id)
         if status.state is JobState.CANCELLING:
             return
-        if status.state.final or not status.cancellable:
-            raise NotCancellable(
-                f"The job {job_id} cannot be cancelled: it is {status.state}, step '{status.step}'."
-            )
         if status.state is JobState.QUEUED and job_id not in self._supervisor:
             if await self._cancel_queued(job_id):
                 return
-        await asyncio.to_thread((self._store.path(job_id) / "cancel").touch)
+        status = await asyncio.to_thread(self._store.cancel, job_id)
+        await self._board.read_journal(job_id)
+        if not status.cancellable:
+            raise NotCancellable(
+                f"The job {job_id} cannot be cancelled: it is {status.state}, step '{status.step}'."
+            )
         status = self.get(job_id)
-        if not status.state.final:  # it may have ended meanwhile
+        if not status.state.final:  # it may have ended meanwhile, and have seen the mark
             self._board.change(fold(status, {"type": "cancelling"}))
             self._supervisor.terminate(job_id)
 
@@ -182,7 +183,6 @@ class Jobs:
             return True
         self._touched.add(job_id)
         try:
-            await asyncio.to_thread((self._store.path(job_id) / "cancel").touch)
             return await self._supervisor.end(job_id, JobState.CANCELLED, *CANCELLED)
         finally:
             self._touched.discard(job_id)

@@ -144,6 +144,11 @@ def _settled(status: JobStatus, event: Event) -> JobStatus:
     return replace(status, result={**status.result, "settled": event["how"]})
 
 
+def _finishing(status: JobStatus, _event: Event) -> JobStatus:
+    """All steps are done, and what is left is to write the report."""
+    return replace(status, cancellable=False)
+
+
 def _cancelling(status: JobStatus, _event: Event) -> JobStatus:
     return replace(status, state=JobState.CANCELLING, cancellable=False)
 
@@ -194,6 +199,7 @@ _FOLDS = {
     "finding": _finding,
     "result": _result,
     "settled": _settled,
+    "finishing": _finishing,
     "cancelling": _cancelling,
     "rollback": _rollback,
     "ended": _ended,

@@ -38,9 +38,9 @@ class Stop:
         """Tell whether the job is to end now."""
         return self._wanted.is_set()
 
-    def cancelled(self) -> bool:
-        """Tell whether somebody cancelled, as against a shutdown."""
-        return self.wanted() and self._mark.exists()
+    def marked(self) -> bool:
+        """Tell whether somebody cancelled, as against a shutdown; the signal may be on its way."""
+        return self._mark.exists()
 
     def heed(self) -> None:
         """Say that the steps have ended: children started from now on are those of undo."""

@@ -127,6 +127,18 @@ class Store:
         """Return the pid of the worker that has the lock. Raises ValueError before it is there."""
         return int((self.path(job_id) / "lock").read_text())
 
+    def cancel(self, job_id: str) -> JobStatus:
+        """Mark a job as cancelled unless it is too late; return its status at that moment.
+
+        The worker locks the journal and looks for the mark before it writes that it is too late.
+        """
+        path = self.path(job_id)
+        with journal.locked(path / "journal"):
+            status = self.status(job_id)
+            if status.cancellable:
+                (path / "cancel").touch()
+        return status
+
     def arrange(self, job_id: str, **change: Any) -> None:
         """Write into the journal of a job without a worker how it is to be queued."""
         opened = journal.Journal(self.path(job_id) / "journal")

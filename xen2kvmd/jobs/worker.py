@@ -3,7 +3,8 @@
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from xen2kvmd import errors
@@ -136,13 +137,15 @@ def _forward(run: Run, steps: Sequence[Step], stop: Stop) -> MigrationError | No
             if name in done:
                 continue
             job_log.step(name)
-            run.check_cancelled()
-            run.record("step-begun", step=name, cancellable=step.cancellable)
+            with _not_cancelled(run, stop):
+                run.record("step-begun", step=name, cancellable=step.cancellable)
             log.info("Step %s %s", name, "goes on" if name in half else "begins")
             _do(run, step, half=name in half)
             run.record("step-done", step=name)
+        with _not_cancelled(run, stop):
+            run.record("finishing")
     except Exception as error:
-        if stop.cancelled():
+        if stop.marked():
             return Cancelled(f"The job was cancelled in step {name}.")
         if stop.wanted():
             raise Stopped from error
@@ -157,6 +160,19 @@ def _forward(run: Run, steps: Sequence[Step], stop: Stop) -> MigrationError | No
     finally:
         _release(run)
     return None
+
+
+@contextmanager
+def _not_cancelled(run: Run, stop: Stop) -> Iterator[None]:
+    """Write down in the block what may make it too late for a cancel: nobody cancels meanwhile.
+
+    Raises Cancelled if somebody has, whether the signal has come yet or not.
+    """
+    with run.journal.locked():
+        if stop.marked():
+            raise Cancelled("The job was cancelled.")
+        run.check_cancelled()
+        yield
 
 
 def _do(run: Run, step: Step, *, half: bool) -> None:
