@@ -17,6 +17,7 @@ from xen2kvmd.errors import Busy, JobNotFound, NotCancellable, NotFinished
 from xen2kvmd.jobs import journal
 from xen2kvmd.jobs.status import JobState
 from xen2kvmd.jobs.supervisor import ATTEMPTS
+from xen2kvmd.system import files
 
 
 async def test_job_runs_to_its_end(lab: Lab) -> None:
@@ -107,7 +108,7 @@ async def test_cancel_before_a_step_of_no_return_keeps_it_from_beginning(lab: La
     job = await lab.submit(two="wait")
     await lab.step(job, "two")
     folder = lab.folder / "jobs" / job
-    with journal.locked(folder / "journal"):
+    with files.locked(folder / "journal"):
         (lab.place / "go").touch()
         await asyncio.sleep(0.5)
         assert not (lab.place / f"{job}-three").exists()

@@ -2,7 +2,9 @@
 """Whether a new job is taken, or an old one let go: by the jobs there are, while none is made."""
 
 import json
+import posixpath
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from xen2kvmd.errors import Busy, InvalidOption, LimitExceeded
 from xen2kvmd.jobs.status import JobStatus
@@ -11,6 +13,7 @@ from xen2kvmd.jobs.store import JobRecord, Store
 # Two of these on one guest would stop what the other starts.
 ALONE = {"migrate", "rollback", "finalize", "backup"}
 SETTLING = {"rollback", "finalize"}  # need the folder of the job that they settle
+SSH = 22
 JOBS_PER_USER = 16  # that are not over, unless the user is root
 
 
@@ -24,12 +27,26 @@ def check_room(jobs: Iterable[JobStatus], asked: JobRecord, *, limit: int) -> No
         )
     check_user(active, asked)
     for status in active:
-        same = (status.vm, status.source) == (asked.vm, asked.source)
+        same = (status.vm, plain(status.source)) == (asked.vm, plain(asked.source))
         if same and {status.operation, asked.operation} <= ALONE:
             raise Busy(
                 f"Job {status.id} works on '{asked.vm}' already: {status.operation}.",
                 hint=f"Follow it with 'xen2kvm follow {status.id}'.",
             )
+
+
+def plain(source: str) -> str:
+    """Return a source in the one way to write it; a guest's UUID is compared later (claim.py)."""
+    try:
+        parts = urlsplit(source)
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError:
+        return source
+    where = f"{host}:{port}" if port not in (None, SSH) else host
+    path = posixpath.normpath(f"/{parts.path.lstrip('/')}")
+    if parts.scheme in ("xen", "xen+ssh") and path == "/":
+        path = "/system"  # which is all that libvirt has of Xen
+    return f"{parts.scheme}://{where}{path}"
 
 
 def check_user(jobs: Iterable[JobStatus], asked: JobRecord) -> None:

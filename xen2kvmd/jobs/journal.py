@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A job's journal: JSON lines, append-only, fsynced; a job's status is a fold over it."""
 
-import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from xen2kvmd.jobs.status import Event
+from xen2kvmd.system import files
 
 
 def now() -> int:
@@ -45,21 +44,10 @@ class Journal:
 
     def locked(self) -> AbstractContextManager[None]:
         """Let nobody decide by this journal while we do."""
-        return locked(self._path)
+        return files.locked(self._path)
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let nobody else decide by a journal: what is read in the block is true to its end."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def read(path: Path) -> list[Event]:

@@ -133,7 +133,7 @@ class Store:
         The worker locks the journal and looks for the mark before it writes that it is too late.
         """
         path = self.path(job_id)
-        with journal.locked(path / "journal"):
+        with files.locked(path / "journal"):
             status = self.status(job_id)
             if status.cancellable:
                 (path / "cancel").touch()

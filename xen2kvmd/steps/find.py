@@ -7,8 +7,9 @@ import cattrs
 
 from xen2kvmd import domain
 from xen2kvmd.errors import VmNotFound
+from xen2kvmd.jobs.claim import claim
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Request, SourceDisk
+from xen2kvmd.model import Operation, Request, SourceDisk
 from xen2kvmd.sources import Source, open_source
 from xen2kvmd.steps import context, disks
 from xen2kvmd.steps.assemble import assemble
@@ -18,7 +19,8 @@ from xen2kvmd.steps.backup_disks import check_room
 def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
     """Write source.xml and the notes disks, stamps, source-findings and source-state.
 
-    Returns the source and its disks, those put together that have to be.
+    Returns the source and its disks, those put together that have to be. Raises Busy if another job
+    has the guest, by whatever name.
     """
     source = open_source(request)
     imported = source.read()
@@ -27,6 +29,8 @@ def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
     described = domain.read(imported.domain_xml)
     if request.vm.lower() not in ("", described.name.lower(), described.uuid.lower()):
         raise VmNotFound(f"The source describes '{described.name}', not '{run.spec['vm']}'.")
+    if request.operation in (Operation.MIGRATE, Operation.BACKUP):
+        claim(run, described.uuid)
     there = tuple(disks.find(run, request, described, host=source.disk_host))
     found = assemble(there, partial(disks.head, run))
     run.note("disks", cattrs.unstructure(found))

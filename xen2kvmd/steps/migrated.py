@@ -17,6 +17,7 @@ import cattrs
 from xen2kvmd import domain, xml
 from xen2kvmd.errors import AlreadySettled, Busy, NotFinished, VmNotFound
 from xen2kvmd.jobs import journal
+from xen2kvmd.jobs.claim import claim
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.jobs.store import Store
 from xen2kvmd.model import Plan, Request, Settlement
@@ -99,7 +100,8 @@ def migrated(run: Run) -> Migrated:
 
 
 def hold(run: Run, migration: Migrated) -> None:
-    """Hold the migration for this job alone. Raises AlreadySettled, Busy."""
+    """Hold the migration, and its guest, for this job alone. Raises AlreadySettled, Busy."""
+    claim(run, domain.read(migration.document).uuid)
     if run.take(_Lock) is None:
         opened = files.try_lock(migration.folder / "lock")
         if opened is None:

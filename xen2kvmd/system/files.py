@@ -3,6 +3,8 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -69,6 +71,21 @@ def try_lock(path: Path) -> IO[str] | None:
         stream.close()
         return None
     return stream
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait for the lock of a file, which is made if missing, and hold it for the block.
+
+    Who decides by what is written in the file holds it meanwhile: it must not be replaced then.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
 
 
 def try_lock_folder(folder: Path) -> int | None:
