@@ -5,12 +5,14 @@ import asyncio
 import os
 import shutil
 import signal
+import time
 from contextlib import suppress
 
 import pytest
 
 from tests.jobs.lab import SECONDS, Lab
 from xen2kvmd.errors import Busy, LimitExceeded, NotQueued
+from xen2kvmd.jobs import registry
 from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.status import JobState
 from xen2kvmd.model import Limits
@@ -138,3 +140,13 @@ async def test_the_queue_goes_on_when_a_job_is_removed_under_its_worker(lab: Lab
     shutil.rmtree(lab.folder / "jobs" / first)
     os.kill(worker, signal.SIGKILL)
     assert (await lab.end(second)).state is JobState.SUCCEEDED
+
+
+async def test_job_whose_time_comes_by_a_step_of_the_clock_begins(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert registry.LONGEST_SLEEP <= 60
+    monkeypatch.setattr(registry, "LONGEST_SLEEP", 0.1)
+    job = await lab.submit(not_before=now() + 600_000_000)
+    monkeypatch.setattr(time, "time_ns", lambda: time.clock_gettime_ns(0) + 700 * 10**9)
+    assert (await lab.end(job)).state is JobState.SUCCEEDED

@@ -29,7 +29,7 @@ from xen2kvmd.jobs.tasks import Tasks
 from xen2kvmd.model import Limits
 from xen2kvmd.system import files
 
-LONGEST_SLEEP = 3600.0  # seconds: the host's clock may be set meanwhile
+LONGEST_SLEEP = 60.0  # seconds: the host may be suspended meanwhile, or its clock set
 LOOKS = 100  # for the end of the daemon before us, ten a second
 DEFAULTS = Limits()
 
