@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is kept of a job that is over is the same as its journal tells, or is not used."""
 
+import hashlib
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from xen2kvmd.jobs import last
 from xen2kvmd.jobs.journal import Journal
-from xen2kvmd.jobs.status import JobState
+from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.jobs.store import JobRecord, Store
 
 FINDING = {"id": "no-agent", "severity": "info", "message": "m", "hint": "h", "place": ""}
@@ -45,7 +47,7 @@ def test_a_journal_that_has_grown_is_read(store: Store) -> None:
     assert store.status("job").result["settled"] == "rollback by job x"
 
 
-@pytest.mark.parametrize("change", [{"version": "0"}, {"status": {}}, {"status": {"id": 1}}])
+@pytest.mark.parametrize("change", [{"schema": 0}, {"status": {}}, {"status": {"id": 1}}])
 def test_what_makes_no_sense_is_not_used(store: Store, change: dict[str, object]) -> None:
     folded = store.status("job")
     path = store.path("job") / last.NAME
@@ -53,6 +55,12 @@ def test_what_makes_no_sense_is_not_used(store: Store, change: dict[str, object]
     assert store.status("job") == folded
     path.write_text(path.read_text()[:40])
     assert store.status("job") == folded
+
+
+def test_schema_is_raised_with_the_fields_that_are_kept() -> None:
+    """Else what an older version kept is read as if it were ours: raise SCHEMA, then tell here."""
+    shape = repr([(field.name, str(field.type)) for field in fields(JobStatus)])
+    assert (last.SCHEMA, hashlib.sha256(shape.encode()).hexdigest()[:12]) == (1, "ffbe2f210cfa")
 
 
 def test_nothing_is_kept_of_a_job_that_goes_on(tmp_path: Path) -> None:

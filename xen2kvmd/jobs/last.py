@@ -11,17 +11,19 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from xen2kvmd import __version__
 from xen2kvmd.jobs.status import JobState, JobStatus
 
 NAME = "last"
+# Raised whenever JobStatus has other fields, or a journal folds to other values: the journals of
+# all jobs are read once more then.
+SCHEMA = 1
 
 
 def recall(folder: Path) -> JobStatus | None:
-    """Return what was kept, or None if nothing was, the journal has grown, or we are another."""
+    """Return what was kept, or None if nothing was, the journal has grown, or of another schema."""
     try:
         kept = json.loads((folder / NAME).read_bytes())
-        if kept["version"] != __version__ or kept["journal"] != _size(folder):
+        if kept["schema"] != SCHEMA or kept["journal"] != _size(folder):
             return None
         status = kept["status"]
         status["state"] = JobState(status["state"])
@@ -35,7 +37,7 @@ def recall(folder: Path) -> JobStatus | None:
 
 def keep(folder: Path, status: JobStatus) -> None:
     """Keep the status of a job that is over. A crash, or a full disk, costs nothing."""
-    document = {"version": __version__, "journal": _size(folder), "status": asdict(status)}
+    document = {"schema": SCHEMA, "journal": _size(folder), "status": asdict(status)}
     new = folder / f"{NAME}.new"
     with suppress(OSError):
         new.write_text(json.dumps(document))
