@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The Manager on the bus: begins jobs, finds them, converts domain XML."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -12,20 +11,21 @@ from xen2kvmd import __version__
 from xen2kvmd.bus import begin, options, variants
 from xen2kvmd.bus.begin import path_of
 from xen2kvmd.bus.contract import MANAGER, ROOT
+from xen2kvmd.bus.documents import Documents
 from xen2kvmd.bus.feed import Feed
 from xen2kvmd.bus.host_paths import named_paths
 from xen2kvmd.bus.job import Options
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
-from xen2kvmd.bus.service import Call, Guarded
+from xen2kvmd.bus.service import Call, Guarded, Handler
 from xen2kvmd.bus.source_uri import check_source, public
 from xen2kvmd.bus.values import MAX_DOCUMENT, domain_name, full_path
-from xen2kvmd.domain import SourceDomain, convert, read
+from xen2kvmd.domain import SourceDomain
 from xen2kvmd.errors import Busy, InvalidXml, JobNotFound, Unsupported, VmNotFound
 from xen2kvmd.jobs.queue import is_open
 from xen2kvmd.jobs.status import JobState, JobStatus
-from xen2kvmd.model import Case, Finding, Operation, Request, Restoration, Target
-from xen2kvmd.sources import FORMATS, open_source, read_document
+from xen2kvmd.model import Operation, Request, Restoration, Target
+from xen2kvmd.sources import FORMATS
 from xen2kvmd.targets import check_target_host
 
 LISTED = 1000  # jobs, unless the caller wants more: the reply to 10,000 takes long to write
@@ -61,7 +61,7 @@ class Manager:
 
     path = ROOT
     interface = MANAGER
-    setters: Mapping[str, Callable[..., Guarded]] = {}
+    setters: Mapping[str, Handler] = {}
 
     def __init__(
         self, jobs: Registry, feed: Feed, *, max_jobs: int, reload: Callable[[], Awaitable[None]]
@@ -70,7 +70,8 @@ class Manager:
         self._feed = feed
         self._max_jobs = max_jobs
         self._reload_config = reload
-        self.handlers: Mapping[str, Callable[..., Guarded]] = {
+        self._documents = Documents()
+        self.handlers: Mapping[str, Handler] = {
             "ListGuests": self._list_guests,
             "Inspect": self._inspect,
             "Plan": self._plan,
@@ -95,23 +96,25 @@ class Manager:
 
     # --- jobs begin -------------------------------------------------------------------------------
 
-    def _list_guests(self, call: Call, source: str, given: Options) -> Guarded:
-        return self._start(call, Operation.GUESTS, source=source, vm="", given=given)
+    async def _list_guests(self, call: Call, source: str, given: Options) -> Guarded:
+        return await self._start(call, Operation.GUESTS, source=source, vm="", given=given)
 
-    def _inspect(self, call: Call, source: str, vm: str, given: Options) -> Guarded:
-        return self._start(call, Operation.INSPECT, source=source, vm=vm, given=given)
+    async def _inspect(self, call: Call, source: str, vm: str, given: Options) -> Guarded:
+        return await self._start(call, Operation.INSPECT, source=source, vm=vm, given=given)
 
-    def _plan(self, call: Call, source: str, vm: str, given: Options) -> Guarded:
-        return self._start(call, Operation.PLAN, source=source, vm=vm, given=given)
+    async def _plan(self, call: Call, source: str, vm: str, given: Options) -> Guarded:
+        return await self._start(call, Operation.PLAN, source=source, vm=vm, given=given)
 
-    def _migrate(self, call: Call, source: str, vm: str, given: Options) -> Guarded:
-        return self._start(call, Operation.MIGRATE, source=source, vm=vm, given=given)
+    async def _migrate(self, call: Call, source: str, vm: str, given: Options) -> Guarded:
+        return await self._start(call, Operation.MIGRATE, source=source, vm=vm, given=given)
 
-    def _backup(self, call: Call, source: str, vm: str, folder: str, given: Options) -> Guarded:
+    async def _backup(
+        self, call: Call, source: str, vm: str, folder: str, given: Options
+    ) -> Guarded:
         place = {"backup_disks": full_path("folder", folder)}
-        return self._start(call, Operation.BACKUP, source=source, vm=vm, given=given, **place)
+        return await self._start(call, Operation.BACKUP, source=source, vm=vm, given=given, **place)
 
-    def _start(
+    async def _start(
         self,
         call: Call,
         operation: Operation,
@@ -125,7 +128,7 @@ class Manager:
         check_source(source)
         request = Request(operation, source, domain_name(vm), **asked.values, **fields)
         check_target_host(request)
-        described = _described(request)
+        described = await self._described(request, uid=call.uid)
         about = {
             "vm": described.name if described else _label(request),
             "source": public(source),
@@ -142,6 +145,20 @@ class Manager:
         replaces = request.overwrite and operation is Operation.MIGRATE
         also = (Action.OVERWRITE,) if replaces else ()
         return Guarded(action, do, details, quiet=asked.quiet, also=also)
+
+    async def _described(self, request: Request, *, uid: int) -> SourceDomain | None:
+        """Return the guest that the caller's document describes, if there is one.
+
+        It is read here, so that one that cannot be migrated is refused before a job is made.
+        """
+        if not request.document:
+            return None
+        found = await self._documents.describe(request, uid=uid)
+        if request.vm not in ("", found.name):  # polkit's rules decide by the name: it is true
+            raise VmNotFound(
+                f"The document describes the guest '{found.name}', not '{request.vm}'."
+            )
+        return found
 
     def _restore(self, call: Call, backup: str, given: Options) -> Guarded:
         asked = begin.read(call, given)
@@ -238,33 +255,13 @@ class Manager:
             )
         if len(config.encode("utf-8", "replace")) > MAX_DOCUMENT:
             raise InvalidXml(f"The document is longer than {MAX_DOCUMENT} bytes.")
-        case = Case(target=Target(**values))
+        target = Target(**values)
 
         async def do() -> list[Any]:
-            domain_xml, findings = await asyncio.to_thread(_converted, form, config, case)
+            domain_xml, findings = await self._documents.convert(form, config, target, uid=call.uid)
             return [domain_xml, variants.findings(findings)]
 
         return Guarded(Action.CONVERT, do, {"operation": "convert"}, quiet=quiet)
-
-
-def _converted(form: str, config: str, case: Case) -> tuple[str, tuple[Finding, ...]]:
-    """Return the domain XML for KVM, and all findings on the way to it."""
-    imported = read_document(form, config)
-    converted = convert(imported.domain_xml, case)
-    return converted.domain_xml, (*imported.findings, *converted.findings)
-
-
-def _described(request: Request) -> SourceDomain | None:
-    """Return the guest that the caller's document describes, if there is one.
-
-    It is read here, so that one that cannot be migrated is refused before a job is made.
-    """
-    if not request.document:
-        return None
-    found = read(open_source(request).read().domain_xml)
-    if request.vm not in ("", found.name):  # polkit's rules decide by the name: it has to be true
-        raise VmNotFound(f"The document describes the guest '{found.name}', not '{request.vm}'.")
-    return found
 
 
 def _target(request: Request) -> str:

@@ -2,9 +2,10 @@
 """The dispatcher: a call comes in, is checked against the contract, is authorised, is done.
 
 A handler is a plain function that looks at the arguments, changes nothing, and returns a Guarded:
-the action that guards the call, and what to do. Only the dispatcher does it, after polkit said yes;
-so there is no way to export a method that forgets to ask. What is checked before authorisation is
-checked again when it is done: minutes may lie between.
+the action that guards the call, and what to do. Where looking takes long it is a coroutine, and
+looks outside of the event loop. Only the dispatcher does it, after polkit said yes; so there is no
+way to export a method that forgets to ask. What is checked before authorisation is checked again
+when it is done: minutes may lie between.
 
 We use the library's messages only. Its own way to export objects hides the caller, sends
 tracebacks to anybody and announces objects from the wrong path.
@@ -53,7 +54,7 @@ class Guarded:
     also: tuple[Action, ...] = ()
 
 
-Handler = Callable[..., Guarded]
+Handler = Callable[..., Guarded | Awaitable[Guarded]]
 
 
 class Exported(Protocol):
@@ -238,7 +239,8 @@ class Service:
         """Ask polkit whether the caller may have this done, and do it."""
         uid = await self._callers.uid(message.sender)
         call = Call(message.sender, uid, message.path, message.member)
-        guarded = handler(call, *body)
+        looked = handler(call, *body)
+        guarded = looked if isinstance(looked, Guarded) else await looked
         may_ask = bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)
         for action in (guarded.action, *guarded.also):
             if action not in actions:
