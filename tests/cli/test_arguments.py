@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The command line, in our words and in virt-v2v's."""
 
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from xen2kvmd.cli.arguments import parse
 from xen2kvmd.cli.asked import options_of, source_of
 from xen2kvmd.cli.documents import read_document
 from xen2kvmd.cli.exits import EX_BLOCKED, EX_DENIED, EX_FAILED, exit_code
+from xen2kvmd.cli.numbers import moment
 from xen2kvmd.errors import InvalidOption, InvalidSource
 from xen2kvmd.words import amount, duration, printable
 
@@ -54,6 +57,35 @@ def test_night_ends_on_the_next_day() -> None:
         given = options(f"migrate x.xml --not-before {begin} --finish-by {end}")
         window = int(str(given["finish-by"])) - int(str(given["not-before"]))
         assert 0 < window <= 24 * hour
+
+
+@pytest.mark.parametrize(
+    ("now", "given", "meant"),
+    [
+        ("2026-10-24 23:00+02:00", "22:00", "2026-10-25 22:00+01:00"),  # the clocks go back
+        ("2026-03-28 23:00+01:00", "22:00", "2026-03-29 22:00+02:00"),
+        ("2026-10-24 23:00+02:00", "23:30", "2026-10-24 23:30+02:00"),
+        ("2026-10-24 23:00+02:00", "2026-10-23T22:00", "2026-10-23 22:00+02:00"),
+        ("2026-10-24 23:00+02:00", "2026-10-26T22:00+00:00", "2026-10-26 22:00+00:00"),
+    ],
+)
+def test_a_time_is_that_of_the_clock(
+    monkeypatch: pytest.MonkeyPatch, now: str, given: str, meant: str
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert moment(given).after(datetime.fromisoformat(now)) == datetime.fromisoformat(meant)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_window_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(InvalidOption, match="2026-12-02 04:00, which is not after"):
+        options("migrate x.xml --not-before 2026-12-02T22:00 --finish-by 2026-12-02T04:00")
+    given = options("migrate x.xml --not-before 2026-12-02T22:00 --finish-by 04:00")
+    assert int(str(given["finish-by"])) - int(str(given["not-before"])) == 6 * 3_600_000_000
 
 
 def test_storage_that_is_a_path_is_a_directory() -> None:

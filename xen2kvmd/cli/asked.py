@@ -2,15 +2,16 @@
 """What the arguments ask of the service: a source and options, as D-Bus takes them."""
 
 import argparse
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from xen2kvmd.cli.documents import format_of, read_document
 from xen2kvmd.cli.nics import nic_maps
+from xen2kvmd.cli.numbers import Moment, microseconds
 from xen2kvmd.cli.packages import packages_of
 from xen2kvmd.errors import InvalidOption
-
-DAY = 86_400_000_000  # microseconds
 
 Option = tuple[str, str, Any]  # key, D-Bus signature, value
 
@@ -61,11 +62,9 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
             found.append((key, "u", limit))
     if given.get("shutdown_mode"):
         found.append(("shutdown-mode", "s", given["shutdown_mode"]))
-    if given.get("finish_by"):
-        found.append(("finish-by", "t", _after(given["not_before"] or 0, given["finish_by"])))
-    for key in ("not-before", "rate-limit"):
-        if number := given.get(key.replace("-", "_")):
-            found.append((key, "t", number))
+    if given.get("rate_limit"):
+        found.append(("rate-limit", "t", given["rate_limit"]))
+    found += _window(given.get("not_before"), given.get("finish_by"))
     if given.get("autostart") is not None:
         found.append(("autostart", "b", given["autostart"]))
     for key in (
@@ -84,9 +83,20 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
     return found
 
 
-def _after(begin: int, end: int) -> int:
-    """Return the end of a window, which goes to the next day where 22:00 and 04:00 make it."""
-    return end if end > begin else end + DAY
+def _window(not_before: Moment | None, finish_by: Moment | None) -> Iterator[Option]:
+    """Yield when a job may begin, and when it has to be done: 22:00 and 04:00 make a night."""
+    begin = now = datetime.now().astimezone()
+    if not_before:
+        begin = not_before.after(now)
+        yield "not-before", "t", microseconds(begin)
+    if finish_by:
+        end = finish_by.after(begin)
+        if not_before and end <= begin:
+            raise InvalidOption(
+                f"--finish-by is {end:%Y-%m-%d %H:%M}, which is not after --not-before, "
+                f"{begin:%Y-%m-%d %H:%M}."
+            )
+        yield "finish-by", "t", microseconds(end)
 
 
 def _kind_of_storage(given: str) -> str:

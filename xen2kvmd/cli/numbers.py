@@ -2,7 +2,8 @@
 """Numbers and times on the command line."""
 
 from argparse import ArgumentTypeError
-from datetime import datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 
 
 def count(text: str) -> int:
@@ -27,17 +28,42 @@ def seconds(text: str) -> int:
     return int(text)
 
 
-def moment(text: str) -> int:
-    """Read a local time as microseconds since the epoch; without a day, the next time it is so."""
-    now = datetime.now().astimezone()
+@dataclass(frozen=True)
+class Moment:
+    """A local time that a user gave: of a day, or of the next day on which it is still to come."""
+
+    day: date | None
+    clock: time
+
+    def after(self, begin: datetime) -> datetime:
+        """Return when it is; a time without a day comes after begin.
+
+        The day is added before the offset: a day on which the clocks change has no 24 hours.
+        """
+        if self.day:
+            return self._on(self.day)
+        today = begin.astimezone().date()
+        when = self._on(today)
+        return when if when > begin else self._on(today + timedelta(days=1))
+
+    def _on(self, day: date) -> datetime:
+        return datetime.combine(day, self.clock).astimezone()
+
+
+def moment(text: str) -> Moment:
+    """Read a local time, with a day or without."""
     try:
         if "T" in text or " " in text:
-            return _microseconds(datetime.fromisoformat(text).astimezone())
-        when = datetime.combine(now.date(), time.fromisoformat(text)).astimezone()
+            given = datetime.fromisoformat(text)
+            found = Moment(given.date(), given.timetz())
+        else:
+            found = Moment(None, time.fromisoformat(text))
+        microseconds(found.after(datetime.now().astimezone()))
     except (ValueError, OverflowError, OSError):
         raise ArgumentTypeError(f"'{text}' is no time as 22:00 or 2026-12-01T22:00") from None
-    return _microseconds(when if when > now else when + timedelta(days=1))
+    return found
 
 
-def _microseconds(when: datetime) -> int:
+def microseconds(when: datetime) -> int:
+    """Return a time as the service counts it."""
     return int(when.timestamp() * 1_000_000)
