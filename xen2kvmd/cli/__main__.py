@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _complain(error: CallFailed | MigrationError, *, as_json: bool) -> None:
     if as_json:
         said = {"name": error.name, "message": error.message, "hint": error.hint}
-        print(json.dumps({"error": said}, indent=1))
+        print(json.dumps({"error": said}))  # a line, as those of a job that is followed
     console = Console(stderr=True, highlight=False)
     console.print("[bold red]xen2kvm:[/] ", end="")
     console.print(error.message, markup=False)

@@ -142,8 +142,7 @@ async def _jobs(arguments: Arguments) -> int:
     async with connected(ask=arguments.ask_password) as service:
         limit = variants([("limit", "u", arguments.number)])
         (found,) = await service.manager("ListJobs", "a{sv}", limit)
-        paths = [job[0] for job in found]
-        jobs = [await service.properties(path) for path in paths]
+        jobs = await service.all_properties([job[0] for job in found])
         if arguments.json:
             _print_json(jobs)
         else:

@@ -7,15 +7,18 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from xen2kvmd.cli.service import Service
+from xen2kvmd.cli.service import CallFailed, Service
 from xen2kvmd.words import amount, duration
 
-LINE_EVERY = 10.0  # seconds between two lines of the same step where there is no terminal
+# Seconds between two lines of the same step where there is no terminal: with news, and without.
+LINE_EVERY = 10.0
+SAME_EVERY = 60.0
 
 Job = dict[str, Any]
 
@@ -38,9 +41,9 @@ async def follow(
     try:
         async for job in service.follow(path):
             if on_plan and "plan-digest" in job["Result"]:
-                with shown.paused():
+                with shown.paused(), suppress(CallFailed):  # tried again at the next look
                     await on_plan()
-                on_plan = None
+                    on_plan = None
             shown.show(job)
     except asyncio.CancelledError:
         shown.close()
@@ -76,19 +79,22 @@ class _Json(_Nothing):
 
 
 class _Lines(_Nothing):
-    """A line at each step, and every few seconds within one."""
+    """A line at each step; within one for what is new, and else now and then."""
 
     def __init__(self) -> None:
-        self._last: tuple[str, str] = ("", "")
+        self._step: tuple[str, str] = ("", "")
+        self._said: tuple[str, str] = ("", "")
         self._time = 0.0
 
     def show(self, job: Job) -> None:
         now = time.monotonic()
-        here = (job["State"], job["Phase"])
-        if here == self._last and (now - self._time < LINE_EVERY or not job["ProgressValid"]):
+        step = (job["State"], job["Phase"])
+        said = (f"{job['Progress']:4.0%}", job["Activity"])
+        wait = LINE_EVERY if said != self._said else SAME_EVERY if job["ProgressValid"] else inf
+        if step == self._step and now - self._time < wait:
             return
-        self._last, self._time = here, now
-        print(f"{job['Progress']:4.0%}  {_label(job):<12} {_detail(job)}".rstrip(), file=sys.stderr)
+        self._step, self._said, self._time = step, said, now
+        print(f"{said[0]}  {_label(job):<12} {_detail(job)}".rstrip(), file=sys.stderr)
 
 
 class _Bar(_Nothing):

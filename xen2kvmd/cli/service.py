@@ -4,6 +4,7 @@
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
@@ -24,6 +25,9 @@ BUS = "org.freedesktop.DBus"
 SECONDS = 60.0  # for a call; one that may ask for a password gets longer
 SECONDS_TO_ASK = 300.0
 LOOK = 10.0  # seconds after which a job is looked at even if no signal came
+AT_ONCE = 32  # calls; the bus lets a connection wait for 128 replies
+PATIENCE = 60.0  # seconds for a service that is started again
+RETRY = 0.5  # seconds
 
 
 class CallFailed(Exception):
@@ -57,15 +61,38 @@ class Service:
     async def properties(self, path: str) -> dict[str, Any]:
         """Return all properties of a job as plain values."""
         interface = f"{BUS}.Properties"
-        (found,) = await self.call(NAME, path, interface, "GetAll", "s", JOB)
+        (found,) = await self.call(NAME, path, interface, "GetAll", "s", JOB, ask=False)
         return {key: plain(value) for key, value in found.items()}
 
+    async def all_properties(self, paths: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the properties of jobs, but for those that were removed meanwhile."""
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def look(path: str) -> list[dict[str, Any]]:
+            async with places:
+                try:
+                    return [await self.properties(path)]
+                except CallFailed as error:
+                    if error.name != "UnknownObject":
+                        raise
+                    return []
+
+        return [job for found in await asyncio.gather(*map(look, paths)) for job in found]
+
     async def call(
-        self, name: str, path: str, interface: str, member: str, signature: str, *body: Any
+        self,
+        name: str,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str,
+        *body: Any,
+        ask: bool = True,
     ) -> list[Any]:
-        """Call a method. Raises CallFailed."""
+        """Call a method; ask: it may be one that asks for a password. Raises CallFailed."""
         flags = MessageFlag.NONE
-        if self._interactive:
+        ask = ask and self._interactive
+        if ask:
             flags = MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION
         message = Message(
             destination=name,
@@ -76,7 +103,7 @@ class Service:
             body=list(body),
             flags=flags,
         )
-        limit = SECONDS_TO_ASK if self._interactive else SECONDS
+        limit = SECONDS_TO_ASK if ask else SECONDS
         try:
             reply = await asyncio.wait_for(self._bus.call(message), limit)
         except TimeoutError:
@@ -97,8 +124,9 @@ class Service:
         """
         rule = f"type='signal',sender='{NAME}',path='{path}',member='PropertiesChanged'"
         await self.call(BUS, "/org/freedesktop/DBus", BUS, "AddMatch", "s", rule)
+        found: dict[str, Any] = {}
         while True:
-            found = await self._look(path)
+            found = await self._look(path, known=bool(found))
             yield found
             if found["FinishedAt"]:
                 return
@@ -107,15 +135,21 @@ class Service:
             while not self._signals.empty():
                 self._signals.get_nowait()
 
-    async def _look(self, path: str) -> dict[str, Any]:
-        for attempt in range(5):
+    async def _look(self, path: str, *, known: bool) -> dict[str, Any]:
+        """Look at a job, for a minute where the service does not answer: it may be restarting.
+
+        A look that fails says nothing of the job, which goes on without a service.
+        """
+        end = time.monotonic() + PATIENCE
+        while True:
             try:
                 return await self.properties(path)
             except CallFailed as error:
-                if error.name != "NoReply" or attempt == 4:
+                if error.name == "AccessDenied" or (error.name == "UnknownObject" and not known):
                     raise
-                await asyncio.sleep(0.5)  # it ended while we asked; the bus starts the next
-        raise AssertionError
+                if time.monotonic() >= end or not self._bus.connected:
+                    raise _lost(path, error) from error
+            await asyncio.sleep(RETRY)
 
     def _take(self, message: Message) -> bool:
         if message.message_type is MessageType.SIGNAL and message.member == "PropertiesChanged":
@@ -167,6 +201,14 @@ def job_path(job: str) -> str:
 def variants(values: Sequence[tuple[str, str, Any]]) -> dict[str, Variant]:
     """Return an options dictionary of (key, signature, value)."""
     return {key: Variant(signature, value) for key, signature, value in values}
+
+
+def _lost(path: str, error: CallFailed) -> CallFailed:
+    return CallFailed(
+        "NoReply",
+        f"The service does not answer any more: {error.message}",
+        f"The job goes on without it. Follow it: xen2kvm follow {path.rpartition('/')[2]}",
+    )
 
 
 def _advice(error_name: str | None) -> str:

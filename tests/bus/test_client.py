@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The client's view of a service that goes away while a job is followed."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from dbus_next.aio import MessageBus
+
+from tests.bus.client import ROOT
+from tests.bus.running import running_bus, running_daemon
+from xen2kvmd.cli import service
+from xen2kvmd.cli.exits import EX_UNREACHABLE, exit_code
+from xen2kvmd.cli.service import CallFailed, Service, job_path
+
+ID = "20260101-000000-00000001"
+
+
+@asynccontextmanager
+async def client(address: str) -> AsyncIterator[Service]:
+    bus = await MessageBus(bus_address=address).connect()
+    yield Service(bus, interactive=False)
+    bus.disconnect()  # type: ignore[no-untyped-call]
+
+
+async def test_a_service_that_comes_back_is_waited_for(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "LOOK", 0.1)
+    with running_bus() as (address, _):
+        async with client(address) as caller:
+            following = caller.follow(job_path(ID))
+            with running_daemon(address, library, TEST_JOBS=ID):
+                assert (await anext(following))["State"] == "queued"
+            looking = asyncio.ensure_future(anext(following))
+            await asyncio.sleep(0.5)
+            with running_daemon(address, library, TEST_JOBS=ID):
+                assert (await looking)["State"] == "queued"
+
+
+async def test_one_that_does_not_come_back_is_no_failure_of_the_job(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "LOOK", 0.1)
+    monkeypatch.setattr(service, "PATIENCE", 1.0)
+    with running_bus() as (address, _):
+        async with client(address) as caller:
+            following = caller.follow(job_path(ID))
+            with running_daemon(address, library, TEST_JOBS=ID):
+                await anext(following)
+            begun = time.monotonic()
+            with pytest.raises(CallFailed) as caught:
+                await anext(following)
+    assert time.monotonic() - begun >= 1.0
+    assert exit_code(caught.value.name) == EX_UNREACHABLE
+    assert "xen2kvm follow 20260101_000000_00000001" in caught.value.hint
+
+
+async def test_a_job_that_never_was_is_told_at_once(library: str) -> None:
+    with running_bus() as (address, _), running_daemon(address, library, TEST_JOBS=ID):
+        async with client(address) as caller:
+            with pytest.raises(CallFailed, match="no object"):
+                await anext(caller.follow(f"{ROOT}/jobs/none"))
+
+
+async def test_jobs_that_are_gone_are_left_out_of_a_list(library: str) -> None:
+    with running_bus() as (address, _), running_daemon(address, library, TEST_JOBS=ID):
+        async with client(address) as caller:
+            jobs = await caller.all_properties([f"{ROOT}/jobs/none", *[job_path(ID)] * 200])
+    assert [job["Id"] for job in jobs] == [ID] * 200
