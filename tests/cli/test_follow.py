@@ -47,7 +47,7 @@ def test_a_line_without_news_comes_once_a_minute(
 
 
 def test_news_are_printed(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    new = [{"Progress": 0.02}, {"Activity": "mounting"}, {"Phase": "plan"}]
+    new: list[dict[str, Any]] = [{"Progress": 0.02}, {"Activity": "mounting"}, {"Phase": "plan"}]
     assert len(lines(clock, capsys, {}, *new)) == 4
 
 
