@@ -41,7 +41,8 @@ _BUS_CONF = """<busconfig>
 """
 
 # games may do all but what is asked of others' jobs; news may migrate db01 only; lp may migrate and
-# name no path; mail is a plain user. Rules as an administrator writes them.
+# name no path; uucp may use a credential; mail is a plain user. Rules as an administrator writes
+# them.
 _RULES = """
 polkit.addRule(function(action, subject) {
     if (action.id.indexOf("org.xen2kvm.") != 0) return polkit.Result.NOT_HANDLED;
@@ -49,6 +50,8 @@ polkit.addRule(function(action, subject) {
     if (subject.user == "sys") return polkit.Result.NO;
     if (subject.user == "games" && !action.id.endsWith("-others")) return polkit.Result.YES;
     if (subject.user == "lp" && action.id == "org.xen2kvm.migrate") return polkit.Result.YES;
+    if (subject.user == "uucp" && action.lookup("path") == "credential:vm1")
+        return polkit.Result.YES;
     if (subject.user == "news" && action.id == "org.xen2kvm.migrate-paths"
         && action.lookup("path") == "/srv/xen/web1.xml"
         && action.lookup("vm") == "db01" && action.lookup("operation") == "migrate"

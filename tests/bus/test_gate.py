@@ -186,7 +186,7 @@ async def test_a_person_is_asked(
     said = await run_agent(bus_address, answer)
 
     assert said["message"] == (
-        "Authentication is required to migrate the guest web7, and to read or write "
+        f"Authentication is required to migrate web7 from {SOURCE}, and to read or write "
         f"{SOURCE.partition(':')[2]} as root for it"
     )
     assert said["result"].startswith(result)

@@ -49,6 +49,7 @@ DISK = (
         ("xen:///system", "packages", ["/root/kernel.rpm"], CHALLENGE),
         ("xen:///system", "target", "qemu+ssh://root@kvm2/system?keyfile=/root/k", CHALLENGE),
         ("xen:///system", "keys", ["all:file:/root/vm.key"], CHALLENGE),
+        ("xen:///system", "keys", ["all:credential:vm1"], CHALLENGE),
         ("xen:///system", "vmdp", "/root/vmdp.exe", CHALLENGE),
     ],
 )
@@ -65,3 +66,27 @@ async def test_who_may_migrate_may_not_name_paths(
         assert "org.xen2kvm.migrate-paths" in str(caught.value)
     else:
         daemon.end((await calling)[0])
+
+
+@pytest.mark.parametrize(
+    "vm",
+    ["", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", " 6BA7B8109DAD11D180B400C04FD430C8", "-6ba7" * 8],
+)
+async def test_rules_about_a_name_see_the_name(daemon: Daemon, connect: Connect, vm: str) -> None:
+    """Games may do all to any guest but one, by its name."""
+    for operation in ("Inspect", "Plan", "Migrate"):
+        with pytest.raises(CallError, match="called by its name"):
+            await (await connect("games")).call(operation, "ssa{sv}", "xen:///system", vm, {})
+    root = await connect("root")
+    daemon.end((await root.call("Inspect", "ssa{sv}", "xen:///system", vm, {}))[0])
+
+
+async def test_rules_see_the_credential(daemon: Daemon, connect: Connect) -> None:
+    options = {"keys": Variant("as", ["all:credential:vm1"])}
+    for source, name in (("xen:///system", "forbidden"), ("xen:///system", "web1")):
+        calling = (await connect("uucp")).call("Inspect", "ssa{sv}", source, name, options)
+        if name == "web1":
+            daemon.end((await calling)[0])
+        else:
+            with pytest.raises(CallError, match="AccessDenied"):
+                await calling

@@ -4,7 +4,6 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from pathlib import PurePath
 from typing import Any
 
 from xen2kvmd import __version__
@@ -13,6 +12,7 @@ from xen2kvmd.bus.begin import path_of
 from xen2kvmd.bus.contract import MANAGER, ROOT
 from xen2kvmd.bus.documents import Documents
 from xen2kvmd.bus.feed import Feed
+from xen2kvmd.bus.guest_name import check_told, label
 from xen2kvmd.bus.host_paths import named_paths
 from xen2kvmd.bus.job import Options
 from xen2kvmd.bus.polkit import Action
@@ -127,10 +127,11 @@ class Manager:
         asked = begin.read(call, given)
         check_source(source)
         request = Request(operation, source, domain_name(vm), **asked.values, **fields)
+        check_told(request, uid=call.uid)
         check_target_host(request)
         described = await self._described(request, uid=call.uid)
         about = {
-            "vm": described.name if described else _label(request),
+            "vm": described.name if described else label(request),
             "source": public(source),
             "target": _target(request),
             "operation": str(operation),
@@ -270,10 +271,3 @@ def _target(request: Request) -> str:
         return request.backup_disks
     place = request.directory or request.nfs_export or request.pool
     return f"{public(request.target)} {place}".strip()
-
-
-def _label(request: Request) -> str:
-    """Return the guest's name as far as the call tells it; a list of guests is of none."""
-    if request.operation is Operation.GUESTS:
-        return ""
-    return request.vm or PurePath(request.source.partition(":")[2]).stem
