@@ -38,6 +38,25 @@ async def test_who_passes_others_needs_more_than_who_lets_them_pass(
         await root.job(job, "SetPriority", "ia{sv}", 1001, {})
 
 
+async def test_an_owner_does_not_undo_the_hold_of_another(
+    root: Client, daemon: Daemon, connect: Connect
+) -> None:
+    job = await root.start(options={"hold": Variant("b", True)})  # noqa: FBT003
+    daemon.tell("own", job=id_of(job), uid=8)
+    mail = await connect("mail")
+    await mail.job(job, "Release")
+    await mail.job(job, "Hold")
+    await root.job(job, "Hold")
+    for method in ("Release", "Hold", "Release"):
+        with pytest.raises(CallError, match=CHALLENGE):
+            await mail.job(job, method)
+    assert await root.get(job, "Held") is True
+    await root.job(job, "Release")
+    await mail.job(job, "Hold")
+    await mail.job(job, "Release")
+    assert await root.get(job, "Held") is False
+
+
 async def test_a_mistake_in_the_configuration_is_told(root: Client) -> None:
     with pytest.raises(CallError, match=r"xen2kvmd\.conf:7") as caught:
         await root.call("Reload", "a{sv}", {})

@@ -71,11 +71,16 @@ class JobObject:
         return self._guarded(call, given, own=Action.CANCEL, others=Action.MANAGE_JOBS, do=do)
 
     def _hold(self, call: Call, given: Options, *, held: bool) -> Guarded:
+        """Hold or release the job; what somebody else holds, its owner may not release."""
+        status = self.status
+        owners = not status.held or status.held_by in (-1, status.owner_uid)
+
         async def do() -> list[Any]:
-            await self._jobs.arrange(self.status.id, held=held)
+            await self._jobs.arrange(status.id, held=held, held_by=call.uid)
             return []
 
-        return self._guarded(call, given, own=Action.CANCEL, others=Action.MANAGE_JOBS, do=do)
+        own = Action.CANCEL if owners else Action.MANAGE_JOBS
+        return self._guarded(call, given, own=own, others=Action.MANAGE_JOBS, do=do)
 
     def _set_priority(self, call: Call, priority: int, given: Options) -> Guarded:
         """Everybody may let others pass; to pass others is not for everybody."""

@@ -48,6 +48,7 @@ class JobStatus:
     priority: int = 0  # of those queued, the highest begins first
     not_before: int = 0
     held: bool = False  # it stays queued until it is released
+    held_by: int = -1  # uid of who held it; -1: its owner, from the beginning
     state: JobState = JobState.QUEUED
     step: str = ""
     activity: str = ""
@@ -85,6 +86,7 @@ def _arranged(status: JobStatus, event: Event) -> JobStatus:
         status,
         priority=event.get("priority", status.priority),
         held=event.get("held", status.held),
+        held_by=event.get("held_by", status.held_by),
     )
 
 
