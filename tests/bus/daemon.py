@@ -9,10 +9,12 @@ import gc
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from xen2kvmd.bus import library
@@ -21,6 +23,7 @@ from xen2kvmd.bus.registry import Watcher
 from xen2kvmd.bus.serve import serve
 from xen2kvmd.errors import InvalidConfig, JobNotFound, NotCancellable, NotFinished, NotQueued
 from xen2kvmd.jobs.admission import check_same, check_user
+from xen2kvmd.jobs.log import read_lines
 from xen2kvmd.jobs.status import JobState, JobStatus, fold
 from xen2kvmd.jobs.store import JobRecord
 
@@ -115,6 +118,12 @@ class ToldJobs:
         with suppress(KeyError):
             return self.files[job_id, name]
         raise NotFinished(f"The job {job_id} has no {name}.")
+
+    async def log_lines(self, job_id: str, after: int, most: int) -> tuple[list[str], int]:
+        with tempfile.NamedTemporaryFile() as log:
+            log.write((await self.file(job_id, "log")).encode())
+            log.flush()
+            return read_lines(Path(log.name), after, most=most)
 
     def _change(self, old: JobStatus | None, new: JobStatus | None) -> None:
         if new:

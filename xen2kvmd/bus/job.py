@@ -129,9 +129,9 @@ class JobObject:
 
     def _get_log(self, call: Call, after: int, max_lines: int, given: Options) -> Guarded:
         async def do() -> list[Any]:
-            text = await self._jobs.file(self.status.id, "log")
-            lines = text.splitlines()[after : after + min(max_lines or MAX_LINES, MAX_LINES)]
-            return [[_line(line) for line in lines], after + len(lines)]
+            most = min(max_lines or MAX_LINES, MAX_LINES)
+            lines, at = await self._jobs.log_lines(self.status.id, after, most)
+            return [[_line(line) for line in lines], at]
 
         return self._readable(call, given, do)
 

@@ -202,7 +202,7 @@ async def _log(arguments: Arguments) -> int:
             lines, after = await service.job(path, "GetLog", "tua{sv}", after, 1000, {})
             if not lines:
                 return 0
-            for time, priority, text in lines:
+            for time, priority, text in plain(lines):
                 if arguments.json:
                     print(json.dumps({"time": time, "priority": priority, "message": text}))
                 else:

@@ -2,12 +2,14 @@
 """What a job writes down in words: in a file of its folder, and in the journal of its unit."""
 
 import logging
+import os
 from pathlib import Path
 
 from systemd.journal import JournalHandler
 
 from xen2kvmd.jobs.journal import now
 
+MAX_BYTES = 1 << 20  # of a log, read at once
 _SYSLOG = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 
 
@@ -49,3 +51,19 @@ def begin(path: Path, *, job_id: str, vm: str, in_unit: bool) -> None:
 def step(name: str) -> None:
     """Say which step the records from now on belong to."""
     _fields.step = name
+
+
+def read_lines(path: Path, after: int, *, most: int) -> tuple[list[str], int]:
+    """Return so many lines of a log from a byte on, and the byte that follows them.
+
+    No more than MAX_BYTES are read: a log may be large, and is asked for in pieces.
+    """
+    with path.open("rb") as file:
+        if after >= os.fstat(file.fileno()).st_size:
+            return [], after
+        file.seek(after)
+        data = file.read(MAX_BYTES)
+    whole = data[: data.rfind(b"\n") + 1] or data
+    found = whole.splitlines(keepends=True)[:most]
+    lines = [line.decode(errors="replace").rstrip("\r\n") for line in found]
+    return lines, after + sum(map(len, found))

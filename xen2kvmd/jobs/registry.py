@@ -226,6 +226,11 @@ class Jobs:
         self.get(job_id)
         return await asyncio.to_thread(self._store.text, job_id, name)
 
+    async def log_lines(self, job_id: str, after: int, most: int) -> tuple[list[str], int]:
+        """Return lines of a job's log from a byte on, and where the next is. Raises NotFinished."""
+        self.get(job_id)
+        return await asyncio.to_thread(self._store.log_lines, job_id, after, most)
+
     # --- the queue --------------------------------------------------------------------------------
 
     def _hear(self, job_id: str, event: Event) -> None:

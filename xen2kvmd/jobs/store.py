@@ -14,8 +14,8 @@ import json
 import logging
 import secrets
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import reduce
@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from xen2kvmd.errors import JobNotFound, NotFinished
 from xen2kvmd.jobs import journal, last
+from xen2kvmd.jobs.log import read_lines
 from xen2kvmd.jobs.status import JobStatus, fold
 from xen2kvmd.system import files
 
@@ -149,8 +150,18 @@ class Store:
 
     def text(self, job_id: str, name: str) -> str:
         """Return the text of a file of a job. Raises NotFinished if it is not written yet."""
+        with self._written(job_id, name) as path:
+            return path.read_text(errors="replace")
+
+    def log_lines(self, job_id: str, after: int, most: int) -> tuple[list[str], int]:
+        """Return lines of a job's log from a byte on, and where the next is. Raises NotFinished."""
+        with self._written(job_id, "log") as path:
+            return read_lines(path, after, most=most)
+
+    @contextmanager
+    def _written(self, job_id: str, name: str) -> Iterator[Path]:
         try:
-            return (self.path(job_id) / name).read_text(errors="replace")
+            yield self.path(job_id) / name
         except FileNotFoundError:
             raise NotFinished(
                 f"The job {job_id} has no {name}.",
