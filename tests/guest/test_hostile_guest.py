@@ -13,6 +13,7 @@ from tests.guest.built import overlay
 from xen2kvmd import guest
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.launch import DiskImage
 from xen2kvmd.model import Case, Nic
 
@@ -33,6 +34,8 @@ FILES = {
     "etc/udev/rules.d/70-persistent-net.rules": (
         'ATTR{address}=="00:16:3e:2a:00:01", NAME="../../x"\n'
     ),
+    "etc/other": "a:1:\x1b[2Jé /dev/xvda\n/etc/x:3:/dev/xvdb\n" + "x" * 9000 + "/dev/xvda\n",
+    "etc/a:1:b": "/dev/xvda\n",
     "lib/systemd/systemd-udevd": "",
     "secret": "root=/dev/xvda1 console=hvc0\n",
 }
@@ -52,6 +55,8 @@ def hostile_tree(root: Path) -> None:
     (root / "boot/grub").mkdir(parents=True)
     with (root / "boot/grub/grub.cfg").open("wb") as file:
         file.truncate(1 << 40)
+    (root / "etc/binary").write_bytes(b"/dev/xvda\n\0")
+    (root / "etc/leads-out").symlink_to("../../../../../../../../init")
     (root / "etc/lvm").mkdir()
     (root / "etc/lvm/lvm.conf").mkdir()
 
@@ -77,8 +82,11 @@ def appliance(tmp_path: Path) -> Iterator[Appliance]:
         yield opened
 
 
-def test_hostile_guest_is_found_out_and_not_obeyed(appliance: Appliance) -> None:
+def test_hostile_guest_is_found_out_and_not_obeyed(appliance: Appliance, tmp_path: Path) -> None:
     facts = guest.inspect(appliance)
+    found = appliance.search("/etc", ("/dev/xvd", "hvc0"))
+    assert found == Folder(tmp_path / "tree").search("/etc", ("/dev/xvd", "hvc0"))
+    assert {one.path for one in found} == {"/etc/fstab", "/etc/other"}
     assert facts.hostname == r"evil\x1b[2J"
     case = Case(
         facts=facts,

@@ -12,7 +12,7 @@ from xen2kvmd.guest import apply, rehearse
 from xen2kvmd.guest.changes import changes
 from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.rehearsal import Rehearsal
-from xen2kvmd.guest.tree import LARGEST, Tree
+from xen2kvmd.guest.tree import LARGEST, Found, Tree
 from xen2kvmd.model import Case, Finding
 from xen2kvmd.rule import rule
 
@@ -74,6 +74,23 @@ def test_apply_tells_how_far_it_is(tmp_path: Path) -> None:
     apply(Folder(tmp_path), rehearsal.operations, lambda done, _: told.append(done))
     assert told == sorted(told)
     assert (told[0], told[-1]) == (0.0, 1.0)
+
+
+def test_search_finds_what_a_rule_wrote_and_not_what_it_replaced(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    for name in ("kept", "changed", "gone", "binary"):
+        (tmp_path / "etc" / name).write_text("one\nhvc0 \xe9\n" + "\0" * (name == "binary"))
+    (tmp_path / "etc/link").symlink_to("kept")
+    (tmp_path / "etc/large").write_text("hvc0\n" * 60_000)
+    rehearsal = Rehearsal(Folder(tmp_path))
+
+    rehearsal.write("/etc/changed", "ttyS0\n")
+    rehearsal.remove("/etc/gone")
+    rehearsal.write("/etc/new", "xhvc0x\n")
+
+    found = rehearsal.search("/etc", ("hvc0", "xvc0"))
+    assert found == (Found("/etc/kept", 2, "hvc0 ??"), Found("/etc/new", 1, "xhvc0x"))
+    assert rehearsal.search("/nothing", ("hvc0",)) == ()
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "large", "loop"])

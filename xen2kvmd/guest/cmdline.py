@@ -23,6 +23,8 @@ DEFAULTS = (
     "/etc/default/grub.d/*.cfg",
     KERNEL_INSTALL,
     *_IN_QUOTES,
+    "/etc/dracut.conf",
+    "/etc/dracut.conf.d/*.conf",
 )
 # What a boot loader, pygrub too, reads itself.
 MENUS = (
@@ -49,7 +51,7 @@ _BY_HAND = re.compile(r"""^[ \t]*menuentry[ \t]+["'][^$\n]""", re.MULTILINE)
 # No two parts of it take the same characters: a guest may write what it likes.
 _DEFAULT = re.compile(
     r"""^(?P<head>[ \t]*(?:export[ \t]+)?(?:GRUB_CMDLINE_LINUX\w*\+?|\w+_APPEND|
-    EXTLINUX_ROOT|EXTLINUX_PARAMETERS)=)
+    EXTLINUX_ROOT|EXTLINUX_PARAMETERS|kernel_cmdline\+?)=)
     (?:"(?P<line>(?:[^"\\]|\\.)*)"|'(?P<single>[^']*)'|(?P<plain>[^\s"'\#]*))[ \t]*(?:\#.*)?$""",
     re.DOTALL | re.VERBOSE,
 )

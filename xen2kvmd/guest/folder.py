@@ -2,12 +2,14 @@
 """A folder of this host as a guest: rules are tried on it, programs are not run but listed."""
 
 import os
+import re
 import shutil
 import stat
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from xen2kvmd.errors import Unsupported
-from xen2kvmd.guest.tree import LARGEST, BootCode, Room
+from xen2kvmd.guest.tree import LARGEST, SEARCH, BootCode, Found, Room, found_in
 
 LINKS = 40  # as many as the kernel follows
 
@@ -70,6 +72,18 @@ class Folder:
         found = self.root.glob(pattern.lstrip("/"))
         return tuple(sorted(f"/{path.relative_to(self.root)}" for path in found))
 
+    def search(self, folder: str, words: Sequence[str]) -> tuple[Found, ...]:
+        top = self._entry(folder)
+        files = [] if top.is_symlink() else sorted(filter(_is_small, top.rglob("*")))
+        paths = (f"/{file.relative_to(self.root)}" for file in files)
+        plain = [path for path in paths if re.fullmatch(r"[ -9;-~]+", path)]
+        found: list[Found] = []
+        for path in plain[: SEARCH.files]:
+            data = self.root.joinpath(path[1:]).read_bytes()
+            if b"\0" not in data:
+                found += found_in(path, data.decode("latin-1"), words)
+        return tuple(sorted(found[: SEARCH.lines]))
+
     def run(self, *command: str) -> None:
         self.commands.append(command)
 
@@ -118,3 +132,8 @@ class Folder:
                 found = []
             left = [part for part in target.parts if part != "/"] + left
         return self.root.joinpath(*found)
+
+
+def _is_small(path: Path) -> bool:
+    state = path.lstat()
+    return stat.S_ISREG(state.st_mode) and state.st_size <= SEARCH.size

@@ -2,7 +2,7 @@
 """Rules for what only makes sense under Xen. It goes only where it does harm under KVM."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from xen2kvmd.guest.cmdline import edit_defaults, edit_menus
 from xen2kvmd.guest.tree import Tree
@@ -21,6 +21,8 @@ _AGENTS = (
     "/usr/bin/xenstored",
 )
 _MODULE_LISTS = ("/etc/modules", "/etc/modules-load.d/*.conf")
+_SYSCTL = ("/etc/sysctl.conf", "/etc/sysctl.d/*.conf")
+_XEN_SETTING = re.compile(r"^[ \t]*-?[ \t]*(xen[./]\w+)[ \t]*=", re.M)
 _XEN_MODULE = re.compile(r"^[ \t]*(xen\w*(?:-\w+)*)[ \t]*$", re.M)
 
 
@@ -52,7 +54,7 @@ def xenfs(guest: Tree, case: Case) -> Iterator[Finding]:
 
 @rule(guide="")
 def xen_programs(guest: Tree, case: Case) -> Iterator[Finding]:
-    """Tell of programs and modules for Xen, which stay and do nothing under KVM."""
+    """Tell of programs, modules and settings for Xen, which stay and do nothing under KVM."""
     for path in filter(guest.exists, _AGENTS):
         yield Finding(
             "xen-agent",
@@ -62,10 +64,8 @@ def xen_programs(guest: Tree, case: Case) -> Iterator[Finding]:
             "not go back to Xen, and install qemu-guest-agent.",
             place=path,
         )
-    for path in (found for pattern in _MODULE_LISTS for found in guest.glob(pattern)):
-        # Debian's modules.conf is a link to /etc/modules: told once.
-        own = guest.is_file(path) and not guest.read_link(path)
-        for name in _XEN_MODULE.findall(guest.read(path)) if own else ():
+    for path in _own_files(guest, _MODULE_LISTS):
+        for name in _XEN_MODULE.findall(guest.read(path)):
             yield Finding(
                 "xen-module-listed",
                 f"{path} loads {name}, which finds no Xen under KVM; systemd-modules-load.service "
@@ -74,6 +74,22 @@ def xen_programs(guest: Tree, case: Case) -> Iterator[Finding]:
                 hint="Remove the line when the guest shall not go back to Xen.",
                 place=path,
             )
+    for path in _own_files(guest, _SYSCTL):
+        for name in _XEN_SETTING.findall(guest.read(path)):
+            yield Finding(
+                "xen-setting",
+                f"{path} sets {name}, which is not there under KVM. The guest starts all the same.",
+                Severity.INFO,
+                hint="Remove the line when the guest shall not go back to Xen.",
+                place=path,
+            )
+
+
+def _own_files(guest: Tree, patterns: Iterable[str]) -> Iterator[str]:
+    """Yield the files that match. Debian's modules.conf is a link to /etc/modules: told once."""
+    for path in (found for pattern in patterns for found in guest.glob(pattern)):
+        if guest.is_file(path) and not guest.read_link(path):
+            yield path
 
 
 def _without_xen(cmdline: str) -> str:

@@ -6,10 +6,11 @@ it would change, no later rule can see, so rules that run programs come last.
 """
 
 import fnmatch
+from collections.abc import Sequence
 
 from xen2kvmd.errors import Unsupported
 from xen2kvmd.guest.operations import Copy, Divide, Install, Link, Operation, Remove, Run, Write
-from xen2kvmd.guest.tree import BootCode, Room, Tree
+from xen2kvmd.guest.tree import SEARCH, BootCode, Found, Room, Tree, found_in
 
 Entry = Write | Link | Copy | Remove
 
@@ -84,6 +85,13 @@ class Rehearsal:
         kept = (path for path in self._tree.glob(pattern) if path not in self._now)
         made = (path for path in self._now if self.exists(path) and matches(path, pattern))
         return tuple(sorted({*kept, *made}))
+
+    def search(self, folder: str, words: Sequence[str]) -> tuple[Found, ...]:
+        found = [one for one in self._tree.search(folder, words) if one.path not in self._now]
+        for path, changed in self._now.items():
+            if isinstance(changed, Write) and path.startswith(f"{folder}/"):
+                found += found_in(path, changed.text, words)
+        return tuple(sorted(found)[: SEARCH.lines])
 
     def run(self, *command: str) -> None:
         self.operations.append(Run(command))

@@ -17,6 +17,7 @@ from xen2kvmd.guest import (
     kernel_install,
     leftovers,
     lvm,
+    names_left,
     network,
     pygrub,
     selinux,
@@ -69,6 +70,8 @@ RULES: tuple[Rule[Tree], ...] = (
     uefi.uefi_fallback_loader,
     agent.agent_at_first_start,
     selinux.relabel,
+    # After all that changes files.
+    names_left.xen_names_left,
     # From here on programs of the guest run, on the files as they are now.
     agent.agent_enabled,
     initrd.initrd_anew,

@@ -8,6 +8,13 @@ from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 
+_OF_INITRDS = (
+    "/etc/initramfs-tools/conf.d/*",
+    "/etc/dracut.conf",
+    "/etc/dracut.conf.d/*.conf",
+    "/etc/suspend.conf",
+)
+
 
 @rule(guide="15.2.3 (3)")
 def fstab(guest: Tree, case: Case) -> Iterator[Finding]:
@@ -59,10 +66,12 @@ def crypttab(guest: Tree, case: Case) -> Iterator[Finding]:
 def resume_device(guest: Tree, case: Case) -> Iterator[Finding]:
     """Let the initrd look for a hibernated system on the disk's name under KVM.
 
-    An initrd that waits for a swap device of Xen's delays every boot by half a minute.
+    An initrd that waits for a swap device of Xen's delays every boot by half a minute; so does one
+    of dracut's for what its configuration lists (add_device, kernel_cmdline).
     """
-    for path in guest.glob("/etc/initramfs-tools/conf.d/*"):
-        yield from remap_file(guest, case, path)
+    for pattern in _OF_INITRDS:
+        for path in guest.glob(pattern):
+            yield from remap_file(guest, case, path)
 
 
 @rule(guide="15.2.3 (3)")
