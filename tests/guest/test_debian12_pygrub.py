@@ -38,7 +38,7 @@ def convert(disk: Path) -> Facts:
         case = Case(facts=facts, nics=(Nic(MAC, "bridge", "xenbr0"),), devices=(("xvda", "vda"),))
         with timed("rehearse"):
             rehearsed = guest.rehearse(appliance, case)
-        assert [found.id for found in rehearsed.findings] == ["xen-module-listed"]
+        assert [found.id for found in rehearsed.findings] == ["xen-module-listed", "xen-setting"]
         with timed("apply"):
             guest.apply(appliance, rehearsed.operations)
         with timed("check"):

@@ -12,7 +12,8 @@ from xen2kvmd.guest import apply, rehearse
 from xen2kvmd.guest.changes import changes
 from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.rehearsal import Rehearsal
-from xen2kvmd.guest.tree import LARGEST, Found, Tree
+from xen2kvmd.guest.search import Found
+from xen2kvmd.guest.tree import LARGEST, Tree
 from xen2kvmd.model import Case, Finding
 from xen2kvmd.rule import rule
 

@@ -13,7 +13,6 @@ own disk has one of these names too.
 import errno
 import os
 import re
-import shlex
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,7 +27,8 @@ from xen2kvmd.guest.devices import letters, xen_order
 from xen2kvmd.guest.key import Key
 from xen2kvmd.guest.launch import DiskImage, launch
 from xen2kvmd.guest.partitions import BIOS_BOOT, SECTOR
-from xen2kvmd.guest.tree import LARGEST, SEARCH, BootCode, Found, Room
+from xen2kvmd.guest.search import Found, read_found, search_line
+from xen2kvmd.guest.tree import LARGEST, BootCode, Room
 from xen2kvmd.guest.watchdog import Watchdog
 from xen2kvmd.system.appliances import kill
 
@@ -39,14 +39,6 @@ PROGRAM = 1200.0  # seconds for a program of the guest: an initrd takes a minute
 REMOTE = 5.0  # times as long where disks are read over a network: 1 MB/s was seen
 # The binding hides the error number; the appliance speaks English.
 ABSENT = tuple(map(os.strerror, (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)))
-# One call for all files: each alone would be one message to the appliance and back.
-_SEARCH = (
-    "export LC_ALL=C; find {folder} -xdev -type f -size -$(({limits.size} + 1))c"
-    " ! -path '*[![:print:]]*' ! -path '*:*' -print0 | sort -z | head -z -n {limits.files}"
-    " | xargs -0 -r grep -FIHn -m {limits.of_file} {words} -- | head -n {limits.lines}"
-    " | cut -b -2048 | tr -c '\\11\\12\\40-\\176' '?'"
-)
-_FOUND = re.compile(r"/sysroot(/[^:]+):(\d+):(.*)")
 TAIL = 800  # characters of a failed program's output that an error shows
 
 
@@ -185,12 +177,7 @@ class Appliance:
         return tuple(sorted(found))
 
     def search(self, folder: str, words: Sequence[str]) -> tuple[Found, ...]:
-        wanted = " ".join(f"-e {shlex.quote(word)}" for word in words)
-        line = _SEARCH.format(folder=shlex.quote(f"/sysroot{folder}"), words=wanted, limits=SEARCH)
-        found = (_FOUND.match(one) for one in self.shell(line).splitlines())
-        return tuple(
-            sorted(Found(one[1], int(one[2]), one[3][: SEARCH.characters]) for one in found if one)
-        )
+        return read_found(self.shell(search_line(f"/sysroot{folder}", words)))
 
     def run(self, *command: str) -> None:
         self.output(*command)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from xen2kvmd.errors import Unsupported
-from xen2kvmd.guest.tree import LARGEST, SEARCH, BootCode, Found, Room, found_in
+from xen2kvmd.guest.search import SEARCH, Found, found_in
+from xen2kvmd.guest.tree import LARGEST, BootCode, Room
 
 LINKS = 40  # as many as the kernel follows
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from itertools import groupby
 
-from xen2kvmd.guest.tree import Found, Tree
+from xen2kvmd.guest.search import Found
+from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from xen2kvmd.errors import Unsupported
 from xen2kvmd.guest.operations import Copy, Divide, Install, Link, Operation, Remove, Run, Write
-from xen2kvmd.guest.tree import SEARCH, BootCode, Found, Room, Tree, found_in
+from xen2kvmd.guest.search import SEARCH, Found, found_in
+from xen2kvmd.guest.tree import BootCode, Room, Tree
 
 Entry = Write | Link | Copy | Remove
 

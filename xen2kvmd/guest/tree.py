@@ -11,32 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from xen2kvmd.guest.search import Found
+
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_NO_ASCII = re.compile(r"[^\t -~]")
 LARGEST = 1 << 20  # bytes; no configuration file that a rule reads comes near
-
-
-@dataclass(frozen=True, order=True)
-class Found:
-    """The beginning of a line that a search found; what is not ASCII in it is "?"."""
-
-    path: str
-    number: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much a search looks at, and tells: of a guest that nobody made for that."""
-
-    files: int = 5000
-    size: int = 1 << 18  # bytes of a file
-    of_file: int = 20  # lines
-    lines: int = 1000
-    characters: int = 400
-
-
-SEARCH = Limits()
 
 
 @dataclass(frozen=True)
@@ -70,16 +48,6 @@ def printable(text: str) -> str:
     """
     shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", shown)
-
-
-def found_in(path: str, text: str, words: Sequence[str]) -> list[Found]:
-    """Search the text of one file."""
-    lines = enumerate(text.split("\n"), start=1)
-    having = [(number, line) for number, line in lines if any(word in line for word in words)]
-    return [
-        Found(path, number, _NO_ASCII.sub("?", line[: SEARCH.characters]))
-        for number, line in having[: SEARCH.of_file]
-    ]
 
 
 class Tree(Protocol):
