@@ -1,82 +1,43 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Each rule alone: RULE/CASE/before/ becomes after/, with commands and findings.
 
-case.json holds what differs from DEFAULT. A folder `before` may be missing: a guest without files.
+A folder `before` may be missing: a guest without files.
 `pytest --regenerate` rewrites what comes out; read the diff.
 """
 
 import importlib
-import json
 import pkgutil
-import shutil
 from pathlib import Path
 
-import cattrs
 import pytest
 
 import xen2kvmd.guest
+from tests.guest.samples import (
+    HERE,
+    Snapshot,
+    check_after,
+    check_text,
+    copied,
+    read_case,
+    shown,
+    snapshot,
+)
 from xen2kvmd.guest import RULES, apply
 from xen2kvmd.guest.convert import attempt
 from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.rehearsal import Rehearsal
 from xen2kvmd.guest.tree import Tree
-from xen2kvmd.model import Case, Finding
+from xen2kvmd.model import Case
 from xen2kvmd.rule import Rule
 
-HERE = Path(__file__).parent
 BY_NAME = {rule.name: rule for rule in RULES}
 CASES = sorted(
     folder
     for rule in HERE.iterdir()
-    if rule.is_dir() and not rule.name.startswith("_")
+    if rule.is_dir() and not rule.name.startswith("_") and rule.name != "whole"
     for folder in rule.iterdir()
     if folder.is_dir()
 )
-DEFAULT = {
-    "devices": [["xvda", "vda"], ["xvdb", "vdb"]],
-    "nics": [{"mac": "00:16:3e:2a:00:01", "kind": "bridge", "source": "xenbr0"}],
-}
-
-Snapshot = dict[str, bytes | str]
-
-
-def read_case(folder: Path) -> Case:
-    file = folder / "case.json"
-    given = json.loads(file.read_text()) if file.exists() else {}
-    return cattrs.structure(DEFAULT | given, Case)
-
-
-def snapshot(root: Path) -> Snapshot:
-    """Return every file's content and every link's target by its path."""
-    return {
-        str(path.relative_to(root)): f"-> {path.readlink()}"
-        if path.is_symlink()
-        else path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_symlink() or path.is_file()
-    }
-
-
-def copied(source: Path, target: Path) -> Folder:
-    if source.exists():
-        shutil.copytree(source, target, symlinks=True)
-    target.mkdir(exist_ok=True)
-    return Folder(target)
-
-
-def check_text(file: Path, content: str, *, regenerate: bool) -> None:
-    """Compare with an expected file, or write it; no content is no file."""
-    if regenerate:
-        file.unlink(missing_ok=True)
-        if content:
-            file.write_text(content)
-    assert (file.read_text() if file.exists() else "") == content, file
-
-
-def shown(findings: tuple[Finding, ...]) -> str:
-    return "".join(
-        f"{found.severity} {found.id} {found.place}\n    {found.message}\n" for found in findings
-    )
 
 
 @pytest.mark.parametrize("folder", CASES, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -91,13 +52,7 @@ def test_rule_makes_after_of_before(folder: Path, tmp_path: Path, *, regenerate:
     apply(guest, rehearsal.operations)
     after = snapshot(guest.root)
 
-    if regenerate:
-        shutil.rmtree(folder / "after", ignore_errors=True)
-        if after:
-            shutil.copytree(guest.root, folder / "after", symlinks=True)
-    assert after == snapshot(folder / "after")
-    commands = "".join(f"{' '.join(command)}\n" for command in guest.commands)
-    check_text(folder / "commands", commands, regenerate=regenerate)
+    check_after(folder, guest, regenerate=regenerate)
     check_text(folder / "findings", shown(findings), regenerate=regenerate)
     assert _direct(rule, case, copied(folder / "before", tmp_path / "direct")) == after
     assert _direct(rule, case, guest) == after, "the second run changed something"
