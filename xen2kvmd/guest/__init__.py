@@ -6,7 +6,7 @@
     carry(appliance, facts, kernel, ...) the Xen host's kernel, if it has none of its own;
     without_modules(appliance, kernel)   for one that it does not get
     rehearse(tree, case) ─▶ Rehearsed    RULES run on a copy in memory: operations, their diffs
-    apply(tree, operations)              does these operations, and nothing else
+    apply(tree, operations) ─▶ Findings  does these operations, and nothing else
     check(appliance, case) ─▶ Findings   looks at what came out: initrd, menu, boot code
 
 The same appliance serves all, so a conversion costs one launch.

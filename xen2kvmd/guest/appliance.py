@@ -16,6 +16,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -28,8 +29,9 @@ from xen2kvmd.guest.key import Key
 from xen2kvmd.guest.launch import DiskImage, launch
 from xen2kvmd.guest.partitions import BIOS_BOOT, SECTOR
 from xen2kvmd.guest.search import Found, read_found, search_line
-from xen2kvmd.guest.tree import LARGEST, BootCode, Room
+from xen2kvmd.guest.tree import LARGEST, BootCode, Room, printable
 from xen2kvmd.guest.watchdog import Watchdog
+from xen2kvmd.model import Finding
 from xen2kvmd.system.appliances import kill
 
 MEMORY = 1024  # MiB; zstd and xz need much of it when a guest packs its initrd
@@ -181,6 +183,17 @@ class Appliance:
 
     def run(self, *command: str) -> None:
         self.output(*command)
+
+    def attempt(
+        self, *command: str, failing: Finding, code: BootCode | None = None
+    ) -> tuple[Finding, ...]:
+        try:
+            self.run(*command)
+        except Failed as error:
+            if code:
+                self.install(code)
+            return (replace(failing, message=f"{printable(error.message)} {failing.message}"),)
+        return ()
 
     def divide(self, disk: str, start: int, sectors: int) -> None:
         device = self._device(disk)

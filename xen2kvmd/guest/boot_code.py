@@ -49,21 +49,53 @@ def bios_boot_code(guest: Tree, case: Case) -> Iterator[Finding]:
         yield missing
         return
     installer = _guests_own(guest, facts.boot_area)
-    code = None if installer else _hosts(facts)
-    if isinstance(code, Finding):
+    code = _hosts(facts)
+    if isinstance(code, Finding) and not installer:
         yield code
         return
     if facts.boot_area.free:
         area = facts.boot_area
         guest.divide(facts.boot_disk, area.sector, area.room // SECTOR)
-    if code:
+    plain = isinstance(code, BootCode) and _needs_plain_entries(guest, code)
+    if installer:
+        second = code if isinstance(code, BootCode) and not plain else None
+        yield from _install(guest, case, installer, second)
+    elif isinstance(code, BootCode):
         guest.install(code)
-        menu = read_menu(guest)
-        if menu and menu.kind == "bls" and not Path(code.modules, "blscfg.mod").exists():
+        if plain:
             yield from plain_entries(guest, case)
-    else:
-        disk = dict(case.devices)[facts.boot_disk]
-        guest.run(installer, f"--target={PLATFORM}", f"/dev/{disk}")
+
+
+def _install(guest: Tree, case: Case, installer: str, second: BootCode | None) -> Iterator[Finding]:
+    """Let the guest's own GRUB install itself, or, if it fails, this host's."""
+    disk = dict(case.devices)[case.facts.boot_disk]
+    command = (installer, f"--target={PLATFORM}", f"/dev/{disk}")
+    if second is None:
+        guest.run(*command)
+        return
+    yield Finding(
+        "host-grub-second",
+        f"If the guest's {installer} fails, GRUB of this host is installed in its place.",
+        Severity.INFO,
+        place=f"disk {case.facts.boot_disk}",
+    )
+    yield from guest.attempt(
+        *command,
+        failing=Finding(
+            "host-grub-installed",
+            "GRUB of this host is installed in its place.",
+            Severity.WARNING,
+            hint=f"Find out in the new guest why {installer} fails: an update of GRUB needs it.",
+            place=f"disk {case.facts.boot_disk}",
+        ),
+        code=second,
+    )
+
+
+def _needs_plain_entries(guest: Tree, code: BootCode) -> bool:
+    """Tell whether the menu takes its entries from files that this GRUB cannot read."""
+    menu = read_menu(guest)
+    return menu is not None and menu.kind == "bls" and not Path(code.modules, "blscfg.mod").exists()
 
 
 def _hosts(facts: Facts) -> BootCode | Finding:

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator
 from difflib import unified_diff
 
-from xen2kvmd.guest.operations import Copy, Divide, Install, Link, Remove, Run, Write
+from xen2kvmd.guest.operations import Attempt, Copy, Divide, Install, Link, Remove, Run, Write
 from xen2kvmd.guest.rehearsal import Entry, Rehearsal, shown
 from xen2kvmd.guest.tree import BootCode, Tree, printable
 from xen2kvmd.model import Change
@@ -21,7 +21,7 @@ def changes(rule: Rule[Tree], rehearsal: Rehearsal, *, since: int) -> Iterator[C
         match step:
             case Write() | Link() | Copy() | Remove():
                 last[step.path] = step
-            case Run(command=command):
+            case Run(command=command) | Attempt(command=command):
                 yield _change(rule, place="a program of the guest", command=command)
             case Divide():
                 yield _change(rule, place=f"disk {step.disk}", diff=_partition(step))

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from xen2kvmd.errors import Unsupported
 from xen2kvmd.guest.search import SEARCH, Found, found_in
 from xen2kvmd.guest.tree import LARGEST, BootCode, Room
+from xen2kvmd.model import Finding
 
 LINKS = 40  # as many as the kernel follows
 
@@ -87,6 +88,12 @@ class Folder:
 
     def run(self, *command: str) -> None:
         self.commands.append(command)
+
+    def attempt(
+        self, *command: str, failing: Finding, code: BootCode | None = None
+    ) -> tuple[Finding, ...]:
+        self.run(*command)
+        return ()
 
     def divide(self, disk: str, start: int, sectors: int) -> None:
         self.commands.append(("(BIOS boot partition)", disk, str(start), str(sectors)))

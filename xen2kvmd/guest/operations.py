@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xen2kvmd.guest.tree import BootCode, Tree
+from xen2kvmd.model import Finding
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,23 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """Run a program of the guest that may fail; then install boot code, if there is any."""
+
+    command: tuple[str, ...]
+    failing: Finding
+    code: BootCode | None = None
+    weight = 100
+
+    @property
+    def shown(self) -> str:
+        return " ".join(self.command)
+
+    def perform(self, tree: Tree) -> tuple[Finding, ...]:
+        return tree.attempt(*self.command, failing=self.failing, code=self.code)
+
+
+@dataclass(frozen=True)
 class Divide:
     """Make a BIOS boot partition."""
 
@@ -117,19 +135,27 @@ class Install:
         tree.install(self.code)
 
 
-Operation = Write | Remove | Link | Copy | Run | Divide | Install
+Operation = Write | Remove | Link | Copy | Run | Attempt | Divide | Install
 
 
 def apply(
     tree: Tree, operations: Sequence[Operation], report: Callable[[float, str], None] | None = None
-) -> None:
-    """Do exactly what a rehearsal recorded; before each operation tell the share done, and what."""
+) -> tuple[Finding, ...]:
+    """Do exactly what a rehearsal recorded; before each operation tell the share done, and what.
+
+    Returns what a person must know of programs that failed.
+    """
+    told: list[Finding] = []
     total = sum(operation.weight for operation in operations) or 1
     done = 0
     for operation in operations:
         if report:
             report(done / total, operation.shown)
-        operation.perform(tree)
+        if isinstance(operation, Attempt):
+            told += operation.perform(tree)
+        else:
+            operation.perform(tree)
         done += operation.weight
     if report:
         report(1.0, "")
+    return tuple(told)

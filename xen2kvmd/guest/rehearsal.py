@@ -9,9 +9,20 @@ import fnmatch
 from collections.abc import Sequence
 
 from xen2kvmd.errors import Unsupported
-from xen2kvmd.guest.operations import Copy, Divide, Install, Link, Operation, Remove, Run, Write
+from xen2kvmd.guest.operations import (
+    Attempt,
+    Copy,
+    Divide,
+    Install,
+    Link,
+    Operation,
+    Remove,
+    Run,
+    Write,
+)
 from xen2kvmd.guest.search import SEARCH, Found, found_in
 from xen2kvmd.guest.tree import BootCode, Room, Tree
+from xen2kvmd.model import Finding
 
 Entry = Write | Link | Copy | Remove
 
@@ -96,6 +107,12 @@ class Rehearsal:
 
     def run(self, *command: str) -> None:
         self.operations.append(Run(command))
+
+    def attempt(
+        self, *command: str, failing: Finding, code: BootCode | None = None
+    ) -> tuple[Finding, ...]:
+        self.operations.append(Attempt(command, failing, code))
+        return ()
 
     def divide(self, disk: str, start: int, sectors: int) -> None:
         self.operations.append(Divide(disk, start, sectors))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from xen2kvmd.guest.search import Found
+from xen2kvmd.model import Finding
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 LARGEST = 1 << 20  # bytes; no configuration file that a rule reads comes near
@@ -105,6 +106,14 @@ class Tree(Protocol):
         """Run a program of the guest in the guest, with a time limit and without network.
 
         Raises Failed with the end of its output if it fails.
+        """
+
+    def attempt(
+        self, *command: str, failing: Finding, code: BootCode | None = None
+    ) -> tuple[Finding, ...]:
+        """Run a program of the guest that may fail; return the finding if it does, with its output.
+
+        Then the boot code, if there is any, is installed in place of what it should have done.
         """
 
     def divide(self, disk: str, start: int, sectors: int) -> None:

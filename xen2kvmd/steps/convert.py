@@ -57,9 +57,11 @@ def _convert(run: Run) -> None:
                 "source, or a repository of the guest," if request.guest_repositories else "source"
             )
             raise PlanChanged(f"The {what} changed since the job began.", hint="Migrate again.")
-    guest.apply(appliance, rehearsed.operations, lambda done, at: run.fraction(0.8 * done, at))
+    failed = guest.apply(
+        appliance, rehearsed.operations, lambda done, at: run.fraction(0.8 * done, at)
+    )
     run.fraction(0.8, "looking at the result")
-    judge(run, guest.check(appliance, context.case(run)))
+    judge(run, (*failed, *guest.check(appliance, context.case(run))))
     run.fraction(0.9, "giving back unused blocks")
     appliance.trim()
     run.fraction(0.95, "checking file systems")
