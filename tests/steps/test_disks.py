@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from xen2kvmd.errors import VmRunning
+from xen2kvmd import domain
+from xen2kvmd.errors import Unsupported, VmRunning
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
-from xen2kvmd.model import PathMap, SourceDisk
+from xen2kvmd.model import Backing, Operation, PathMap, Request, SourceDisk
 from xen2kvmd.steps import disks
 from xen2kvmd.steps.disks import mapped
 from xen2kvmd.system import assembly, blocks
-from xen2kvmd.system.opened_disk import opened_for_reading
+from xen2kvmd.system.disk import make_overlay
+from xen2kvmd.system.nbd_server import serving
+from xen2kvmd.system.opened_disk import opened_for_reading, opened_for_writing
 
 FAR = "ssh://root@xen1"
 MAPS = (
@@ -102,3 +105,55 @@ def test_image_file_shows_writes_and_is_read_by_qemu(run: Run, tmp_path: Path) -
     assert disks.shows_writes(run, disk)
     file.write_bytes(b"changed")
     assert disks.stamp(run, disk) != before
+
+
+def found(run: Run, path: Path, image_format: str) -> SourceDisk:
+    """Return a disk of a guest as the job finds it."""
+    source = domain.read(
+        "<domain type='xen'><name>web1</name><memory>1024</memory><os><type>linux</type></os>"
+        f"<devices><disk type='file' device='disk'><driver type='{image_format}'/>"
+        f"<source file='{path}'/><target dev='xvda'/></disk></devices></domain>"
+    )
+    (disk,) = disks.find(run, Request(Operation.PLAN, "xl:/x"), source, host="")
+    return disk
+
+
+def test_chain_and_snapshots_are_found_and_told(run: Run, tmp_path: Path) -> None:
+    base, middle, top = (tmp_path / name for name in ("base.raw", "middle.qcow2", "top.qcow2"))
+    base.write_bytes(os.urandom(1 << 20))
+    make_overlay(middle, base="base.raw", base_format="raw")
+    make_overlay(top, base="middle.qcow2", base_format="qcow2")
+    subprocess.run(["qemu-img", "snapshot", "-c", "before", str(top)], check=True)
+    disk = found(run, top, "qcow2")
+    assert disk.backing == (Backing(str(middle), "qcow2"), Backing(str(base), "raw"))
+    assert disk.allocated == 1 << 20
+    copied = {each.id: each for each in disks.findings((disk,), in_place=False)}
+    kept = {each.id: each for each in disks.findings((disk,), in_place=True)}
+    assert copied["internal-snapshots"].message.endswith("which the copy will lack: before.")
+    assert kept["internal-snapshots"].message.endswith("which it keeps: before.")
+    assert f"builds on {middle}, {base}: the copy will hold" in copied["backing-chain"].message
+    assert "have to stay" in kept["backing-chain"].hint
+    before = disks.stamp(run, disk)
+    base.write_bytes(os.urandom(1 << 20))
+    assert disks.stamp(run, disk) != before
+
+
+def test_image_over_a_device_is_read_by_us_whole(run: Run, device: str, tmp_path: Path) -> None:
+    top = tmp_path / "top.qcow2"
+    make_overlay(top, base=device, base_format="raw")
+    with opened_for_writing(str(top), "qcow2") as opened:
+        opened.write(bytearray(b"over" * 128), 0)
+        opened.flush()
+    disk = found(run, top, "qcow2")
+    assert not disks.shows_writes(run, disk)
+    digest = blocks.digest(disks.location(run, disk), "qcow2", lambda _done, _total: None)
+    assert digest == blocks.digest(str(top), "qcow2", lambda _done, _total: None)
+    disks.verify(run)
+
+
+def test_image_over_what_has_no_path_is_refused(run: Run, tmp_path: Path) -> None:
+    top = tmp_path / "top.qcow2"
+    with serving(tmp_path / "socket", 1 << 20, lambda _at, count: bytes(count)) as uri:
+        make_overlay(top, base=uri, base_format="raw")
+        with pytest.raises(Unsupported, match="builds on nbd"):
+            found(run, top, "qcow2")

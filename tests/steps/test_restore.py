@@ -91,7 +91,7 @@ def test_disk_has_the_format_that_it_had(
     made = run()
     STEP.do(made)
     path, raw = tmp_path / "xvda/disk.raw", tmp_path / "raw"
-    argv = ["qemu-img", "convert", "-f", image_format, "-O", "raw", path, raw]
+    argv = ["qemu-img", "convert", "-f", image_format, "-O", "raw", str(path), str(raw)]
     subprocess.run(argv, check=True)
     assert raw.read_bytes() == content
     assert findings(made) == []

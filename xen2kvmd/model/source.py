@@ -39,8 +39,8 @@ class SourceDisk:
 
     dev is its <target dev> ("xvda"), size its virtual size, allocated how much of it is data. host
     is the other host that has it, as ssh://USER@HOST:PORT, or "" for this one. A disk that is put
-    together has parts, and no path of its own. backing are the images that one of another host
-    builds on, each on the next; those of this host QEMU finds itself.
+    together has parts, and no path of its own. backing are the images that it builds on, each on
+    the next; snapshots the names of those that are in its own.
     """
 
     dev: str
@@ -51,6 +51,7 @@ class SourceDisk:
     host: str = ""
     parts: tuple[Part, ...] = ()
     backing: tuple[Backing, ...] = ()
+    snapshots: tuple[str, ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:

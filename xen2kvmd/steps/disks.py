@@ -46,25 +46,30 @@ def find(
             )
         where, path = mapped(disk.path, request.path_map, host=host)
         if where:
-            (_, size, _), *below = chain = tuple(
+            (_, info, _), *below = chain = tuple(
                 _chain(run, request, where, Backing(path, disk.format))
             )
-            allocated = min(sum(occupied for _, _, occupied in chain), size)
+            allocated = min(sum(occupied for _, _, occupied in chain), info.size)
             backing = tuple(image for image, _, _ in below)
-            found = SourceDisk(disk.dev, path, disk.format, size, allocated, where, backing=backing)
-            if disk.format == "qcow2":  # its clusters may be compressed
-                allocated = images.data_size(location(run, found), disk.format, size=size)
-            yield replace(found, allocated=allocated)
         else:
             info = images.examine(path, disk.format)
-            allocated = images.data_size(path, disk.format, size=info.size)
-            yield SourceDisk(disk.dev, path, disk.format, info.size, allocated)
+            allocated = info.size
+            backing = images.builds_on(path, disk.format) if info.backing else ()
+        found = SourceDisk(
+            *(disk.dev, path, disk.format, info.size, allocated, where),
+            backing=backing,
+            snapshots=info.snapshots,
+        )
+        if not where or disk.format == "qcow2":  # whose clusters may be compressed
+            allocated = images.data_size(location(run, found), disk.format, size=info.size)
+            found = replace(found, allocated=allocated)
+        yield found
 
 
 def _chain(
     run: Run, request: Request, host: str, image: Backing
-) -> Iterator[tuple[Backing, int, int]]:
-    """Yield an image of another host, and each that it builds on: its size, and what it occupies.
+) -> Iterator[tuple[Backing, images.DiskInfo, int]]:
+    """Yield an image of another host, and each that it builds on; what each is, and occupies.
 
     Raises InvalidDisk, Unsupported and ssh's errors.
     """
@@ -74,7 +79,7 @@ def _chain(
         uri = remotes(run).uri(host, image.path)
         head = far.read(0, images.HEAD)
         info = images.examine_served(uri, image.format, path=image.path, head=head)
-        yield image, info.size, far.size.allocated
+        yield image, info, far.size.allocated
         if not info.backing:
             return
         image = _backing(request, host, image.path, info)
@@ -112,8 +117,13 @@ def mapped(path: str, maps: tuple[PathMap, ...], *, host: str) -> tuple[str, str
     return host, path
 
 
-def findings(disks: tuple[SourceDisk, ...]) -> Iterator[Finding]:
-    """Yield what a person must know of disks of other hosts."""
+def findings(disks: tuple[SourceDisk, ...], *, in_place: bool) -> Iterator[Finding]:
+    """Yield what a person must know of disks of other hosts, and of images that hold more."""
+    for disk in disks:
+        if disk.snapshots:
+            yield _of_snapshots(disk, in_place=in_place)
+        if disk.backing:
+            yield _of_backing(disk, in_place=in_place)
     for host in sorted({disk.host for disk in disks if disk.host}):
         here = [disk for disk in disks if disk.host == host]
         devs = ", ".join(part.dev for disk in here for part in disk.parts or (disk,))
@@ -124,6 +134,36 @@ def findings(disks: tuple[SourceDisk, ...]) -> Iterator[Finding]:
             Severity.INFO,
             hint="Where this host has them too, on shared storage, say so: --path-map OLD=NEW.",
         )
+
+
+def _of_snapshots(disk: SourceDisk, *, in_place: bool) -> Finding:
+    names = ", ".join(disk.snapshots)
+    if in_place:
+        return Finding(
+            "internal-snapshots",
+            f"The image of disk '{disk.dev}' has snapshots in it, which it keeps: {names}.",
+            Severity.INFO,
+            hint="They are of the guest under Xen: to go back to one would undo the conversion.",
+            place=f"devices/disk[{disk.dev}]",
+        )
+    return Finding(
+        "internal-snapshots",
+        f"The image of disk '{disk.dev}' has snapshots in it, which the copy will lack: {names}.",
+        hint=f"Keep {disk.path} as long as one of them may be needed.",
+        place=f"devices/disk[{disk.dev}]",
+    )
+
+
+def _of_backing(disk: SourceDisk, *, in_place: bool) -> Finding:
+    names = ", ".join(image.path for image in disk.backing)
+    return Finding(
+        "backing-chain",
+        f"Disk '{disk.dev}' builds on {names}: "
+        + ("so will the new guest's." if in_place else "the copy will hold all of it."),
+        Severity.INFO,
+        hint="These images have to stay as they are." if in_place else "",
+        place=f"devices/disk[{disk.dev}]",
+    )
 
 
 def is_served(disk: SourceDisk) -> bool:

@@ -34,7 +34,7 @@ def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
     there = tuple(disks.find(run, request, described, host=source.disk_host))
     found = assemble(there, partial(disks.head, run))
     run.note("disks", cattrs.unstructure(found))
-    known = (*imported.findings, *disks.findings(found))
+    known = (*imported.findings, *disks.findings(found, in_place=request.in_place))
     run.note("source-findings", cattrs.unstructure(known))
     run.note("stamps", {disk.dev: disks.stamp(run, disk) for disk in found})
     disks.check_unlocked(found)

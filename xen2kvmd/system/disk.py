@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xen2kvmd.errors import Failed, InvalidDisk, Unsupported, VmRunning
+from xen2kvmd.model import Backing
 from xen2kvmd.system.command import run
 
 MAGIC = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"conectix": "vpc", b"vhdxfile": "vhdx"}
@@ -41,6 +42,7 @@ class DiskInfo:
     backing: str
     backing_format: str = ""
     data_file: str = ""
+    snapshots: tuple[str, ...] = ()  # internal ones, by name
 
 
 def examine(path: str, image_format: str) -> DiskInfo:
@@ -73,6 +75,24 @@ def examine_served(uri: str, image_format: str, *, path: str, head: bytes) -> Di
             "map it with --path-map.",
         )
     return info
+
+
+def builds_on(path: str, image_format: str) -> tuple[Backing, ...]:
+    """Return the images of this host that a disk builds on, each on the next.
+
+    Raises InvalidDisk and Unsupported as examine() does, the latter also for what has no path.
+    """
+    argv = ["qemu-img", "info", "--output=json", "-U", "--backing-chain", "-f", image_format, path]
+    found = json.loads(run(argv, timeout=SECONDS))[1:]
+    images = tuple(Backing(str(one["filename"]), str(one["format"])) for one in found)
+    for image in images:
+        if not image.path.startswith("/"):
+            raise Unsupported(
+                f"The disk {path} builds on {image.path}, which is no file or block device.",
+                hint="Make one image of it, by 'qemu-img convert'.",
+            )
+        examine(image.path, image.format)
+    return images
 
 
 def check_unlocked(path: str) -> None:
@@ -136,6 +156,7 @@ def _examine(location: str, image_format: str, *, path: str, head: bytes) -> Dis
         backing=str(found.get("backing-filename", "")),
         backing_format=str(found.get("backing-filename-format", "")),
         data_file=str(details.get("data-file", "")),
+        snapshots=tuple(str(each["name"]) for each in found.get("snapshots", ())),
     )
     if info.encrypted:
         raise InvalidDisk(

@@ -27,7 +27,7 @@ class InPlace:
     def available(self) -> int:
         """Return what is free where there is least. Raises Unsupported for what is no image."""
         for disk in self._disks.values():
-            if disk.host or disk.parts or not S_ISREG(Path(disk.path).stat().st_mode):
+            if disk.host or disk.parts or not all(map(_is_file, disk.paths)):
                 what = "on another host" if disk.host else "no image file"
                 raise Unsupported(
                     f"Disk '{disk.dev}' is {what}: it cannot be converted in place.",
@@ -88,6 +88,10 @@ def put(overlay: Path, volume: Volume, progress: blocks.Progress) -> None:
         ) from error
     partial.unlink()
     files.sync_folder(partial.parent)
+
+
+def _is_file(path: str) -> bool:
+    return S_ISREG(Path(path).stat().st_mode)
 
 
 def _partial(volume: Volume) -> Path:
