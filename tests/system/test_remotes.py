@@ -28,7 +28,7 @@ from xen2kvmd.system.disk import examine_served, make_image
 from xen2kvmd.system.remote_disk import BLOCK, CACHE, RUN
 from xen2kvmd.system.remote_sizes import sizes
 from xen2kvmd.system.remotes import Remotes
-from xen2kvmd.system.ssh import Connection, connected
+from xen2kvmd.system.ssh import connected
 
 SIZE = 40 * blocks.BLOCK + 512
 
@@ -208,10 +208,10 @@ def test_sizes_of_many_disks_are_told_at_once(far: Far, tmp_path: Path) -> None:
     assert found == {(str(raw), "raw"): 12345} | dict.fromkeys(made, 3 << 30)
 
 
-def test_shell_that_prints_of_its_own_is_told(tmp_path: Path) -> None:
-    noisy = ("sh", "-c", 'echo "Welcome to xen1"; exec sh -c "$2"', "sh")
-    with pytest.raises(Failed, match="Welcome to xen1"):
-        sizes(Connection("ssh://root@xen1", "root@xen1", noisy), [(str(tmp_path), "raw")])
+def test_empty_file_is_told(far: Far, remotes: Remotes, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    disk = remotes.disk(far.address, str(tmp_path / "empty"))
+    assert disk.read(0, 64) == b""
 
 
 @pytest.mark.parametrize("live", [True, False])

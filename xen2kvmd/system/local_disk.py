@@ -47,7 +47,8 @@ class LocalDisk:
             if self.failure:
                 raise self.failure
             try:
-                first, last = offset // BLOCK, -(-(offset + count) // BLOCK)
+                end = min(offset + count, self.size.size)
+                first, last = offset // BLOCK, -(-end // BLOCK)
                 data = b"".join(self._block(number) for number in range(first, last))
             except MigrationError as error:
                 self.failure = error

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from xen2kvmd.errors import InvalidDisk, MigrationError, Unsupported, VmRunning
+from xen2kvmd.system.device_size import SIZE_OF_DEVICE
 from xen2kvmd.system.read_blocks import ReadBlocks
 from xen2kvmd.system.ssh import Connection, Program
 
@@ -30,7 +31,9 @@ READER = "sh, dd and cmp"
 
 # A device is read past the page cache of its host, which may hold what it was while a guest ran:
 # Xen's blkback writes past it.
-SCRIPT = r"""
+SCRIPT = (
+    SIZE_OF_DEVICE
+    + r"""
 export LC_ALL=C
 d=$1
 for program in dd cmp stat sha256sum; do
@@ -40,8 +43,9 @@ done
 [ -r "$d" ] || { echo denied; exit; }
 direct=
 if [ -b "$d" ]; then
-  sectors=$(cat "/sys/dev/block/$((0x$(stat -Lc %t "$d"))):$((0x$(stat -Lc %T "$d")))/size")
-  echo "ready $((sectors * 512)) $((sectors * 512))"
+  size=$(size_of_device "$d")
+  [ -n "$size" ] || { echo sizeless; exit; }
+  echo "ready $size $size"
   dd if="$d" bs=1048576 count=1 iflag=direct of=/dev/null 2>/dev/null && direct=iflag=direct
 elif [ -f "$d" ]; then
   echo "ready $(stat -Lc %s "$d") $(($(stat -Lc '%b * %B' "$d")))"
@@ -71,6 +75,7 @@ while read -r what number size count; do
   esac
 done
 """
+)
 
 Progress = Callable[[int, int], None]
 
@@ -109,7 +114,8 @@ class RemoteDisk:
             if self.failure:
                 raise self.failure
             try:
-                first, last = offset // BLOCK, -(-(offset + count) // BLOCK)
+                end = min(offset + count, self.size.size)
+                first, last = offset // BLOCK, -(-end // BLOCK)
                 data = b"".join(self._block(number) for number in range(first, last))
             except MigrationError as error:
                 self.failure = error
@@ -162,6 +168,11 @@ class RemoteDisk:
         if word == "ready":
             return Size(*map(int, rest))
         where = f"The disk {self._path} of the host {self._program.host}"
+        if word == "sizeless":
+            raise Unsupported(
+                f"{where} is a block device whose size that host does not tell.",
+                hint="Install blockdev there, of util-linux, or copy the disk into a file.",
+            )
         if word == "lacks":
             raise Unsupported(
                 f"The host {self._program.host} has no {rest[0]}, which reading its disks needs.",

@@ -9,23 +9,23 @@ import re
 from collections.abc import Iterable, Iterator
 
 from xen2kvmd.errors import Failed
+from xen2kvmd.system.device_size import SIZE_OF_DEVICE
 from xen2kvmd.system.ssh import Connection, Program
 
 VPC_FOOTER = 512
 HEAD = 64  # bytes of a disk that are looked at
 AT_ONCE = 50  # paths that are asked for before an answer is read: less than a pipe holds
 ANSWER = re.compile(rb"(\d{1,20}) ((?:[0-9a-f]{2})*)\n")
-SCRIPT = rf"""
+SCRIPT = f"""{SIZE_OF_DEVICE}
 export LC_ALL=C
 while IFS= read -r path; do
   size=0
   if [ -b "$path" ]; then
-    where=$((0x$(stat -Lc %t "$path"))):$((0x$(stat -Lc %T "$path")))
-    size=$(($(cat "/sys/dev/block/$where/size") * 512))
+    size=$(size_of_device "$path")
   elif [ -f "$path" ]; then
     size=$(stat -Lc %s "$path")
   fi
-  echo "$size $(dd if="$path" bs={HEAD} count=1 2>/dev/null | od -An -v -tx1 | tr -d ' \n')"
+  echo "${{size:-0}} $(dd if="$path" bs={HEAD} count=1 2>/dev/null | od -An -v -tx1 | tr -d ' \\n')"
 done
 """
 

@@ -26,6 +26,8 @@ from xen2kvmd.errors import (
 from xen2kvmd.system.command import TAIL, WITH_US, log, running
 
 SECONDS = 60.0  # for the login; a jump host takes its time, too
+BEGIN = "xen2kvm-begins"  # what a program's shell prints before the program
+LONGEST = 4096  # bytes of a line before that
 GRACE = 5.0  # seconds that ssh has to end
 OPTIONS = (
     "BatchMode=yes",
@@ -78,9 +80,10 @@ class Connection:
     def program(self, argv: Sequence[str]) -> Iterator["Program"]:
         """Run a program there, with pipes to it; it ends, for want of input, with the block.
 
-        The other end's shell gets the words quoted: it runs them as they are.
+        The other end's shell gets the words quoted: it runs them as they are. What it prints of its
+        own, for a profile, is passed over. Raises ConnectionFailed if it ends before that.
         """
-        command = " ".join(map(shlex.quote, argv))
+        command = f"echo {BEGIN}; {shlex.join(argv)}"
         log.debug("on %s: %s", self.host, argv[-1])
         with TemporaryFile() as said:
             process = subprocess.Popen(
@@ -91,8 +94,10 @@ class Connection:
             )
             assert process.stdin
             assert process.stdout
+            program = Program(self.host, process.stdin, process.stdout, said)
             try:
-                yield Program(self.host, process.stdin, process.stdout, said)
+                program.begin()
+                yield program
             finally:
                 process.terminate()
                 try:
@@ -115,6 +120,12 @@ class Program:
     stdin: IO[bytes]
     stdout: IO[bytes]
     messages: IO[bytes]
+
+    def begin(self) -> None:
+        """Pass over what the other end's shell prints of its own. Raises ConnectionFailed."""
+        while not (line := self.stdout.readline(LONGEST)).endswith(f"{BEGIN}\n".encode()):
+            if not line:
+                raise self.lost()
 
     def lost(self) -> MigrationError:
         """Return the error for a program that ended when it should not have."""

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hosts of old kernels, and shells that print of their own: real shells, in mounts of their own."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from xen2kvmd.errors import ConnectionFailed, Unsupported
+from xen2kvmd.system.disk import make_image
+from xen2kvmd.system.remote_disk import opened
+from xen2kvmd.system.remote_sizes import sizes
+from xen2kvmd.system.ssh import Connection
+
+SIZE = 3 << 20
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[str]:
+    """A block device, which is empty."""
+    make_image(tmp_path / "device", image_format="raw", size=SIZE, preallocated=False)
+    argv = ["losetup", "--find", "--show", str(tmp_path / "device")]
+    made = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"no loop devices here: {made.stderr}")
+    yield made.stdout.strip()
+    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+
+
+def shell(script: str) -> Connection:
+    """A host of our own whose login shell does something before the command, which is $2."""
+    return Connection("ssh://root@xen1", "root@xen1", ("sh", "-c", script, "sh"))
+
+
+def test_what_a_shell_prints_of_its_own_is_passed_over(tmp_path: Path) -> None:
+    source = tmp_path / "disk"
+    source.write_bytes(bytes(SIZE))
+    noisy = shell('echo "ready 7 7"; printf "Welcome to xen1"; exec sh -c "$2"')
+    assert sizes(noisy, [(str(source), "raw")]) == {(str(source), "raw"): SIZE}
+    with opened(noisy, str(source), live=False) as disk:
+        assert disk.size.size == SIZE
+    with (
+        pytest.raises(ConnectionFailed, match="no shell"),
+        opened(shell("echo no shell >&2"), str(source), live=False),
+    ):
+        pass
+
+
+OLD = "mount -t tmpfs none /sys/dev"
+OLDER = f"{OLD}; mount --bind /bin/false $(command -v blockdev)"
+OLDEST = f"{OLDER}; mount --bind /dev/null /proc/partitions"
+
+
+@pytest.mark.parametrize("host", [OLD, OLDER])
+def test_old_host_tells_the_size_of_a_device(device: str, host: str) -> None:
+    argv = ("unshare", "--mount", "sh", "-c", f'{host}; exec sh -c "$2"', "sh")
+    old = Connection("ssh://root@xen1", "root@xen1", argv)
+    assert sizes(old, [(device, "raw")]) == {(device, "raw"): SIZE}
+    with opened(old, device, live=False) as disk:
+        assert disk.size.size == SIZE
+        assert disk.read(0, 4) == bytes(4)
+
+
+def test_device_whose_size_nobody_tells_is_refused(device: str) -> None:
+    argv = ("unshare", "--mount", "sh", "-c", f'{OLDEST}; exec sh -c "$2"', "sh")
+    with (
+        pytest.raises(Unsupported, match=f"{device} .* whose size that host does not tell"),
+        opened(Connection("ssh://root@xen1", "root@xen1", argv), device, live=False),
+    ):
+        pass
