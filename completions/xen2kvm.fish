@@ -97,8 +97,8 @@ complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l shutdown-mode -r
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l shutdown-timeout -r -f -d 'time for the source to shut down (default: 300)'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l not-before -r -f -d 'begin at this time or later: 22:00, or 2026-12-01T22:00 (local time)'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l hold -d 'begin when the job is released'
-complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l finish-by -r -f -d 'leave the source alone if the target would not be up by then'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l rate-limit -r -f -d 'copy so many bytes per second at most: 50M'
+complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l finish-by -r -f -d 'leave the source alone if the target would not be up by then'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l resume -d 'go on, rather than undo, if the job\'s process dies or this host stops'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l detach -d 'print the job\'s id and return'
 complete -c xen2kvm -n __fish_use_subcommand -a check-host -d 'tell what this host lacks, and what mends it'
@@ -165,6 +165,7 @@ complete -c xen2kvm -n '__fish_seen_subcommand_from backup' -l shutdown-mode -r 
 complete -c xen2kvm -n '__fish_seen_subcommand_from backup' -l shutdown-timeout -r -f -d 'time for the source to shut down (default: 300)'
 complete -c xen2kvm -n '__fish_seen_subcommand_from backup' -l not-before -r -f -d 'begin at this time or later: 22:00, or 2026-12-01T22:00 (local time)'
 complete -c xen2kvm -n '__fish_seen_subcommand_from backup' -l hold -d 'begin when the job is released'
+complete -c xen2kvm -n '__fish_seen_subcommand_from backup' -l rate-limit -r -f -d 'copy so many bytes per second at most: 50M'
 complete -c xen2kvm -n '__fish_seen_subcommand_from backup' -l detach -d 'print the job\'s id and return'
 complete -c xen2kvm -n __fish_use_subcommand -a restore -d 'write the disks of a backup again'
 complete -c xen2kvm -n '__fish_seen_subcommand_from restore' -F

@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from xen2kvmd.system.blocks import BLOCK, copy, digest
 from xen2kvmd.system.disk import make_image, write_zeroes
 from xen2kvmd.system.ledger import Ledger
 from xen2kvmd.system.opened_disk import opened_for_writing
+from xen2kvmd.system.pace import Pace
 
 SIZE = 40 * BLOCK + 512  # not a whole number of blocks
 
@@ -63,9 +65,11 @@ def test_compressed_copy_is_the_same_and_smaller(tmp_path: Path) -> None:
     subprocess.run(["qemu-img", "check", "-q", str(target)], check=True)
 
 
-def test_paced_copy_takes_its_time_and_hears_a_cancel(source: str) -> None:
+def test_paced_copy_takes_its_time_and_hears_a_cancel(source: str, tmp_path: Path) -> None:
+    target = str(tmp_path / "target")
+    make_image(Path(target), image_format="raw", size=SIZE, preallocated=False)
     begun = time.monotonic()
-    digest(source, "raw", blocks.paced(ignore, 4 * BLOCK))  # of about 6 MiB
+    copy(source, "raw", target, "raw", ignore, pace=Pace(2 * BLOCK))  # of about 4 MiB
     assert 1.0 < time.monotonic() - begun < 10
 
     def cancel(_done: int, _total: int) -> None:
@@ -74,8 +78,28 @@ def test_paced_copy_takes_its_time_and_hears_a_cancel(source: str) -> None:
 
     begun = time.monotonic()
     with pytest.raises(Cancelled):
-        digest(source, "raw", blocks.paced(cancel, 1))  # would take two months
+        copy(source, "raw", target, "raw", cancel, pace=Pace(1))  # would take a month
     assert time.monotonic() - begun < 10
+
+
+def test_zeroes_are_not_paced(tmp_path: Path) -> None:
+    """They are written and no hole, as in a block device, or behind our own server."""
+    path, target = tmp_path / "zeroes", tmp_path / "target"
+    path.write_bytes(bytes(60 * BLOCK) + b"data" * 1000)
+    make_image(target, image_format="raw", size=path.stat().st_size, preallocated=False)
+    begun = time.monotonic()
+    copy(str(path), "raw", str(target), "raw", ignore, pace=Pace(BLOCK))
+    assert time.monotonic() - begun < 30
+
+
+def test_pace_is_shared(tmp_path: Path) -> None:
+    pace, begun = Pace(10), time.monotonic()
+    threads = [threading.Thread(target=pace.wait, args=(5, lambda: None)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - begun >= 1.5
 
 
 @pytest.fixture

@@ -105,8 +105,9 @@ OF_REQUESTS = (
         values.as_is, "compress",
     ),
     Option(
-        "rate-limit", "t", "Migrate",
-        "Bytes per second that are copied at most; 0, the default, for no limit.",
+        "rate-limit", "t", "Migrate Backup",
+        "Bytes of data, zeroes not counted, per second that are copied at most, also into a "
+        "backup; 0, the default, for no limit.",
         partial(values.between, least=0, most=1 << 40), "rate_limit",
     ),
     Option(

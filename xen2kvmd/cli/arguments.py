@@ -75,7 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="the backup becomes a folder in this one",
     )  # fmt: skip
     backup.add_argument("--no-start", action="store_true", help="do not start the guest again")
-    _add_times(backup)
+    _add_conduct(backup)
     _add_detach(backup)
     restore = _command(commands, "restore", "write the disks of a backup again")
     restore.add_argument(
@@ -212,14 +212,11 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--boot-timeout", type=seconds, metavar="SECONDS", help="time to boot (default: 300)"
     )
-    _add_times(command)
+    _add_conduct(command)
     command.add_argument(
         "--finish-by", type=moment, metavar="TIME",
         help="leave the source alone if the target would not be up by then",
     )  # fmt: skip
-    command.add_argument(
-        "--rate-limit", type=size, metavar="SIZE", help="copy so many bytes per second at most: 50M"
-    )
     command.add_argument(
         "--resume", action="store_true",
         help="go on, rather than undo, if the job's process dies or this host stops",
@@ -227,7 +224,7 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
     _add_detach(command)
 
 
-def _add_times(command: argparse.ArgumentParser) -> None:
+def _add_conduct(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--shutdown-mode", choices=list(ShutdownMode),
         help="what to do about a source that runs (default: graceful)",
@@ -241,6 +238,9 @@ def _add_times(command: argparse.ArgumentParser) -> None:
         help="begin at this time or later: 22:00, or 2026-12-01T22:00 (local time)",
     )  # fmt: skip
     command.add_argument("--hold", action="store_true", help="begin when the job is released")
+    command.add_argument(
+        "--rate-limit", type=size, metavar="SIZE", help="copy so many bytes per second at most: 50M"
+    )
 
 
 def _add_settling(commands: Any) -> None:

@@ -107,7 +107,7 @@ class Request:
     direct_kernel_boot: bool = False  # with the kernel and initrd that the Xen host had for it
     cluster_size: int = 0  # of qcow2, in bytes; 0: QEMU's default
     compress: bool = False  # qcow2's clusters
-    rate_limit: int = 0  # bytes per second that the copy takes; 0: no limit
+    rate_limit: int = 0  # bytes of data per second that a copy or backup takes; 0: no limit
     overwrite: bool = False  # a domain of the target's name, and its disks, if it does not run
     nics: tuple[NicMap, ...] = ()
     mac: MacPolicy = MacPolicy.KEEP

@@ -23,6 +23,7 @@ from xen2kvmd.steps import context, disks
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system import disk as images
+from xen2kvmd.system.pace import Pace
 from xen2kvmd.words import amount
 
 MANIFEST = "manifest.json"
@@ -55,12 +56,12 @@ def do(run: Run) -> None:
     folder = Path(request.backup_disks) / f"{name}-{run.id}"
     run.note("backup-folder", str(folder))
     folder.mkdir(mode=0o700)
-    saved = []
+    saved, pace = [], Pace(request.rate_limit)
     for dev, path, host, image_format, where in _sources(run, found):
         image = folder / f"{dev}.qcow2"
         size = images.size_of(where, image_format)
         images.make_image(image, image_format="qcow2", size=size, preallocated=False)
-        digest = blocks.copy(where, image_format, str(image), "qcow2", run.progress)
+        digest = blocks.copy(where, image_format, str(image), "qcow2", run.progress, pace=pace)
         if blocks.digest(str(image), "qcow2", run.progress) != digest:
             raise VerifyFailed(
                 f"The backup of disk '{dev}' differs from what was read.",

@@ -14,6 +14,7 @@ from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
 from xen2kvmd.system import disk as images
 from xen2kvmd.system.ledger import Ledger
+from xen2kvmd.system.pace import Pace
 from xen2kvmd.targets import boot_place, in_place, open_places, target_host
 
 
@@ -88,7 +89,7 @@ def _fill(run: Run) -> None:
         _put(run)
         return
     request = context.request(run)
-    progress = blocks.paced(run.progress, request.rate_limit)
+    pace = Pace(request.rate_limit)
     for disk in context.plan(run).disks:
         dev, volume = disk.source.dev, disk.volume
         if run.notes[f"digest {dev}"]:
@@ -100,15 +101,16 @@ def _fill(run: Run) -> None:
                 "qcow2",
                 path,
                 image_format,
-                progress,
+                run.progress,
                 ledger=Ledger(_ledger(run, dev)) if request.resume else None,
                 compressed=request.compress,
+                pace=pace,
             )
         run.note(f"digest {dev}", digest)
     for file in context.plan(run).boot_files:
         copy = context.boot_copy(run, file.source.element)
         with volumes.opened(run, file.volume) as (path, image_format):
-            blocks.copy(str(copy), "raw", path, image_format, progress)
+            blocks.copy(str(copy), "raw", path, image_format, run.progress, pace=pace)
     disks.verify(run)
     check_unchanged(run)
 

@@ -9,19 +9,19 @@ disk can change the digest that lies beside it, too. XXH3 needs a twentieth of t
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import xxhash
 
 from xen2kvmd.errors import Failed
 from xen2kvmd.system.ledger import Ledger
 from xen2kvmd.system.opened_disk import Extent, OpenedDisk, opened_for_reading, opened_for_writing
+from xen2kvmd.system.pace import UNPACED, Pace
 
 BLOCK = 1 << 20  # bytes; the unit of hashing, and of reading and writing
 DURABLE = 256 << 20  # bytes that are written between two entries into a ledger
-LOOK = 0.5  # seconds that a pass which is too fast waits at once
 AHEAD = 16  # blocks that may wait between reader and writers
 WRITERS = 2  # threads: to give a new file its pages takes the kernel longer than reading them
 ZEROES = bytes(BLOCK)
@@ -39,13 +39,14 @@ def copy(
     *,
     ledger: Ledger | None = None,
     compressed: bool = False,
+    pace: Pace = UNPACED,
 ) -> str:
     """Copy a disk into a new one, which reads as zeroes, and return the digest of what was read.
 
     progress(done, total) is called with bytes of data; what it raises ends the copy. A ledger is
     kept if it is given, and the copy goes on where it ends: with the same target, and the same
-    source as it was. compressed is for qcow2. Raises Failed if a side cannot be opened, read or
-    written.
+    source as it was. compressed is for qcow2, pace for all that is not zeroes. Raises Failed if a
+    side cannot be opened, read or written.
     """
     with (
         opened_for_reading(source, source_format) as reader,
@@ -54,7 +55,7 @@ def copy(
         if writer.size < reader.size:
             raise Failed(f"The disk {target} is smaller than {source}.")
         with _writing(writer, ledger) as write:
-            result = _pass(reader, progress, write, known=ledger)
+            result = _pass(reader, progress, write, known=ledger, pace=pace)
         writer.flush()
     return result
 
@@ -65,26 +66,6 @@ def digest(path: str, image_format: str, progress: Progress, *, size: int = 0) -
         return _pass(reader, progress, lambda _offset, _data, _part: None, size=size)
 
 
-def paced(progress: Progress, rate: int) -> Progress:
-    """Return a progress that lets a pass do no more than rate bytes per second, 0: as it can."""
-    if not rate:
-        return progress
-    begun, first = time.monotonic(), -1
-
-    def wait(done: int, total: int) -> None:
-        nonlocal begun, first
-        progress(done, total)
-        if first < 0 or done < first:  # another disk's pass has begun
-            begun, first = time.monotonic(), done
-        ahead = (done - first) / rate - (time.monotonic() - begun)
-        while ahead > 0:
-            time.sleep(min(ahead, LOOK))
-            ahead -= LOOK
-            progress(done, total)  # a cancel is heard
-
-    return wait
-
-
 def _pass(
     reader: OpenedDisk,
     progress: Progress,
@@ -92,6 +73,7 @@ def _pass(
     *,
     size: int = 0,
     known: Ledger | None = None,
+    pace: Pace = UNPACED,
 ) -> str:
     """Read all data of a disk, hand the blocks that hold any to `use`, and return the digest.
 
@@ -113,6 +95,7 @@ def _pass(
             part = xxhash.xxh3_128_digest(data)
             whole.update(offset.to_bytes(8, "big") + part)
             use(offset, data, part)
+            pace.wait(len(data), partial(progress, done, total))
         progress(done, total)
     return f"xxh3:{whole.hexdigest()}"
 
