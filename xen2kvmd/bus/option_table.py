@@ -77,6 +77,12 @@ OPTIONS = (
         values.name, "undefine_source",
     ),
     Option(
+        "source-gone", "b", "Finalize",
+        "The source's host is gone, or runs no Xen any more: go on where it cannot be reached, "
+        "with the finding source-not-reached.",
+        values.as_is, "source_gone",
+    ),
+    Option(
         "remove-backup", "b", "Finalize",
         "Remove the domain XML that was kept of the source.", values.as_is, "remove_backup",
     ),

@@ -257,6 +257,9 @@ def _add_settling(commands: Any) -> None:
         "--undefine-source", metavar="GUEST", help="forget the source's definition, not its disks"
     )
     finalize.add_argument(
+        "--source-gone", action="store_true", help="go on where the source's host is not reached"
+    )
+    finalize.add_argument(
         "--remove-backup", action="store_true", help="remove the source's domain XML that was kept"
     )
     for command in (rollback, finalize):

@@ -76,6 +76,7 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
         "resume",
         "remove-target",
         "remove-backup",
+        "source-gone",
     ):
         if given.get(key.replace("-", "_")):
             found.append((key, "b", True))

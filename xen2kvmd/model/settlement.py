@@ -15,4 +15,5 @@ class Settlement:
     shutdown_timeout: int = 60  # seconds that the target has to shut down before it is destroyed
     remove_target: bool = False  # the domain with its disks
     undefine_source: str = ""  # the name of the source, to be sure; its disks stay
+    source_gone: bool = False  # its host need not be reached
     remove_backup: bool = False  # the domain XML that was kept of the source

@@ -10,9 +10,18 @@ from pathlib import Path
 
 import cattrs
 
-from xen2kvmd.errors import Failed, InvalidOption, VmNotFound, VmRunning
+from xen2kvmd.errors import (
+    ConnectionFailed,
+    Failed,
+    HostKeyUnknown,
+    InvalidOption,
+    MigrationError,
+    SourceAuthFailed,
+    VmNotFound,
+    VmRunning,
+)
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Finding, Severity
+from xen2kvmd.model import Finding, Settlement, Severity
 from xen2kvmd.steps.merge import MERGE
 from xen2kvmd.steps.migrated import MERGING, SETTLE, hold, migrated, settlement
 from xen2kvmd.targets import target_host
@@ -58,6 +67,9 @@ def _retire(run: Run) -> None:
     except VmNotFound:
         run.finding(cattrs.unstructure(SOURCE_GONE))
         return
+    except (ConnectionFailed, HostKeyUnknown, SourceAuthFailed) as error:
+        run.finding(cattrs.unstructure(_not_reached(error, asked)))
+        return
     if running is None:
         run.finding(cattrs.unstructure(RETIRE_BY_HAND))
         return
@@ -71,6 +83,24 @@ def _retire(run: Run) -> None:
     if not source.mark(migration.id):
         run.finding(cattrs.unstructure(NOT_MARKED))
     run.result("source", "does not start with its host; marked as migrated")
+
+
+def _not_reached(error: MigrationError, asked: Settlement) -> Finding:
+    """Return what to tell of a source whose host is gone; raises the error if nobody said so."""
+    if not asked.source_gone:
+        gone = "If that host is gone, or runs no Xen any more, finalize with --source-gone."
+        raise type(error)(error.message, hint=f"{error.hint} {gone}".strip()) from error
+    if asked.undefine_source:
+        raise InvalidOption(
+            f"The source '{asked.undefine_source}' cannot be undefined: {error.message}",
+            hint="Leave out --undefine-source where its host is gone.",
+        ) from error
+    return Finding(
+        "source-not-reached",
+        f"The source is as it was, and may start with its host: {error.message}",
+        Severity.WARNING,
+        hint="Should that host run Xen again, forbid it there: virsh autostart --disable GUEST",
+    )
 
 
 def _unretire(run: Run) -> None:

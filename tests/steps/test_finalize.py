@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A migration is accepted though its source's host is gone, if somebody says that it is."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cattrs
+import pytest
+
+from xen2kvmd.errors import ConnectionFailed, InvalidOption
+from xen2kvmd.jobs.events import Sender
+from xen2kvmd.jobs.journal import Journal
+from xen2kvmd.jobs.step import Run
+from xen2kvmd.jobs.store import JobRecord, Store
+from xen2kvmd.model import Facts, Operation, Plan, Request, Settlement
+from xen2kvmd.steps import finalize
+from xen2kvmd.steps.finalize import FINALIZE
+from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.libvirt_domain import NAMESPACE
+
+UUID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+MADE = f"""
+<domain type="test">
+  <name>web1</name>
+  <uuid>{UUID}</uuid>
+  <memory>65536</memory>
+  <os><type>hvm</type></os>
+  <metadata><x:migration xmlns:x="{NAMESPACE}" job="m1"/></metadata>
+</domain>
+"""
+SOURCE = MADE.replace("hvm", "linux").replace('type="test"', 'type="xen"')
+GONE = "xen+ssh://root@127.0.0.1:1/system"
+RETIRE = FINALIZE[0]
+Make = Callable[..., Run]
+
+
+@pytest.fixture
+def settling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Make the job that finalizes the migration m1, whose source's libvirt is out of reach."""
+    store = Store(tmp_path / "jobs")
+    request = Request(Operation.MIGRATE, GONE, vm="web1")
+    plan = Plan("web1", "web1", Facts(), (), (), (), MADE, 0, 0, 0)
+    spec = cattrs.unstructure(request)
+    store.create(JobRecord("m1", "migrate", "web1", request.source, "", 0, 0, spec))
+    (store.path("m1") / "source.xml").write_text(SOURCE)
+    (store.path("m1") / "plan.json").write_text(json.dumps(cattrs.unstructure(plan)))
+    over = Journal(store.path("m1") / "journal")
+    over.append("ended", state="succeeded")
+    over.close()
+    store.path("f1").mkdir()
+    journal, sender = Journal(store.path("f1") / "journal"), Sender(tmp_path / "socket", "f1")
+
+    with connected("test:///default") as host:
+
+        @contextmanager
+        def target(_request: object) -> Iterator[Host]:
+            yield host
+
+        monkeypatch.setattr(finalize, "target_host", target)
+        host.define(MADE)
+
+        def make(**asked: Any) -> Run:
+            spec = cattrs.unstructure(Settlement(Operation.FINALIZE, "m1", **asked))
+            return Run("f1", store.path("f1"), spec, journal, sender, cancelled=lambda: False)
+
+        yield make
+        if domain := host.domain("web1"):
+            domain.undefine(nvram=False)
+    journal.close()
+    sender.close()
+
+
+def test_source_that_is_out_of_reach_is_told_with_the_way_on(settling: Make) -> None:
+    with pytest.raises(ConnectionFailed) as caught:
+        RETIRE.do(settling())
+    assert "--source-gone" in caught.value.hint
+
+
+def test_source_that_is_gone_is_left_and_found(settling: Make) -> None:
+    run = settling(source_gone=True)
+    for step in FINALIZE:
+        step.do(run)
+    found = [event["finding"] for event in run.journal.events if event["type"] == "finding"]
+    assert [finding["id"] for finding in found] == ["source-not-reached"]
+    FINALIZE[-1].undo(run)
+    RETIRE.undo(run)
+    run.release()
+
+
+def test_source_that_is_gone_is_not_undefined(settling: Make) -> None:
+    with pytest.raises(InvalidOption, match="'web1' cannot be undefined"):
+        RETIRE.do(settling(source_gone=True, undefine_source="web1"))
