@@ -103,8 +103,9 @@ def appliance(run: Run) -> tuple[Appliance, bool]:
 
 def close_appliance(run: Run) -> None:
     """End the appliance. What serves the disks stays open: it knows what was read of them."""
-    if (opened := run.kept.pop(Appliance, None)) is not None:
-        opened.close()
+    if (kept := run.kept.pop(Appliance, None)) is not None:
+        _, close = kept
+        close()
 
 
 def reopen(run: Run, *, network: bool) -> Appliance:

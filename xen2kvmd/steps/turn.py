@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from xen2kvmd.jobs.step import Run
+from xen2kvmd.steps import context
 from xen2kvmd.system import files
 
 
@@ -25,7 +26,7 @@ def take(run: Run) -> None:
     mine = run.take(Turn)
     if mine and not mine.lock.closed:
         return
-    run.release()  # our own appliance has the memory that another's may need
+    context.close_appliance(run)  # it has the memory that another's may need
     path = run.folder.parent.parent / "virt-v2v.lock"
     while (lock := files.try_lock(path)) is None:
         run.fraction(0.0, "waiting for another virt-v2v")

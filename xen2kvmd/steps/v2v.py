@@ -22,7 +22,6 @@ from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Case, Request
 from xen2kvmd.steps import context, keys, turn, v2v_words
 from xen2kvmd.steps.engine import TOOLS, virtio_win
-from xen2kvmd.steps.turn import Turn
 from xen2kvmd.steps.v2v_document import NAME, given, output_name, written
 from xen2kvmd.system import appliances, files
 from xen2kvmd.system.supervised import End, supervise
@@ -36,7 +35,7 @@ log = logging.getLogger(__name__)
 
 def convert(run: Run) -> None:
     """Convert by virt-v2v. Raises its errors as ours; leaves nothing running or lying about."""
-    run.release(but=Turn)  # our own appliance, which has the memory that virt-v2v's needs
+    context.close_appliance(run)  # it has the memory that virt-v2v's needs
     folder = run.scratch / "v2v"
     turn.take(run)
     known = appliances.folders()
