@@ -5,12 +5,14 @@ The pool stays when the guest has come: libvirt mounts the export at each start 
 it starts guests whose disks are there.
 """
 
+import hashlib
 import re
 import sys
 
 from lxml import etree
 
 from xen2kvmd import xml
+from xen2kvmd.errors import TargetExists
 from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets.pool import StoragePool
@@ -20,15 +22,30 @@ FOLDER = "/var/lib/libvirt/netfs"  # of the mount points; QEMU's user can pass /
 UNKNOWN = sys.maxsize  # bytes free on what is not mounted
 
 
+def pool_name(server: str, directory: str) -> str:
+    """Return a name that only this export has: with a digest, unless it is seen in the name."""
+    export = f"{server}:{directory.rstrip('/')}"
+    name = f"nfs-{re.sub(r'[^A-Za-z0-9]+', '-', export).strip('-')}"
+    if re.fullmatch(r"[A-Za-z0-9]+:(/[A-Za-z0-9]+)*", export):
+        return name
+    return f"{name}-{hashlib.blake2b(export.encode(), digest_size=4).hexdigest()}"
+
+
 class NfsExport:
     """An export, mounted or not. Before it is, nothing of it can be seen."""
 
     def __init__(self, host: Host, export: str) -> None:
+        """Find its pool. Raises TargetExists if another has the name that it would get."""
         self._host = host
         self._server, _, directory = export.rpartition(":/")
         self._directory = f"/{directory}"
         found = host.netfs_pool(self._server, self._directory)
-        self.name = found or f"nfs-{re.sub(r'[^A-Za-z0-9]+', '-', export).strip('-')}"
+        self.name = found or pool_name(self._server, self._directory)
+        if not found and host.pool_folder(self.name):
+            raise TargetExists(
+                f"libvirt's pool '{self.name}' is not of the export {export}.",
+                hint="Make a pool for the export, and give that with --pool.",
+            )
         self._pool = StoragePool(host, self.name) if found and host.pool_is_active(found) else None
 
     def available(self) -> int:
