@@ -94,6 +94,7 @@ def make_case(
     places: Places,
     kvm: bool,
     agent: bool,
+    under_xen: bool = False,
     boot_files: Sequence[BootFile] = (),
     more: Iterable[Need] = (),
 ) -> Case:
@@ -120,6 +121,7 @@ def make_case(
             name=name,
             uuid=source.uuid,
             virt_type=VirtType.KVM if kvm else VirtType.QEMU,
+            under_xen=under_xen,
             emulator=host.emulator(facts.arch).path,
             volumes=tuple(
                 places[disk.dev].volume(

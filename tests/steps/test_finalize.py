@@ -15,7 +15,7 @@ from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.jobs.store import JobRecord, Store
-from xen2kvmd.model import Facts, Operation, Plan, Request, Settlement
+from xen2kvmd.model import Case, Facts, Operation, Plan, Request, Settlement
 from xen2kvmd.steps import finalize
 from xen2kvmd.steps.finalize import FINALIZE
 from xen2kvmd.system.libvirt import Host, connected
@@ -48,6 +48,7 @@ def settling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     (store.path("m1") / "source.xml").write_text(SOURCE)
     (store.path("m1") / "plan.json").write_text(json.dumps(cattrs.unstructure(plan)))
     over = Journal(store.path("m1") / "journal")
+    over.append("note", key="case", value=cattrs.unstructure(Case()))
     over.append("ended", state="succeeded")
     over.close()
     store.path("f1").mkdir()

@@ -15,7 +15,15 @@ _I686 = ("x86_32", "i386", "i486", "i586")  # Xen's and the kernel's words for i
 def type_kvm(domain: Element, case: Case) -> Iterator[Finding]:
     """Make it a KVM domain, or a QEMU one where the host cannot virtualise in hardware."""
     domain.set("type", case.target.virt_type)
-    if case.target.virt_type is VirtType.QEMU:
+    if case.target.virt_type is VirtType.QEMU and case.target.under_xen:
+        yield Finding(
+            "target-under-xen",
+            "The target host runs under Xen, where libvirt takes no KVM domain: the guest's is of "
+            "the type qemu, and would run by software emulation, slowly.",
+            hint="Leave it off (--no-start). Once the host has started a kernel without Xen, "
+            "'xen2kvm finalize JOB' makes it a KVM domain.",
+        )
+    elif case.target.virt_type is VirtType.QEMU:
         yield Finding(
             "software-emulation",
             "The target host has no usable KVM: the guest will run by software emulation, slowly.",

@@ -87,6 +87,7 @@ class Target:
     name: str = ""
     uuid: str = ""
     virt_type: VirtType = VirtType.KVM
+    under_xen: bool = False  # its host runs under Xen now, where there is no KVM
     emulator: str = ""
     machine: str = ""  # "q35" or "pc"; "": the rule chooses by Facts
     cpu: str = ""  # cpu mode: host-passthrough, host-model, maximum; "": by virt_type

@@ -22,6 +22,7 @@ from xen2kvmd.errors import (
 )
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Settlement, Severity
+from xen2kvmd.steps.accelerate import ACCELERATE
 from xen2kvmd.steps.merge import MERGE
 from xen2kvmd.steps.migrated import MERGING, SETTLE, hold, migrated, settlement
 from xen2kvmd.targets import target_host
@@ -133,6 +134,7 @@ def _clear(run: Run) -> None:
 FINALIZE = (
     Step("retire-source", _retire, _unretire),
     MERGE,
+    ACCELERATE,
     Step("clear", _clear, cancellable=False),
     SETTLE,
 )

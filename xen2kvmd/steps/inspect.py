@@ -43,15 +43,19 @@ def do(run: Run) -> None:
 
 def _note_kvm(run: Run, request: Request, emulator: Emulator) -> None:
     """Note whether KVM works for our appliance, and for the new guest."""
-    address = ssh_address(request)
-    if not address:
-        works = emulator.kvm and kvm.works(emulator.path)
-        run.note("kvm", works)
-        run.note("target-kvm", works)
-        return
-    run.note("kvm", kvm.works("qemu-system-x86_64"))
+    works = target_kvm(run, request, emulator)
+    run.note("target-kvm", works)
+    run.note("kvm", kvm.works("qemu-system-x86_64") if ssh_address(request) else works)
+
+
+def target_kvm(run: Run, request: Request, emulator: Emulator) -> bool:
+    """Tell whether KVM works on the target host."""
+    if not emulator.kvm:
+        return False
+    if not (address := ssh_address(request)):
+        return kvm.works(emulator.path)
     with own_folder(run.folder) as folder, ssh.connected(address, folder) as far:
-        run.note("target-kvm", emulator.kvm and kvm.works_on(far, emulator.path))
+        return kvm.works_on(far, emulator.path)
 
 
 INSPECT = Step("inspect", do, weight=25)

@@ -12,6 +12,7 @@ from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Case, Finding, Operation, Plan, Request
 from xen2kvmd.steps import context, engine, set_aside, storage
+from xen2kvmd.system import kvm
 from xen2kvmd.targets import open_places, target_host
 
 
@@ -53,6 +54,7 @@ def rehearse(
             host=host,
             places=places,
             kvm=run.notes["target-kvm"],
+            under_xen=kvm.under_xen() and not host.remote,
             agent=request.guest_agent or installed.agent,
             boot_files=boot_files,
             more=engine.needs(run),

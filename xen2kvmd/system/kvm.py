@@ -53,6 +53,12 @@ timeout "$seconds" "$@" -drive "file=$sector,format=raw,if=ide,read-only=off,sna
 """
 
 
+def under_xen() -> bool:
+    """Tell whether this host runs under Xen: it may have the processors, and yet no KVM."""
+    kind = Path("/sys/hypervisor/type")  # of the kernel's ABI, sysfs-hypervisor-xen
+    return kind.exists() and kind.read_text().strip() == "xen"
+
+
 def works(emulator: str) -> bool:
     """Tell whether a small guest runs under KVM with this QEMU binary, and fast enough.
 
