@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from xen2kvmd import config
+from xen2kvmd.config import HostOptions
 from xen2kvmd.errors import InvalidConfig
 from xen2kvmd.model import Limits
 
@@ -42,6 +43,13 @@ def test_later_files_win_and_no_value_is_the_default(file: Path) -> None:
         ("MaxJobs=2\n", ":1: a line before any section has no key MaxJobs"),
         ("[Queues]\n", ":1: there is no section [Queues]"),
         ("[Queue]\nMaxJobs\n", ":2: 'MaxJobs' is not KEY=VALUE"),
+        ("[Host xen1]\nPort=0\n", ":2: Port=0 makes no sense"),
+        ("[Host xen1]\nPort=65536\n", ":2: Port=65536 makes no sense"),
+        ("[Host xen1]\nUser=-oProxyCommand=x\n", ":2: User=-oProxyCommand=x makes no sense"),
+        ("[Host xen1]\nIdentityFile=id\n", ":2: IdentityFile=id makes no sense"),
+        ("[Host xen1]\nProxyJump=gate;x\n", ":2: ProxyJump=gate;x makes no sense"),
+        ("[Host xen1]\nMaxJobs=2\n", ":2: the section [Host xen1] has no key MaxJobs"),
+        ("[Host -x;]\n", ":1: there is no section [Host -x;]"),
         ("x" * (config.LARGEST + 1), " is longer than 65536 bytes"),
         ("\udcff", " cannot be read"),
     ],
@@ -59,11 +67,24 @@ def test_a_folder_in_its_place_is_told(file: Path) -> None:
         config.load(file)
 
 
+def test_a_host_has_what_its_sections_say(file: Path) -> None:
+    file.write_text(
+        "[Host Xen1]\nUser=root\nPort=2222\nIdentityFile=/root/.ssh/k\n[Queue]\nMaxJobs=4\n"
+        "[Host xen2]\nPort=3\n[Host [fd00::1]]\nRateLimit=5\n"
+        "[Host xen1]\nPort=\nProxyJump=a@b:2,c\n"
+    )
+    said = HostOptions(user="root", identity_file="/root/.ssh/k", proxy_jump="a@b:2,c")
+    assert config.host("xen1", file) == said
+    assert config.host("fd00::1", file) == HostOptions(rate_limit=5)
+    assert config.host("xen3", file) == HostOptions()
+    assert config.load(file) == Limits(at_once=4)
+
+
 def test_the_example_shows_each_key_with_its_default(file: Path) -> None:
     assert config.load(EXAMPLE) == Limits()
     lines = EXAMPLE.read_text().splitlines()
     shown = [line.lstrip("#") if line.startswith("#") and "=" in line else line for line in lines]
     file.write_text("\n".join(shown))
     assert config.load(file) == Limits()
-    for _, key in config.KEYS:
+    for key in (*(key for _, key in config.KEYS), *config.HOST_KEYS):
         assert any(line.startswith(f"#{key}=") for line in lines), key

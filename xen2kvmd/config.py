@@ -4,9 +4,11 @@
 A mistake is refused with file and line: a limit that was mistyped must not be taken for none.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from xen2kvmd.errors import InvalidConfig
 from xen2kvmd.model import Limits
@@ -23,6 +25,28 @@ KEYS: Mapping[tuple[str, str], tuple[str, int, int]] = {
     ("Jobs", "KeepDays"): ("days", 0, 36_500),
 }
 
+# Key of a [Host NAME]: the field of HostOptions, and what its values look like. They become
+# arguments of ssh, which shall not take them for others.
+HOST_KEYS: Mapping[str, tuple[str, str]] = {
+    "User": ("user", r"(?!-)[A-Za-z0-9._-]+"),
+    "Port": ("port", r"[1-9][0-9]{0,4}"),
+    "IdentityFile": ("identity_file", r"/[^\s\"%\\]+"),
+    "ProxyJump": ("proxy_jump", r"(?!-)[A-Za-z0-9._:@,\[\]/-]+"),
+    "RateLimit": ("rate_limit", r"[1-9][0-9]{0,14}"),
+}
+_HOST = re.compile(r"Host (?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])")
+
+
+@dataclass(frozen=True)
+class HostOptions:
+    """How another host is reached, "" or 0 where nothing is said. A rate is in bytes per second."""
+
+    user: str = ""
+    port: int = 0
+    identity_file: str = ""
+    proxy_jump: str = ""
+    rate_limit: int = 0
+
 
 @dataclass(frozen=True)
 class _Line:
@@ -31,6 +55,12 @@ class _Line:
     key: str
     value: str
 
+    @property
+    def host(self) -> str:
+        """The host that the section is of, "" for another section."""
+        found = _HOST.fullmatch(self.section)
+        return found["name"].strip("[]").lower() if found else ""
+
 
 def load(path: Path = FILE) -> Limits:
     """Read the file and FILE.d/*.conf, in the order of their names; later ones win.
@@ -38,10 +68,26 @@ def load(path: Path = FILE) -> Limits:
     A file that is missing is empty. Raises InvalidConfig.
     """
     limits = Limits()
-    for file in (path, *sorted(path.with_name(path.name + ".d").glob("*.conf"))):
-        for line in _lines(file):
+    for line in _all(path):
+        if line.host:
+            _host_setting(line)  # better refused now than by a job
+        else:
             limits = replace(limits, **_setting(line))
     return limits
+
+
+def host(name: str, path: Path = FILE) -> HostOptions:
+    """Read what the files say of a host, by the name or address that a job has for it."""
+    options = HostOptions()
+    for line in _all(path):
+        if line.host == name.lower():
+            options = replace(options, **_host_setting(line))
+    return options
+
+
+def _all(path: Path) -> Iterator[_Line]:
+    for file in (path, *sorted(path.with_name(path.name + ".d").glob("*.conf"))):
+        yield from _lines(file)
 
 
 def _lines(path: Path) -> Iterator[_Line]:
@@ -52,7 +98,7 @@ def _lines(path: Path) -> Iterator[_Line]:
             continue
         if line[0] == "[" and line[-1] == "]":
             section = line[1:-1]
-            if section not in {known for known, _ in KEYS}:
+            if section not in {known for known, _ in KEYS} and not _HOST.fullmatch(section):
                 raise InvalidConfig(f"{place}: there is no section [{section[:64]}].", hint=_HINT)
             continue
         key, equals, value = line.partition("=")
@@ -90,6 +136,22 @@ def _setting(line: _Line) -> dict[str, int]:
             hint=_HINT,
         )
     return {field: int(line.value)}
+
+
+def _host_setting(line: _Line) -> dict[str, Any]:
+    known = HOST_KEYS.get(line.key)
+    if known is None:
+        what = f"{line.place}: the section [{line.section}] has no key {line.key[:64]}."
+        raise InvalidConfig(what, hint=_HINT)
+    field, form = known
+    default = getattr(HostOptions, field)
+    if not line.value:
+        return {field: default}
+    if not re.fullmatch(form, line.value) or (line.key == "Port" and int(line.value) > 65535):
+        raise InvalidConfig(
+            f"{line.place}: {line.key}={line.value[:64]} makes no sense.", hint=_HINT
+        )
+    return {field: type(default)(line.value)}
 
 
 _DEFAULTS: Mapping[str, int] = asdict(Limits())

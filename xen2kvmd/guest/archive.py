@@ -2,17 +2,21 @@
 """Files of this host as one archive, for a guest."""
 
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from tempfile import NamedTemporaryFile
 
 
-def pack(paths: Iterable[Path], archive: IO[bytes]) -> None:
-    """Write files to an archive by their names alone, as root's and readable by all."""
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for path in paths:
-            tar.add(path, path.name, filter=_owned_by_root)
-    archive.flush()
+@contextmanager
+def packed(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield an archive of files by their names alone, as root's and readable by all."""
+    with NamedTemporaryFile(suffix=".tar") as archive:
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for path in paths:
+                tar.add(path, path.name, filter=_owned_by_root)
+        archive.flush()
+        yield archive.name
 
 
 def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -23,7 +23,6 @@ from xen2kvmd.steps import context, disks
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system import disk as images
-from xen2kvmd.system.pace import Pace
 from xen2kvmd.words import amount
 
 MANIFEST = "manifest.json"
@@ -56,7 +55,7 @@ def do(run: Run) -> None:
     folder = Path(request.backup_disks) / f"{name}-{run.id}"
     run.note("backup-folder", str(folder))
     folder.mkdir(mode=0o700)
-    saved, pace = [], Pace(request.rate_limit)
+    saved, pace = [], context.pace(run)
     for dev, path, host, image_format, where in _sources(run, found):
         image = folder / f"{dev}.qcow2"
         size = images.size_of(where, image_format)

@@ -14,7 +14,6 @@ from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
 from xen2kvmd.system import disk as images
 from xen2kvmd.system.ledger import Ledger
-from xen2kvmd.system.pace import Pace
 from xen2kvmd.targets import boot_place, in_place, open_places, target_host
 
 
@@ -89,7 +88,7 @@ def _fill(run: Run) -> None:
         _put(run)
         return
     request = context.request(run)
-    pace = Pace(request.rate_limit)
+    pace = context.pace(run)
     for disk in context.plan(run).disks:
         dev, volume = disk.source.dev, disk.volume
         if run.notes[f"digest {dev}"]:

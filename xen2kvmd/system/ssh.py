@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One connection to another host by ssh(1), which all that we do there shares.
 
-Keys, agent, ports and jump hosts are those of root's ssh_config(5). What we set is what must not be
-otherwise: nobody is asked, and a host's key is known or refused.
+Keys, agent, ports and jump hosts are those of root's ssh_config(5), unless xen2kvmd.conf(5) has
+others for a host. What we set is what must not be otherwise: nobody is asked, and a host's key is
+known or refused.
 """
 
 import shlex
@@ -16,6 +17,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO
 from urllib.parse import parse_qsl, urlsplit
 
+from xen2kvmd import config
 from xen2kvmd.errors import (
     ConnectionFailed,
     Failed,
@@ -25,6 +27,7 @@ from xen2kvmd.errors import (
 )
 from xen2kvmd.system.command import TAIL, WITH_US, log, running
 
+CONFIG = config.FILE
 SECONDS = 60.0  # for the login; a jump host takes its time, too
 BEGIN = "xen2kvm-begins"  # what a program's shell prints before the program
 LONGEST = 4096  # bytes of a line before that
@@ -179,12 +182,28 @@ def as_program(address: str) -> Iterator[str]:
 
 
 def _asked(address: str, options: Sequence[str]) -> tuple[list[str], str]:
-    """Return the options for an address, and the address as ssh takes it."""
-    parts = urlsplit(address)
-    words = [word for option in options for word in ("-o", option)]
-    for key, value in parse_qsl(parts.query):
-        words += ["-o", f"IdentityFile={value}"] if key == "keyfile" else []
+    """Return the options for an address, and the address as ssh takes it.
+
+    What the address says is more than what the configuration says of its host.
+    """
+    parts, said = urlsplit(address), _configured(address)
+    keyfile = dict(parse_qsl(parts.query)).get("keyfile", said.identity_file)
+    chosen = [*options]
+    chosen += [f"IdentityFile={keyfile}"] if keyfile else []
+    chosen += [f"User={said.user}"] if said.user and parts.username is None else []
+    chosen += [f"Port={said.port}"] if said.port and parts.port is None else []
+    chosen += [f"ProxyJump={said.proxy_jump}"] if said.proxy_jump else []
+    words = [word for option in chosen for word in ("-o", option)]
     return words, f"ssh://{parts.netloc}"
+
+
+def rate_limit(address: str) -> int:
+    """Return how many bytes per second may be copied from or to a host; 0 for no limit."""
+    return _configured(address).rate_limit
+
+
+def _configured(address: str) -> config.HostOptions:
+    return config.host(urlsplit(address).hostname or "", CONFIG)
 
 
 def unreachable(host: str, said: str) -> MigrationError:

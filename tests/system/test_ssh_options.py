@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the configuration says of a host is used by our ssh, and by libvirt's."""
+
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.system.conftest import Far
+from xen2kvmd.errors import ConnectionFailed
+from xen2kvmd.system import ssh
+
+
+@pytest.fixture
+def configuration(far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration that says how the host is reached; root's own does not know its key."""
+    user = far.folder / "user"
+    lines = user.read_text().splitlines(keepends=True)
+    user.write_text("".join(line for line in lines if "IdentityFile" not in line))
+    file = tmp_path / "xen2kvmd.conf"
+    port = urlsplit(far.address).port
+    file.write_text(
+        f"[Host 127.0.0.1]\nUser=root\nPort={port}\nIdentityFile={far.folder}/key\nRateLimit=7\n"
+    )
+    monkeypatch.setattr(ssh, "CONFIG", file)
+    return file
+
+
+@pytest.mark.usefixtures("configuration")
+def test_host_is_reached_as_it_is_configured(tmp_path: Path) -> None:
+    with ssh.connected("ssh://127.0.0.1", tmp_path) as host, host.program(["id", "-un"]) as program:
+        assert program.stdout.read() == b"root\n"
+    with ssh.as_program("ssh://127.0.0.1") as libvirts:
+        subprocess.run([libvirts, "127.0.0.1", "true"], check=True)
+    assert ssh.rate_limit("ssh://127.0.0.1:1") == 7
+    assert ssh.rate_limit("ssh://localhost") == 0
+
+
+@pytest.mark.usefixtures("configuration")
+def test_what_the_address_says_wins(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConnectionFailed, match="port 1: Connection refused"),
+        ssh.connected("ssh://127.0.0.1:1", tmp_path),
+    ):
+        pass
+
+
+def test_host_is_reached_through_another(far: Far, configuration: Path, tmp_path: Path) -> None:
+    gate = far.address.removeprefix("ssh://")
+    with (far.folder / "user").open("a") as user:
+        user.write(f"IdentityFile {far.folder}/key\n")  # of the gate
+    known = far.folder / "known"
+    known.write_text(known.read_text() + known.read_text().replace("127.0.0.1", "localhost"))
+    text = configuration.read_text().replace("127.0.0.1", "localhost")
+    configuration.write_text(f"{text}ProxyJump={gate}\n")
+    with ssh.connected("ssh://localhost", tmp_path):
+        assert len(far.sessions()) == 2
