@@ -58,11 +58,16 @@ class RawCaller:
             got += self.socket.recv(65536)
         return got
 
-    def send_array(self, count: int) -> None:
-        """Send a call with an array of unsigned numbers, 4 bytes each."""
-        head = bytearray(self._call(signature="au", body=[[]]))[:-4]
-        struct.pack_into("<I", head, 4, 4 + 4 * count)
-        self.socket.sendall(head + struct.pack("<I", 4 * count) + bytes(4 * count))
+    def ping(self) -> None:
+        """Ask whether the service is there; return when it has said so."""
+        self.socket.sendall(self._call(member="Ping", interface=FDO + ".Peer"))
+        self.receive()
+
+    def send_array(self, size: int, *, of: str) -> None:
+        """Send a call with an array of so many bytes, of numbers of a type: "u", "y"."""
+        head = bytearray(self._call(signature=f"a{of}", body=[b"" if of == "y" else []]))[:-4]
+        struct.pack_into("<I", head, 4, 4 + size)
+        self.socket.sendall(head + struct.pack("<I", size) + bytes(size))
 
     def ask_for_jobs(self, count: int) -> None:
         """Call ListJobs many times and read no reply; end when the bus takes no more from us."""
@@ -91,14 +96,16 @@ class RawCaller:
     def _call(
         *,
         kind: MessageType = MessageType.METHOD_CALL,
+        interface: str = MANAGER,
+        member: str = "ListJobs",
         signature: str = "",
         body: list[object] | None = None,
     ) -> bytes:
         message = Message(
             destination=NAME,
             path=ROOT,
-            interface=MANAGER,
-            member="ListJobs",
+            interface=interface,
+            member=member,
             message_type=kind,
             signature=signature,
             body=body or [],

@@ -6,16 +6,24 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from dbus_next import Variant
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.bus.client import ERROR, FDO, FDO_ERROR, SOURCE, CallError, Client
+from tests.bus.prompt import answered_promptly
 from tests.bus.running import Daemon
 from xen2kvmd.bus.option_table import OPTIONS
 from xen2kvmd.errors import BY_NAME
+from xen2kvmd.sources import FORMATS
 
-DOCUMENTS = Path(__file__).parent.parent / "domain/whole"
+TESTS = Path(__file__).parent.parent
+DOCUMENTS = {
+    "libvirtxml": "domain/whole/*/source.xml",
+    "xl": "sources/xl/*.cfg",
+    "xl-json": "sources/xl/*.json",
+}
 CROWD = 100  # callers; the bus lets a user have 256 connections
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
@@ -67,17 +75,20 @@ async def answer(client: Client, member: str, signature: str, *body: object) -> 
     return short
 
 
-async def convert(client: Client, text: str) -> str:
-    return await answer(client, "ConvertXml", "ssa{sv}", "libvirtxml", text, {})
+async def convert(client: Client, text: str, form: str = "libvirtxml") -> str:
+    return await answer(client, "ConvertXml", "ssa{sv}", form, text, {})
 
 
-async def test_options_of_any_kind_are_read_or_refused(root: Client, daemon: Daemon) -> None:
+async def test_options_of_any_kind_are_read_or_refused(
+    root: Client, daemon: Daemon, bus_address: str
+) -> None:
     before = daemon.tell("stats")["descriptors"]
     seen = set()
-    for options in drawn(st.dictionaries(KEYS, VARIANTS, max_size=4), 400):
-        for member in ("Inspect", "Plan"):
-            seen.add(await answer(root, member, "ssa{sv}", SOURCE, "web1", options))
-        seen.add(await answer(root, "ListJobs", "a{sv}", options))
+    with answered_promptly(bus_address):
+        for options in drawn(st.dictionaries(KEYS, VARIANTS, max_size=4), 400):
+            for member in ("Inspect", "Plan"):
+                seen.add(await answer(root, member, "ssa{sv}", SOURCE, "web1", options))
+            seen.add(await answer(root, "ListJobs", "a{sv}", options))
     assert {"", "InvalidOption", "InvalidArgs"} <= seen
     assert daemon.tell("stats")["descriptors"] <= before + 2
 
@@ -90,14 +101,31 @@ def damaged(text: str) -> st.SearchStrategy[str]:
     return pieces.map(lambda piece: text[: piece[0]] + piece[2] + text[piece[0] + piece[1] :])
 
 
-def documents() -> Iterator[str]:
-    for path in sorted(DOCUMENTS.glob("*/source.xml"))[:3]:
-        yield from drawn(damaged(path.read_text()), 20)
+def documents(form: str) -> Iterator[str]:
+    for path in sorted(TESTS.glob(DOCUMENTS[form]))[:2]:
+        yield from drawn(damaged(path.read_text()), 8)
 
 
-async def test_documents_of_any_kind_are_converted_or_refused(root: Client) -> None:
-    seen = {await convert(root, text) for text in documents()}
-    assert {"", "InvalidXml"} <= seen
+@pytest.mark.parametrize("form", FORMATS)
+async def test_documents_of_any_kind_are_converted_or_refused(
+    root: Client, bus_address: str, form: str
+) -> None:
+    refused = "InvalidXml" if form == "libvirtxml" else "InvalidSource"
+    with answered_promptly(bus_address):
+        seen = {await convert(root, text, form) for text in documents(form)}
+    assert {"", refused} <= seen
+
+
+@pytest.mark.parametrize("form", FORMATS)
+async def test_documents_of_guests_begin_jobs_or_are_refused(
+    root: Client, bus_address: str, form: str
+) -> None:
+    seen = set()
+    with answered_promptly(bus_address):
+        for text in documents(form):
+            options = {"document": Variant("s", text)}
+            seen.add(await answer(root, "Inspect", "ssa{sv}", f"{form}:", "", options))
+    assert {"", "InvalidXml" if form == "libvirtxml" else "InvalidSource"} <= seen
 
 
 async def test_sources_of_any_kind_are_taken_or_refused(root: Client) -> None:
@@ -111,7 +139,7 @@ async def test_a_crowd_is_answered(
     job = await root.start()
     await root.call("Ping", interface=FDO + ".Peer")
     before = daemon.tell("stats")["descriptors"]
-    text = next(iter(sorted(DOCUMENTS.glob("*/source.xml")))).read_text()
+    text = next(iter(sorted(TESTS.glob(DOCUMENTS["libvirtxml"])))).read_text()
 
     async def caller(number: int) -> None:
         client = await connect(("mail", "news", "games")[number % 3])
