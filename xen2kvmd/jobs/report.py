@@ -12,7 +12,7 @@ from xen2kvmd.jobs import page
 from xen2kvmd.jobs.going_back import going_back
 from xen2kvmd.jobs.journal import Journal, now
 from xen2kvmd.jobs.status import Event
-from xen2kvmd.jobs.store import JobRecord, Store
+from xen2kvmd.jobs.store import JobRecord, Store, writing
 from xen2kvmd.system import files
 
 log = logging.getLogger(__name__)
@@ -38,13 +38,16 @@ def write(
 def end(store: Store, job_id: str, ended: Mapping[str, Any]) -> None:
     """End a job that has no worker: its journal is the one thing that must be written."""
     folder = store.path(job_id)
-    journal = Journal(folder / "journal")
-    try:
-        write(store.record(job_id), journal.events, ended, folder)
-    except Exception:
-        log.exception("The report of job %s could not be written", job_id)
-    journal.append("ended", **ended)
-    journal.close()
+    with writing(store.folder):
+        journal = Journal(folder / "journal")
+        try:
+            try:
+                write(store.record(job_id), journal.events, ended, folder)
+            except Exception:
+                log.exception("The report of job %s could not be written", job_id)
+            journal.append("ended", **ended)
+        finally:
+            journal.close()
 
 
 def make(

@@ -10,6 +10,7 @@ jobs/ID/job.json   what was asked, by whom, when; written once, before anybody h
         plan.json source.xml target.xml report.json report.html console.log screenshot.png log
 """
 
+import errno
 import json
 import logging
 import secrets
@@ -22,7 +23,7 @@ from functools import reduce
 from pathlib import Path
 from typing import IO, Any
 
-from xen2kvmd.errors import JobNotFound, NotFinished
+from xen2kvmd.errors import Failed, InsufficientSpace, JobNotFound, NotFinished
 from xen2kvmd.jobs import journal, last
 from xen2kvmd.jobs.log import read_lines
 from xen2kvmd.jobs.status import JobStatus, fold
@@ -34,6 +35,22 @@ log = logging.getLogger(__name__)
 def new_id() -> str:
     """Return an id that sorts by time and is never used again."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raise InsufficientSpace where the disk of the jobs runs full in the block, else Failed."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InsufficientSpace(
+                f"There is no room left in {folder}, where the jobs are kept.",
+                hint="Make some, and call again; 'xen2kvm remove' forgets jobs that are over.",
+            ) from error
+        raise Failed(
+            f"The job cannot be written down in {folder}: {error}.", hint="See to that disk."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -75,11 +92,19 @@ class Store:
         return self.folder / job_id
 
     def create(self, record: JobRecord) -> None:
-        """Write a new job durably; half a job, after a crash, is no job (see `load`)."""
+        """Write a new job durably; half a job, after a crash, is no job (see `load`).
+
+        Raises InsufficientSpace or Failed, as all here that writes; nothing is left of it then.
+        """
         path = self.path(record.id)
-        path.mkdir(parents=True, mode=0o700)
-        files.write_atomic(path / "job.json", json.dumps(asdict(record), indent=1))
-        files.sync_folder(self.folder)
+        with writing(self.folder):
+            path.mkdir(parents=True, mode=0o700)
+            try:
+                files.write_atomic(path / "job.json", json.dumps(asdict(record), indent=1))
+                files.sync_folder(self.folder)
+            except OSError:
+                shutil.rmtree(path, ignore_errors=True)  # or its id could not be used again
+                raise
 
     def load(self) -> tuple[JobStatus, ...]:
         """Return all jobs, oldest first.
@@ -119,10 +144,13 @@ class Store:
 
     def lock(self, job_id: str) -> IO[str] | None:
         """Take the lock of a job's worker; None if one lives. Raises JobNotFound."""
-        try:
-            return files.try_lock(self.path(job_id) / "lock")
-        except FileNotFoundError as error:
-            raise JobNotFound(f"There is no job {job_id}.", hint="See 'xen2kvm jobs'.") from error
+        with writing(self.folder):
+            try:
+                return files.try_lock(self.path(job_id) / "lock")
+            except FileNotFoundError:
+                raise JobNotFound(
+                    f"There is no job {job_id}.", hint="See 'xen2kvm jobs'."
+                ) from None
 
     def worker(self, job_id: str) -> int:
         """Return the pid of the worker that has the lock. Raises ValueError before it is there."""
@@ -134,7 +162,7 @@ class Store:
         The worker locks the journal and looks for the mark before it writes that it is too late.
         """
         path = self.path(job_id)
-        with files.locked(path / "journal"):
+        with writing(self.folder), files.locked(path / "journal"):
             status = self.status(job_id)
             if status.cancellable:
                 (path / "cancel").touch()
@@ -142,11 +170,12 @@ class Store:
 
     def arrange(self, job_id: str, **change: Any) -> None:
         """Write into the journal of a job without a worker how it is to be queued."""
-        opened = journal.Journal(self.path(job_id) / "journal")
-        try:
-            opened.append("arranged", **change)
-        finally:
-            opened.close()
+        with writing(self.folder):
+            opened = journal.Journal(self.path(job_id) / "journal")
+            try:
+                opened.append("arranged", **change)
+            finally:
+                opened.close()
 
     def text(self, job_id: str, name: str) -> str:
         """Return the text of a file of a job. Raises NotFinished if it is not written yet."""
