@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.conftest import children, describe
 from tests.jobs.lab import Lab
 
 
@@ -20,10 +21,11 @@ async def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     await lab.jobs.start()
     yield lab
     await lab.jobs.close()
-    for lock in (tmp_path / "jobs").glob("*/lock"):
-        with suppress(ProcessLookupError, ChildProcessError, ValueError):
-            os.kill(int(lock.read_text()), signal.SIGKILL)
-            os.waitpid(int(lock.read_text()), 0)
-    with suppress(ChildProcessError):  # workers that another daemon began, and none followed
+    # Workers of jobs, and those that another daemon began and none followed.
+    for pid in children():
+        if str(tmp_path) in describe(pid):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

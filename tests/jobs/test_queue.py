@@ -1,23 +1,38 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The queue decides from the jobs there are, and from nothing else."""
 
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from xen2kvmd.jobs.queue import DAY, next_due, outdated, ready
 from xen2kvmd.jobs.status import JobState, JobStatus
+from xen2kvmd.jobs.store import JobRecord, Store
 from xen2kvmd.model import Limits
 
 NOW = 1_000 * DAY
+SHOWN = {field.name for field in fields(JobStatus)} - {"target"}  # which is an option here
 
 
-def job(name: str, **more: Any) -> JobStatus:
-    given: dict[str, Any] = {
-        "operation": "migrate", "vm": name, "source": "libvirtxml:/x.xml", "target": "",
-        "owner_uid": 0, "created_at": int(name.strip("abcdef") or "0"), **more,
-    }  # fmt: skip
-    return JobStatus(id=name, **given)
+def job(name: str, *, settled: Mapping[str, Any] = MappingProxyType({}), **more: Any) -> JobStatus:
+    """Return a job that was asked for with a source and options, and what became of it."""
+    asked = {key: more.pop(key) for key in ("operation", "source") if key in more}
+    options = {key: more.pop(key) for key in list(more) if key not in SHOWN}
+    record = JobRecord(
+        id=name,
+        operation=asked.get("operation", "migrate"),
+        vm=name,
+        source=asked.get("source", "libvirtxml:/x.xml"),
+        target="",
+        owner_uid=0,
+        created_at=int(name.strip("abcdef") or "0"),
+        spec=options,
+    )
+    return replace(record.status(settled), **more)
 
 
 def begun(*jobs: JobStatus, running: tuple[str, ...] = (), **limits: int) -> list[str]:
@@ -45,24 +60,64 @@ def test_held_and_early_jobs_wait_and_let_others_pass() -> None:
 def test_a_host_is_not_asked_for_more_than_it_shall_give() -> None:
     jobs = [
         job("1", source="xen+ssh://xen1/system"),
-        job("2", source="xen+ssh://xen1/system", operation="plan"),
+        job("2", source="xen+ssh://XEN1/system", operation="plan"),
         job("3", source="xen+ssh://xen2/system"),
         job("4"),
         job("5"),
+        job("6", source="xen+ssh://xen1.:2222/system", operation="backup"),
+        job("7", path_map=[{"old": "/d", "host": "ssh://root@xen1:22", "new": "/e"}]),
+        job("8", path_map=[{"old": "/d", "host": "", "new": "/e"}]),
     ]
-    assert begun(*jobs, source=1) == ["1", "3", "4", "5"]
-    assert begun(*jobs, source=1, running=("2",)) == ["3", "4", "5"]
+    assert begun(*jobs, source=1) == ["1", "3", "4", "5", "8"]
+    assert begun(*jobs, source=1, running=("2",)) == ["3", "4", "5", "8"]
+    assert begun(*jobs, source=1, running=("7",)) == ["3", "4", "5", "8"]
 
 
 def test_a_target_is_not_written_to_by_more_than_it_shall_take() -> None:
-    jobs = [job("1"), job("2", target="default"), job("3", target="fast"), job("4")]
+    jobs = [job("1"), job("2", pool="default"), job("3", pool="fast"), job("4")]
     assert begun(*jobs, target=1) == ["1", "3"]
     assert begun(job("1", operation="plan"), job("2"), target=1) == ["1", "2"]
+    assert begun(job("1"), job("2", target="qemu+ssh://kvm2/system"), target=1) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"pool": "fast"}, {"disk_pools": [["xvdb", "fast"]]}),
+        ({}, {"pool": "fast", "disk_pools": [["xvdb", "default"]]}),
+        ({"nfs_export": "nas1:/exports/vm"}, {"pool": "nfs-nas1-exports-vm"}),
+        ({"directory": "/srv/kvm"}, {"directory": "/srv/../srv/kvm/"}),
+        ({"directory": "/srv/kvm"}, {"operation": "restore", "directory": "/srv/kvm"}),
+        ({"backup_disks": "/srv/old"}, {"operation": "backup", "backup_disks": "/srv/old"}),
+    ],
+)
+def test_all_targets_of_a_job_are_counted(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert begun(job("1", **one), job("2", **other), target=1) == ["1"]
+    assert begun(job("1", **one), job("2", **other), target=1, running=("2",)) == []
+    assert begun(job("1", **one), job("2", **other), target=2) == ["1", "2"]
+
+
+def test_images_that_stay_where_they_are_take_no_pool() -> None:
+    assert begun(job("1"), job("2", in_place=True), target=1) == ["1", "2"]
 
 
 @pytest.mark.parametrize("operation", ["rollback", "finalize", "list-guests"])
 def test_what_is_done_at_once_does_not_wait(operation: str) -> None:
     assert begun(job("1"), job("2", operation=operation), at_once=1, running=("1",)) == ["2"]
+
+
+@pytest.mark.parametrize("operation", ["backup", "restore"])
+def test_what_copies_disks_waits(operation: str) -> None:
+    assert begun(job("1"), job("2", operation=operation), at_once=1, running=("1",)) == []
+
+
+def test_finalize_waits_where_it_merges(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for name, in_place in (("1", True), ("2", False)):
+        store.create(JobRecord(name, "migrate", name, "xen:///", "", 0, 7, {"in_place": in_place}))
+        store.create(JobRecord(f"{name}0", "finalize", name, "", "", 0, 8, {"migration": name}))
+    jobs = (job("3"), *(store.status(f"{name}0") for name in "12"))
+    assert begun(*jobs, at_once=1, running=("3",)) == ["20"]
 
 
 def over(name: str, age: int, **more: Any) -> JobStatus:

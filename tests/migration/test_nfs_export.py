@@ -12,12 +12,12 @@ import pytest
 
 from tests.migration.sandbox import Sandbox
 from tests.migration.test_undo import begin, check_nothing_left, cut_off, show, temporary
-from xen2kvmd.targets.nfs_export import pool_name
+from xen2kvmd.model import export_pool
 
 pytestmark = pytest.mark.guest
 
 EXPORT = "nas1.example.org:/exports/vm"
-POOL = pool_name("nas1.example.org", "/exports/vm")
+POOL = export_pool("nas1.example.org:/exports/vm")
 FOLDER = f"/var/lib/libvirt/netfs/{POOL}"
 MOUNT = """#!/bin/sh
 case $1 in nas1.example.org:/exports/vm) exec mount -i -t tmpfs -o size=3g "$1" "$2" ;; esac

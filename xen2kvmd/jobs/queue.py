@@ -3,14 +3,10 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from urllib.parse import urlsplit
 
 from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.model import Limits
 
-# They read and convert disks. All others take seconds, and wait for nothing: who goes back after a
-# migration does not want to wait for the next one.
-HEAVY = ("inspect", "plan", "migrate")
 DAY = 86_400_000_000  # microseconds
 
 
@@ -20,24 +16,22 @@ def ready(
     """Yield the queued jobs that can begin, those of the highest priority first, then the oldest.
 
     running are the ids of jobs that have a worker, whatever their state. A job that has to wait for
-    its source's host or its target lets others pass.
+    a source's host or a target lets others pass.
     """
     known = tuple(jobs)
     busy = Counter[tuple[str, str]]()
     for status in known:
-        if status.id in running and status.operation in HEAVY:
-            busy.update(_takes(status))
+        if status.id in running:
+            busy.update(status.takes)
     most = {"all": limits.at_once, "source": limits.source, "target": limits.target}
     for status in sorted(known, key=lambda job: (-job.priority, job.created_at)):
         if status.state is not JobState.QUEUED or status.id in running:
             continue
         if status.held or status.not_before > now:
             continue
-        if status.operation in HEAVY:
-            takes = _takes(status)
-            if any(busy[place] >= (most[place[0]] or len(known)) for place in takes):
-                continue
-            busy.update(takes)
+        if any(busy[place] >= (most[place[0]] or len(known)) for place in status.takes):
+            continue
+        busy.update(status.takes)
         yield status
 
 
@@ -65,14 +59,3 @@ def is_open(job: JobStatus) -> bool:
     """Tell whether a job is a migration that can still be rolled back or finalized."""
     succeeded = job.operation == "migrate" and job.state is JobState.SUCCEEDED
     return succeeded and not job.result.get("settled")
-
-
-def _takes(job: JobStatus) -> tuple[tuple[str, str], ...]:
-    """Return what a job takes a place of: of all, of its source's host, of its target."""
-    host = urlsplit(job.source).hostname or ""
-    takes = [("all", "")]
-    if host:
-        takes.append(("source", host))
-    if job.operation == "migrate":
-        takes.append(("target", job.target or "default"))
-    return tuple(takes)

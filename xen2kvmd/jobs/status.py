@@ -45,6 +45,7 @@ class JobStatus:
     target: str
     owner_uid: int
     created_at: int
+    takes: tuple[tuple[str, str], ...] = ()  # places in the queue: see places.py
     priority: int = 0  # of those queued, the highest begins first
     not_before: int = 0
     held: bool = False  # it stays queued until it is released

@@ -21,10 +21,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 from xen2kvmd.errors import Failed, InsufficientSpace, JobNotFound, NotFinished
-from xen2kvmd.jobs import journal, last
+from xen2kvmd.jobs import journal, last, places
 from xen2kvmd.jobs.log import read_lines
 from xen2kvmd.jobs.status import JobStatus, fold
 from xen2kvmd.system import files
@@ -66,8 +67,11 @@ class JobRecord:
     created_at: int
     spec: Mapping[str, Any]
 
-    def status(self) -> JobStatus:
-        """Return the status of the job before anything happened."""
+    def status(self, settled: Mapping[str, Any] = MappingProxyType({})) -> JobStatus:
+        """Return the status of the job before anything happened.
+
+        settled is what was asked of the migration that it settles, if it does.
+        """
         return JobStatus(
             id=self.id,
             operation=self.operation,
@@ -76,6 +80,7 @@ class JobRecord:
             target=self.target,
             owner_uid=self.owner_uid,
             created_at=self.created_at,
+            takes=places.taken(self.operation, self.source, self.spec, settled=settled),
             not_before=self.spec.get("not_before", 0),
             held=self.spec.get("hold", False),
         )
@@ -91,10 +96,11 @@ class Store:
     def path(self, job_id: str) -> Path:
         return self.folder / job_id
 
-    def create(self, record: JobRecord) -> None:
+    def create(self, record: JobRecord) -> JobStatus:
         """Write a new job durably; half a job, after a crash, is no job (see `load`).
 
-        Raises InsufficientSpace or Failed, as all here that writes; nothing is left of it then.
+        Returns its status. Raises InsufficientSpace or Failed, as all here that writes; nothing is
+        left of it then.
         """
         path = self.path(record.id)
         with writing(self.folder):
@@ -105,6 +111,14 @@ class Store:
             except OSError:
                 shutil.rmtree(path, ignore_errors=True)  # or its id could not be used again
                 raise
+        return self._new(record)
+
+    def _new(self, record: JobRecord) -> JobStatus:
+        """Return the status of a job before anything happened."""
+        if migration := record.spec.get("migration"):
+            with suppress(JobNotFound):  # the job will see that itself
+                return record.status(self.record(migration).spec)
+        return record.status()
 
     def load(self) -> tuple[JobStatus, ...]:
         """Return all jobs, oldest first.
@@ -137,7 +151,7 @@ class Store:
         if known := last.recall(path):
             return known
         events = journal.read(path / "journal")
-        status = reduce(fold, events, self.record(job_id).status())
+        status = reduce(fold, events, self._new(self.record(job_id)))
         if status.state.final:
             last.keep(path, status)
         return status

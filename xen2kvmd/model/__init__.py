@@ -46,6 +46,7 @@ from xen2kvmd.model.target import (
     Target,
     VirtType,
     Volume,
+    export_pool,
 )
 
 __all__ = [
@@ -92,4 +93,5 @@ __all__ = [
     "Target",
     "VirtType",
     "Volume",
+    "export_pool",
 ]

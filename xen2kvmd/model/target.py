@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The place that a guest goes to, and all that a rule may know."""
 
+import hashlib
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -63,6 +65,18 @@ class CephPool:
     user: str = ""
     secret_uuid: str = ""
     secret_usage: str = ""
+
+
+def export_pool(export: str) -> str:
+    """Return the name that the libvirt pool of an NFS export, HOST:/DIR, is given.
+
+    No other export has it: there is a digest in it, unless all of the export is seen in the name.
+    """
+    export = export.rstrip("/")
+    name = f"nfs-{re.sub(r'[^A-Za-z0-9]+', '-', export).strip('-')}"
+    if re.fullmatch(r"[A-Za-z0-9]+:(/[A-Za-z0-9]+)*", export):
+        return name
+    return f"{name}-{hashlib.blake2b(export.encode(), digest_size=4).hexdigest()}"
 
 
 @dataclass(frozen=True)

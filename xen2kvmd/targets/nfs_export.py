@@ -5,30 +5,19 @@ The pool stays when the guest has come: libvirt mounts the export at each start 
 it starts guests whose disks are there.
 """
 
-import hashlib
-import re
 import sys
 
 from lxml import etree
 
 from xen2kvmd import xml
 from xen2kvmd.errors import TargetExists
-from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
+from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume, export_pool
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets.pool import StoragePool
 from xen2kvmd.targets.room import room_of
 
 FOLDER = "/var/lib/libvirt/netfs"  # of the mount points; QEMU's user can pass /var/lib/libvirt
 UNKNOWN = sys.maxsize  # bytes free on what is not mounted
-
-
-def pool_name(server: str, directory: str) -> str:
-    """Return a name that only this export has: with a digest, unless it is seen in the name."""
-    export = f"{server}:{directory.rstrip('/')}"
-    name = f"nfs-{re.sub(r'[^A-Za-z0-9]+', '-', export).strip('-')}"
-    if re.fullmatch(r"[A-Za-z0-9]+:(/[A-Za-z0-9]+)*", export):
-        return name
-    return f"{name}-{hashlib.blake2b(export.encode(), digest_size=4).hexdigest()}"
 
 
 class NfsExport:
@@ -40,7 +29,7 @@ class NfsExport:
         self._server, _, directory = export.rpartition(":/")
         self._directory = f"/{directory}"
         found = host.netfs_pool(self._server, self._directory)
-        self.name = found or pool_name(self._server, self._directory)
+        self.name = found or export_pool(export)
         if not found and host.pool_folder(self.name):
             raise TargetExists(
                 f"libvirt's pool '{self.name}' is not of the export {export}.",
