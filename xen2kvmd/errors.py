@@ -9,12 +9,17 @@ PREFIX = "org.xen2kvm.Migrator1.Error."
 
 
 class MigrationError(Exception):
-    """Something that a person can understand and mend went wrong."""
+    """Something that a person can understand and mend went wrong.
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    said is what the guest or a program printed last: everybody may read the message and the hint,
+    but that is for those only who may read the job's log.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", said: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.said = said
 
     @property
     def name(self) -> str:
@@ -174,7 +179,7 @@ def _by_name(root: type[MigrationError]) -> dict[str, type[MigrationError]]:
 BY_NAME = _by_name(MigrationError)
 
 
-def from_name(name: str, text: str) -> MigrationError:
+def from_name(name: str, text: str, said: str = "") -> MigrationError:
     """Make the error again that another process named; the first line of text is its message."""
     message, _, hint = text.partition("\n")
-    return BY_NAME.get(name, Failed)(message, hint=hint)
+    return BY_NAME.get(name, Failed)(message, hint=hint, said=said)

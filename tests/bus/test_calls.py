@@ -8,14 +8,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 from dbus_next import Variant
 
-from tests.bus.client import ERROR, JOB, SOURCE, CallError, Client
+from tests.bus.client import ERROR, JOB, PROPERTIES, SOURCE, CallError, Client
 from tests.bus.running import Daemon, id_of
 
 Connect = Callable[[str], Awaitable[Client]]
-
-XML = """<domain type='xen'><name>web1</name><memory>1024</memory>
-<os><type arch='x86_64' machine='xenpv'>linux</type><kernel>/boot/vmlinuz</kernel></os>
-<devices><interface type='bridge'><source bridge='xenbr0'/></interface></devices></domain>"""
 
 
 async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
@@ -263,32 +259,18 @@ async def test_plan_shows_no_password(root: Client, daemon: Daemon) -> None:
     assert "hunter2" not in text
 
 
-async def test_xml_is_converted(root: Client) -> None:
-    options = {
-        "name": Variant("s", "web2"),
-        "network-map": Variant("as", ["any=network:default"]),
-        "mac": Variant("s", "new"),
+async def test_what_was_printed_is_not_for_everybody(root: Client, daemon: Daemon) -> None:
+    job = await root.start()
+    finding = {
+        "id": "hook-failed",
+        "severity": "warning",
+        "message": "It failed.",
+        "said": "secret",
     }
-    domain, findings = await root.call("ConvertXml", "ssa{sv}", "libvirtxml", XML, options)
-
-    assert "<name>web2</name>" in domain
-    assert 'network="default"' in domain
-    assert 'type="kvm"' in domain
-    assert all({"id", "severity", "message", "hint", "place"} == set(one) for one in findings)
-
-
-@pytest.mark.parametrize(
-    ("form", "config", "error"),
-    [
-        ("vmx", XML, "Unsupported"),
-        ("libvirtxml", "<domain", "InvalidXml"),
-        ("libvirtxml", "<!DOCTYPE a [<!ENTITY b SYSTEM '/etc/shadow'>]><a>&b;</a>", "InvalidXml"),
-        ("libvirtxml", " " * ((1 << 20) + 1), "InvalidXml"),
-    ],
-)
-async def test_xml_that_cannot_be_converted_says_why(
-    root: Client, form: str, config: str, error: str
-) -> None:
-    with pytest.raises(CallError) as caught:
-        await root.call("ConvertXml", "ssa{sv}", form, config, {})
-    assert caught.value.name == ERROR + error
+    daemon.events(job, {"type": "finding", "finding": finding})
+    daemon.end(job, "failed", error_name="HookFailed", error_message="No.", error_said="secret")
+    (properties,) = await root.call("GetAll", "s", JOB, path=job, interface=PROPERTIES)
+    assert properties["Findings"].value[0]["message"].value == "It failed."
+    assert "secret" not in str(properties)
+    await root.heard("JobFinished")
+    assert "secret" not in str([signal.body for signal in root.signals])

@@ -2,6 +2,7 @@
 """The client's view of a service that goes away while a job is followed."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from dbus_next.aio import MessageBus
 from tests.bus.client import ROOT
 from tests.bus.running import running_bus, running_daemon
 from xen2kvmd.cli import service
+from xen2kvmd.cli.commands import _report_of
 from xen2kvmd.cli.exits import EX_UNREACHABLE, exit_code
 from xen2kvmd.cli.service import CallFailed, Service, job_path
 
@@ -70,3 +72,14 @@ async def test_jobs_that_are_gone_are_left_out_of_a_list(library: str) -> None:
         async with client(address) as caller:
             jobs = await caller.all_properties([f"{ROOT}/jobs/none", *[job_path(ID)] * 200])
     assert [job["Id"] for job in jobs] == [ID] * 200
+
+
+async def test_who_may_read_the_report_is_shown_what_was_printed(library: str) -> None:
+    with running_bus() as (address, _), running_daemon(address, library, TEST_JOBS=ID) as daemon:
+        async with client(address) as caller:
+            report = json.dumps({"error_said": "Kernel panic", "findings": []})
+            daemon.tell("write", job=ID, name="report.json", text=report)
+            daemon.end(job_path(ID), "failed", error_name="VerifyFailed", error_message="No.")
+            job = await caller.properties(job_path(ID))
+            assert (await _report_of(caller, job_path(ID), job))["error_said"] == "Kernel panic"
+            assert "Kernel panic" not in str(job)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Documents that take long to read hold up nobody but their own caller."""
+"""Documents are converted; those that take long hold up nobody but their own caller."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dbus_next import Variant
 
-from tests.bus.client import FDO_ERROR, CallError, Client
+from tests.bus.client import ERROR, FDO_ERROR, CallError, Client
 from tests.bus.running import Daemon, id_of
 from tests.bus.test_deaf_callers import answered
 from xen2kvmd.bus import documents
@@ -20,6 +20,10 @@ Connect = Callable[[str], Awaitable[Client]]
 
 DISK = "<disk type='file'><source file='/d%d'/><target dev='sd%s'/></disk>"
 XML = "<domain type='xen'><name>web1</name><memory>1</memory><os><type>hvm</type></os>%s</domain>"
+
+GUEST = """<domain type='xen'><name>web1</name><memory>1024</memory>
+<os><type arch='x86_64' machine='xenpv'>linux</type><kernel>/boot/vmlinuz</kernel></os>
+<devices><interface type='bridge'><source bridge='xenbr0'/></interface></devices></domain>"""
 
 
 def with_disks(count: int) -> str:
@@ -113,3 +117,34 @@ async def test_what_is_wrong_with_a_document_comes_back() -> None:
         await Documents().convert("libvirtxml", "<domain", Target(), uid=8)
     assert "is not XML" in caught.value.message
     assert caught.value.hint
+
+
+async def test_xml_is_converted(root: Client) -> None:
+    options = {
+        "name": Variant("s", "web2"),
+        "network-map": Variant("as", ["any=network:default"]),
+        "mac": Variant("s", "new"),
+    }
+    domain, findings = await root.call("ConvertXml", "ssa{sv}", "libvirtxml", GUEST, options)
+
+    assert "<name>web2</name>" in domain
+    assert 'network="default"' in domain
+    assert 'type="kvm"' in domain
+    assert all({"id", "severity", "message", "hint", "place"} == set(one) for one in findings)
+
+
+@pytest.mark.parametrize(
+    ("form", "config", "error"),
+    [
+        ("vmx", GUEST, "Unsupported"),
+        ("libvirtxml", "<domain", "InvalidXml"),
+        ("libvirtxml", "<!DOCTYPE a [<!ENTITY b SYSTEM '/etc/shadow'>]><a>&b;</a>", "InvalidXml"),
+        ("libvirtxml", " " * ((1 << 20) + 1), "InvalidXml"),
+    ],
+)
+async def test_xml_that_cannot_be_converted_says_why(
+    root: Client, form: str, config: str, error: str
+) -> None:
+    with pytest.raises(CallError) as caught:
+        await root.call("ConvertXml", "ssa{sv}", form, config, {})
+    assert caught.value.name == ERROR + error

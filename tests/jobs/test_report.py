@@ -21,7 +21,12 @@ from xen2kvmd.jobs.status import Event, JobState
 from xen2kvmd.jobs.store import JobRecord
 
 EVIL = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\x00\u202e\udc80\ufffe"
-ENDED = {"state": JobState.SUCCEEDED, "error_name": "", "error_message": ""}
+ENDED = {
+    "state": JobState.SUCCEEDED,
+    "error_name": "",
+    "error_message": "",
+    "error_said": "Kernel panic",
+}
 NAME = "web 1'; reboot #"
 
 
@@ -50,6 +55,7 @@ def plan(text: str) -> dict[str, Any]:
 
 def events(text: str) -> list[Event]:
     finding = {"id": "f-1", "severity": "blocker", "message": text, "hint": text, "place": text}
+    finding["said"] = text
     return [
         {"type": "step-begun", "step": "shutdown", "time": 2_000_000},
         {"type": "note", "key": "shutdown-asked", "value": "x", "time": 2_500_000},
@@ -84,6 +90,7 @@ def test_page_has_all_of_it(tmp_path: Path) -> None:
         "1.0 GiB",
         "waived",
         "login:",
+        "Kernel panic",
         "shutdown",
     ):
         assert said in text

@@ -73,6 +73,9 @@ class Lab:
     def made(self) -> bool:
         return (self.store.path(JOB) / "made").exists()
 
+    def report(self) -> Any:
+        return json.loads(self.store.text(JOB, "report.json"))
+
     def told(self, name: str) -> Any:
         return json.loads((self.out / name).read_text())
 
@@ -104,16 +107,21 @@ def test_failing_hook_fails_the_job_and_all_is_undone(lab: Lab) -> None:
     lab.hook("failed/10-tell", "cat > $out/told")
     status = lab.run()
     assert (status.state, status.error_name) == (JobState.FAILED, "HookFailed")
-    assert "post-define/10-no failed with exit code 7: not today" in status.error_message
+    assert "post-define/10-no failed with exit code 7.\n" in status.error_message
+    assert "not today" not in status.error_message  # everybody may read it
+    assert lab.report()["error_said"] == "not today"
     assert not lab.made()
-    assert lab.told("told")["error"]["name"] == "HookFailed"
+    told = lab.told("told")["error"]
+    assert (told["name"], told["said"]) == ("HookFailed", "not today")
 
 
 def test_hook_that_fails_when_the_guest_runs_is_a_finding(lab: Lab) -> None:
-    lab.hook("post-migrate/10-no", "exit 7")
+    lab.hook("post-migrate/10-no", "echo not today; exit 7")
     status = lab.run()
     assert (status.state, lab.made()) == (JobState.SUCCEEDED, True)
-    assert [found["id"] for found in status.findings] == ["hook-failed"]
+    (found,) = status.findings
+    assert (found["id"], found["said"]) == ("hook-failed", "not today")
+    assert "not today" not in found["message"]
 
 
 def test_policy_is_set_by_the_settings(lab: Lab) -> None:

@@ -58,5 +58,12 @@ def strings(values: Mapping[str, object]) -> dict[str, Variant]:
 
 
 def findings(found: Iterable[Finding | Mapping[str, str]]) -> list[dict[str, Variant]]:
-    """Return aa{sv}: id, message, severity, hint and place, each a string."""
-    return [strings(asdict(item) if isinstance(item, Finding) else item) for item in found]
+    """Return aa{sv}: id, message, severity, hint and place, each a string.
+
+    What a guest or a program printed is not for everybody: the report has it.
+    """
+    return [_finding(asdict(item) if isinstance(item, Finding) else item) for item in found]
+
+
+def _finding(item: Mapping[str, str]) -> dict[str, Variant]:
+    return strings({key: value for key, value in item.items() if key != "said"})

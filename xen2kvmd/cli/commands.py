@@ -4,7 +4,8 @@
 import argparse
 import json
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from xen2kvmd.cli.asked import options_of, source_of
 from xen2kvmd.cli.documents import decode, format_of, read_document, write_document
 from xen2kvmd.cli.exits import exit_code
 from xen2kvmd.cli.follow import follow
-from xen2kvmd.cli.service import Service, connected, job_path, plain, variants
+from xen2kvmd.cli.service import CallFailed, Service, connected, job_path, plain, variants
 from xen2kvmd.errors import InvalidOption
 
 Arguments = argparse.Namespace
@@ -76,8 +77,18 @@ async def _see_it_end(
         return 0
     end = await follow(service, path, as_json=arguments.json, on_plan=on_plan)
     if not arguments.json:
-        show.end(end)
+        show.end(end, await _report_of(service, path, end))
     return exit_code(end["ErrorName"])
+
+
+async def _report_of(service: Service, path: str, job: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the report of a job with news, where the caller may read it without a password."""
+    if job["FinishedAt"] and (job["ErrorName"] or job["Findings"]):
+        options = variants([("auth.no_user_interaction", "b", True)])
+        with suppress(CallFailed):
+            (text,) = await service.job(path, "GetReport", "a{sv}", options)
+            return dict(plain(json.loads(text)))
+    return show.NO_REPORT
 
 
 async def _show_plan(service: Service, path: str) -> None:
@@ -152,19 +163,21 @@ async def _jobs(arguments: Arguments) -> int:
 
 async def _show(arguments: Arguments) -> int:
     async with connected(ask=arguments.ask_password) as service:
-        job = await service.properties(job_path(arguments.job))
+        path = job_path(arguments.job)
+        job = await service.properties(path)
         if arguments.json:
             _print_json(job)
         else:
-            show.job(job)
+            show.job(job, await _report_of(service, path, job))
         return 0
 
 
 async def _follow(arguments: Arguments) -> int:
     async with connected(ask=arguments.ask_password) as service:
-        end = await follow(service, job_path(arguments.job), as_json=arguments.json)
+        path = job_path(arguments.job)
+        end = await follow(service, path, as_json=arguments.json)
         if not arguments.json:
-            show.end(end)
+            show.end(end, await _report_of(service, path, end))
         return exit_code(end["ErrorName"])
 
 
@@ -174,7 +187,7 @@ async def _cancel(arguments: Arguments) -> int:
         await service.job(path, "Cancel", "a{sv}", {})
         end = await follow(service, path, as_json=arguments.json)
         if not arguments.json:
-            show.end(end)
+            show.end(end, await _report_of(service, path, end))
         return 0 if end["State"] == "cancelled" else exit_code(end["ErrorName"] or "Failed")
 
 

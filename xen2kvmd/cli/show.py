@@ -4,6 +4,7 @@
 import difflib
 import json
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +14,8 @@ from rich.syntax import Syntax
 from xen2kvmd.words import amount, duration, moment
 
 Document = Mapping[str, Any]
+
+NO_REPORT: Document = MappingProxyType({})
 
 _COLOUR = {"info": "blue", "warning": "yellow", "blocker": "bold red"}
 _ORDER = ("blocker", "warning", "info")
@@ -177,6 +180,8 @@ def findings(found: Iterable[Document], *, to_stderr: bool = False) -> None:
         )
         if finding.get("place"):
             console.print(f"           at {escape(finding['place'])}", style="dim")
+        if finding.get("said"):
+            console.print(f"           it printed last: {escape(finding['said'])}", style="dim")
         if finding.get("hint"):
             console.print(f"           {escape(finding['hint'])}", style="dim")
 
@@ -197,8 +202,8 @@ def jobs(found: Iterable[Document]) -> None:
         )
 
 
-def job(found: Document) -> None:
-    """Show one job."""
+def job(found: Document, report: Document = NO_REPORT) -> None:
+    """Show one job; the report, if it can be had, has what everybody may not read."""
     rows = (
         ("job", found["Id"]),
         ("operation", found["Operation"]),
@@ -220,12 +225,13 @@ def job(found: Document) -> None:
             console.print(f"  {name:<12} {escape(str(value))}")
     if found["ErrorMessage"]:
         console.print(f"\n{escape(found['ErrorMessage'])}")
+    said(report)
     _results(found["Result"])
-    findings(found["Findings"])
+    findings(report.get("findings", found["Findings"]))
 
 
-def end(found: Document, *, as_json: bool = False) -> None:
-    """Say how a job ended, and what to look at next."""
+def end(found: Document, report: Document = NO_REPORT, *, as_json: bool = False) -> None:
+    """Say how a job ended, and what to look at next; the report has what everybody may not read."""
     if as_json:
         print(json.dumps(found, indent=1))
         return
@@ -235,12 +241,19 @@ def end(found: Document, *, as_json: bool = False) -> None:
     console.print(f"[{colour}]{found['State']}[/] after {duration(seconds)}  job {found['Id']}")
     if found["ErrorMessage"]:
         console.print(escape(found["ErrorMessage"]))
+        said(report)
         left = any(finding["id"] == "left-behind" for finding in found["Findings"])
         if found["Operation"] == "migrate" and found["State"] != "interrupted" and not left:
             console.print("All that the job had made was removed; the source is as it was.")
-    findings(found["Findings"], to_stderr=True)
+    findings(report.get("findings", found["Findings"]), to_stderr=True)
     _results(found["Result"])
     console.print(f"More: xen2kvm report {found['Id']}", style="dim")
+
+
+def said(document: Document) -> None:
+    """Show what the guest or a program printed last before the job failed; of a report."""
+    if document.get("error_said"):
+        _console().print(f"The last that was printed: {escape(document['error_said'])}")
 
 
 def _results(found: Mapping[str, str]) -> None:
@@ -258,6 +271,7 @@ def report(document: Document) -> None:
     console.print(f"  source {escape(about['source'])}\n  begun  {moment(about['created_at'])}")
     if document["error_message"]:
         console.print(f"\n{escape(document['error_message'])}", style="red")
+    said(document)
     _title("Steps")
     for step in document["steps"]:
         undone = ", undone" if step.get("undone") else ""

@@ -102,6 +102,8 @@ def _head(report: Document) -> Iterator[Element]:
     rows += [(f"result: {key}", str(value)) for key, value in report["results"].items()]
     if report["error_name"]:
         yield _tag("p", f"{report['error_name']}: {report['error_message']}", kind="error")
+    if report["error_said"]:
+        yield _tag("p", f"The last that was printed: {report['error_said']}")
     yield _table((), rows)
 
 
@@ -176,6 +178,8 @@ def _findings(report: Document) -> Iterator[Element]:
         )
         if finding.get("place"):
             said.append(_tag("span", f" At {finding['place']}.", kind="dim"))
+        if finding.get("said"):
+            said.append(_tag("span", f" It printed last: {finding['said']}", kind="dim"))
         if finding.get("hint"):
             said.append(_tag("span", f" {finding['hint']}", kind="dim"))
         said.append(_tag("code", f" [{finding['id']}]", kind="dim"))

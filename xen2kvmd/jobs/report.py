@@ -68,6 +68,7 @@ def make(
         "finished_at": now(),
         "error_name": ended["error_name"],
         "error_message": ended["error_message"],
+        "error_said": ended.get("error_said", ""),
         "downtime": downtime(events),
         "bytes": plan.get("bytes_total", 0),
         "steps": _steps(events),

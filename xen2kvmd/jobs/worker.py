@@ -66,6 +66,7 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
         "state": _final_state(error),
         "error_name": error.name if error else "",
         "error_message": str(error) if error else "",
+        "error_said": error.said if error else "",
     }
     report.write(store.record(job_id), run.journal.events, ended, folder)
     run.record("ended", **ended)
@@ -75,7 +76,8 @@ def _died_before(run: Run, steps: Sequence[Step]) -> MigrationError | None:
     """Return why the job must be undone if an earlier process of it died, None if it goes on."""
     for event in run.journal.events:
         if event["type"] == "rollback":
-            return errors.from_name(event["error_name"], event["error_message"])
+            said = event.get("error_said", "")
+            return errors.from_name(event["error_name"], event["error_message"], said)
     if _is_past_return(run, steps):
         return None
     deaths = sum(event["type"] == "started" for event in run.journal.events)
@@ -150,7 +152,7 @@ def _forward(run: Run, steps: Sequence[Step], stop: Stop) -> MigrationError | No
         if stop.wanted():
             raise Stopped from error
         if isinstance(error, MigrationError):
-            log.error("Step %s failed: %s", name, error)
+            log.error("Step %s failed: %s %s", name, error, error.said)
             return error
         log.exception("Step %s failed", name)
         return Internal(
@@ -228,12 +230,17 @@ def _tell_left_behind(run: Run, what: str, failure: Exception) -> None:
 
 def _record_rollback(run: Run, error: MigrationError) -> None:
     """Write down that the job goes back; where the disk is full, its scratch files make room."""
+    told = {
+        "error_name": error.name,
+        "error_message": str(error),
+        "error_said": error.said,
+    }
     try:
-        run.record("rollback", error_name=error.name, error_message=str(error))
+        run.record("rollback", **told)
     except OSError as failure:
         log.error("The journal cannot be written to: %s; the job's scratch files go", failure)
         shutil.rmtree(run.folder / "scratch", ignore_errors=True)
-        run.record("rollback", error_name=error.name, error_message=str(error))
+        run.record("rollback", **told)
 
 
 def _final_state(error: MigrationError | None) -> JobState:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 FOLDER = Path("/etc/xen2kvm/hooks.d")
 SCHEMA = 1  # raised when a key changes its meaning or goes
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-KEPT = 500  # characters of a hook's last line that an error or a finding shows
+KEPT = 500  # characters of a hook's last line that the report shows
 
 FIRST, FAILED = "pre-migrate", "failed"
 
@@ -96,11 +96,12 @@ def _run(run: Run, hook: Hook, *, error: Mapping[str, str] | None) -> None:
         if outcome.end is End.TIME
         else f"failed with exit code {outcome.code}"
     )
-    text = f"The hook {hook.name} {why}{': ' + said[:KEPT] if said else ''}."
+    text = f"The hook {hook.name} {why}."
     hint = f"Its output is in the log of the job; {hook.path} belongs to this host's administrator."
     if hook.required and error is None:
-        raise HookFailed(text, hint=hint)
-    run.finding({"id": "hook-failed", "severity": "warning", "message": text, "hint": hint})
+        raise HookFailed(text, hint=hint, said=said[:KEPT])
+    finding = {"id": "hook-failed", "severity": "warning", "message": text, "hint": hint}
+    run.finding(finding | ({"said": said[:KEPT]} if said else {}))
 
 
 def message(run: Run, phase: str, error: Mapping[str, str] | None) -> dict[str, Any]:
@@ -141,7 +142,8 @@ def _error(run: Run) -> dict[str, str]:
     """Return why the job is undone, as its journal has it."""
     event = next(event for event in run.journal.events if event["type"] == "rollback")
     text, _, hint = event["error_message"].partition("\n")
-    return {"name": event["error_name"], "message": text, "hint": hint}
+    said = event.get("error_said", "")
+    return {"name": event["error_name"], "message": text, "hint": hint, "said": said}
 
 
 def _environment(run: Run, phase: str) -> dict[str, str]:

@@ -172,7 +172,8 @@ def _failure(fault: boot.Fault, recorder: Recorder, domain: Domain) -> VerifyFai
     shown = boot.last_lines(text) or boot.last_lines(screen)
     return VerifyFailed(
         f"The converted guest did not boot: {fault.words}.",
-        hint=f"{fault.hint} It showed last: {shown or 'nothing'}",
+        hint=fault.hint,
+        said=shown,
     )
 
 
