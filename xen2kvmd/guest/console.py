@@ -12,6 +12,7 @@ from xen2kvmd.guest.cmdline import (
     edit_new_entries,
     is_linux,
     menu_lines,
+    words_of,
 )
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding, Severity
@@ -177,14 +178,22 @@ def _serial_line(line: str, lines: Sequence[str]) -> str:
 def upstart_getty(guest: Tree, case: Case) -> Iterator[Finding]:
     """Move upstart's gettys from Xen's console to ttyS0.
 
-    serial.conf of RHEL 6 starts one on the serial port that is the kernel's console by itself.
+    serial.conf of RHEL 6 starts one by itself where the serial port is the kernel's last console.
     """
     serial = "/etc/init/ttyS0.conf"
+    started = guest.exists("/etc/init/serial.conf") and _is_last_console(guest)
     for path in guest.glob("/etc/init/[hx]vc*.conf"):
-        if not (guest.exists(serial) or guest.exists("/etc/init/serial.conf")):
+        if not (started or guest.exists(serial)):
             guest.write(serial, _XEN.sub("ttyS0", guest.read(path)))
         guest.remove(path)
     yield from ()
+
+
+def _is_last_console(guest: Tree) -> bool:
+    """Tell whether ttyS0 is /dev/console in every entry of the boot menu."""
+    lines = (words_of(line) for _, _, line in menu_lines(guest) if is_linux(line))
+    consoles = ([word for word in words if word.startswith("console=")] for words in lines)
+    return all(found and _SERIAL_CONSOLE.fullmatch(found[-1]) for found in consoles)
 
 
 @rule(guide="15.2.3 (2)")
