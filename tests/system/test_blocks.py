@@ -5,13 +5,14 @@ import os
 import subprocess
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from xen2kvmd.errors import Cancelled, Failed
-from xen2kvmd.system import blocks
+from xen2kvmd.system import blocks, files
 from xen2kvmd.system.blocks import BLOCK, copy, digest
 from xen2kvmd.system.disk import make_image, write_zeroes
 from xen2kvmd.system.ledger import Ledger
@@ -179,7 +180,7 @@ def test_copy_goes_on_where_it_was_cut_off(
 
     with pytest.raises(Cancelled):
         copied(cut)
-    assert len(Ledger(tmp_path / "ledger").blocks) == 2
+    assert len(list(Ledger(tmp_path / "ledger").blocks())) == 2
     with (tmp_path / "ledger").open("ab") as ledger:
         ledger.write(b"half a record that a crash has left")
     with open(source, "r+b") as stream:  # what was copied for good is not read again
@@ -188,6 +189,34 @@ def test_copy_goes_on_where_it_was_cut_off(
     whole = copied(lambda done, _total: seen.append(done))
     assert seen[0] >= 2 * BLOCK
     assert digest(str(target), target_format, ignore) == whole
+
+
+def test_memory_does_not_grow_with_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of as many blocks as 64 GiB have."""
+    monkeypatch.setattr(blocks, "BLOCK", 512)
+    path = tmp_path / "disk"
+    path.write_bytes(b"data" * 128 * (1 << 16))
+    tracemalloc.start()
+    try:
+        digest(str(path), "raw", ignore)
+        assert tracemalloc.get_traced_memory()[1] < 2 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_digest_is_of_what_the_storage_has(source: str, tmp_path: Path) -> None:
+    """What was just written is not in the page cache any more: a read that may not wait fails."""
+    with open(source, "r+b") as stream:
+        stream.write(b"fresh")
+    files.forget(Path(source))
+    descriptor = os.open(source, os.O_RDONLY)
+    try:
+        with pytest.raises(BlockingIOError):
+            os.preadv(descriptor, [bytearray(5)], 0, os.RWF_NOWAIT)
+    finally:
+        os.close(descriptor)
 
 
 def test_source_that_ends_too_early_is_named(source: str, tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import xxhash
 
 from xen2kvmd.errors import Failed
+from xen2kvmd.system import files
 from xen2kvmd.system.ledger import Ledger
 from xen2kvmd.system.opened_disk import Extent, OpenedDisk, opened_for_reading, opened_for_writing
 from xen2kvmd.system.pace import UNPACED, Pace
@@ -61,7 +63,12 @@ def copy(
 
 
 def digest(path: str, image_format: str, progress: Progress, *, size: int = 0) -> str:
-    """Return the digest of a disk, or of as many bytes as are said: a place may round up."""
+    """Return the digest of a disk, or of as many bytes as are said: a place may round up.
+
+    It is that of what the storage has: what the kernel still holds of the file is forgotten.
+    """
+    if path.startswith("/"):
+        files.forget(Path(path))
     with opened_for_reading(path, image_format) as reader:
         return _pass(reader, progress, lambda _offset, _data, _part: None, size=size)
 
@@ -80,16 +87,15 @@ def _pass(
     What is known already is not read, nor what lies behind `size`.
     """
     size = min(size, reader.size) or reader.size
-    blocks = list(_blocks(reader.data(), size))
-    total = sum(length for _, length in blocks)
+    upto = known.upto if known else 0
     whole = xxhash.xxh3_128(size.to_bytes(8, "big"))
-    if known:
-        for offset, part in known.blocks:
-            whole.update(offset.to_bytes(8, "big") + part)
-        blocks = [(offset, length) for offset, length in blocks if offset >= known.upto]
-    done = total - sum(length for _, length in blocks)
+    for offset, part in known.blocks() if known else ():
+        whole.update(offset.to_bytes(8, "big") + part)
+    marks = _marks(reader.data(), size)
+    total = sum(length for _, length in _marked(marks, size))
+    done = total - sum(length for _, length in _marked(marks, size, start=upto))
     progress(done, total)
-    for offset, data in reader.read(blocks):
+    for offset, data in reader.read(_marked(marks, size, start=upto)):
         done += len(data)
         if data != ZEROES[: len(data)]:
             part = xxhash.xxh3_128_digest(data)
@@ -100,14 +106,20 @@ def _pass(
     return f"xxh3:{whole.hexdigest()}"
 
 
-def _blocks(extents: Iterable[Extent], size: int) -> Iterator[Extent]:
-    """Yield each block of a disk that holds any of the extents, once; the last may be short."""
-    following = 0
+def _marks(extents: Iterable[Extent], size: int) -> bytearray:
+    """Return a 1 for each block of a disk that holds any of the extents: there may be millions."""
+    marks = bytearray(-(-size // BLOCK))
     for offset, length in extents:
-        end = min(offset + length, size)
-        for number in range(max(offset // BLOCK, following), -(-end // BLOCK)):
-            yield number * BLOCK, min(BLOCK, size - number * BLOCK)
-            following = number + 1
+        first, last = offset // BLOCK, -(-min(offset + length, size) // BLOCK)
+        marks[first:last] = b"\1" * (last - first)
+    return marks
+
+
+def _marked(marks: bytearray, size: int, *, start: int = 0) -> Iterator[Extent]:
+    """Yield each block that is marked, from an offset on; the last one may be short."""
+    at = -(-start // BLOCK) - 1
+    while (at := marks.find(1, at + 1)) >= 0:
+        yield at * BLOCK, min(BLOCK, size - at * BLOCK)
 
 
 @contextmanager

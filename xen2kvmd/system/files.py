@@ -50,6 +50,16 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def forget(path: Path) -> None:
+    """Make a file or block device durable, and let the kernel read it anew the next time."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)  # what is not written yet would be kept
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Make a folder's new and removed names durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -7,7 +7,7 @@ before its offset is on the target's storage; what follows the last of these doe
 
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _RECORD = struct.Struct(">Q16s")
@@ -19,22 +19,24 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         """Read the ledger, or begin one."""
-        self.blocks: list[tuple[int, bytes]] = []
         self.upto = 0
         self._path = path
-        data = path.read_bytes() if path.exists() else b""
-        fresh: list[tuple[int, bytes]] = []
-        whole = counted = 0
-        for offset, part in _RECORD.iter_unpack(data[: len(data) // _RECORD.size * _RECORD.size]):
-            whole += _RECORD.size
-            if part != _DURABLE:
-                fresh.append((offset, part))
-                continue
-            self.blocks += fresh
-            self.upto, counted = offset, whole
-            fresh.clear()
-        if counted < len(data):
-            os.truncate(path, counted)
+        counted = 0
+        for number, (offset, part) in enumerate(self._records(), 1):
+            if part == _DURABLE:
+                self.upto, counted = offset, number * _RECORD.size
+        path.touch()
+        os.truncate(path, counted)
+
+    def blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the blocks, of which there may be millions, and the hash of each."""
+        return (record for record in self._records() if record[1] != _DURABLE)
+
+    def _records(self) -> Iterator[tuple[int, bytes]]:
+        if self._path.exists():
+            with self._path.open("rb") as stream:
+                while len(record := stream.read(_RECORD.size)) == _RECORD.size:
+                    yield _RECORD.unpack(record)
 
     def enter(self, blocks: Iterable[tuple[int, bytes]], *, upto: int) -> None:
         """Add blocks that are on the target's storage now, as is all before the offset upto."""
