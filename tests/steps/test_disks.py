@@ -4,19 +4,20 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from xen2kvmd import domain
-from xen2kvmd.errors import Unsupported, VmRunning
+from xen2kvmd.errors import Failed, Unsupported, VmRunning
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
-from xen2kvmd.jobs.step import Run
+from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Backing, Operation, PathMap, Request, SourceDisk
 from xen2kvmd.steps import disks
 from xen2kvmd.steps.disks import mapped
-from xen2kvmd.system import assembly, blocks
+from xen2kvmd.system import assembly, blocks, local_disk
 from xen2kvmd.system.disk import make_overlay
 from xen2kvmd.system.nbd_server import serving
 from xen2kvmd.system.opened_disk import opened_for_reading, opened_for_writing
@@ -157,3 +158,25 @@ def test_image_over_what_has_no_path_is_refused(run: Run, tmp_path: Path) -> Non
         make_overlay(top, base=uri, base_format="raw")
         with pytest.raises(Unsupported, match="builds on nbd"):
             found(run, top, "qcow2")
+
+
+def test_what_the_reader_knows_is_told(
+    run: Run, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QEMU would say that it is an I/O error, whether the step begins or goes on."""
+    monkeypatch.setattr(local_disk, "CACHE", 1)
+
+    def read(run: Run) -> None:
+        disk = disks.remotes(run).disk("", device)
+        with suppress(VmRunning):
+            disk.read(0, 2 << 20)
+            Path(device).write_bytes(b"changed")
+            disk.read(0, 1)
+        raise Failed("Input/output error")
+
+    step = disks.explained(Step("read", read, go_on=read))
+    with pytest.raises(VmRunning, match=device):
+        step.do(run)
+    assert step.go_on
+    with pytest.raises(VmRunning, match=device):
+        step.go_on(run)

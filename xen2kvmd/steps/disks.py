@@ -7,7 +7,7 @@ block device of this host.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -237,14 +237,18 @@ def remotes(run: Run) -> Remotes:
 def explained(step: Step) -> Step:
     """Return the step with better errors: what QEMU calls an I/O error, the reader knows better."""
 
-    def do(run: Run) -> None:
-        try:
-            step.do(run)
-        except MigrationError as error:
-            opened = run.take(Remotes)
-            cause = opened.failure() if opened else None
-            if cause is None or cause is error:
-                raise
-            raise cause from error
+    def better(work: Callable[[Run], None]) -> Callable[[Run], None]:
+        def do(run: Run) -> None:
+            try:
+                work(run)
+            except MigrationError as error:
+                opened = run.take(Remotes)
+                cause = opened.failure() if opened else None
+                if cause is None or cause is error:
+                    raise
+                raise cause from error
 
-    return replace(step, do=do)
+        return do
+
+    go_on = better(step.go_on) if step.go_on else None
+    return replace(step, do=better(step.do), go_on=go_on)
