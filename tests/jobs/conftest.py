@@ -10,22 +10,20 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.conftest import children, describe
+from tests.conftest import children
 from tests.jobs.lab import Lab
 
 
 @pytest_asyncio.fixture
 async def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lab]:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    before = children()
     lab = Lab(tmp_path)
     await lab.jobs.start()
     yield lab
     await lab.jobs.close()
-    # Workers of jobs, and those that another daemon began and none followed.
-    for pid in children():
-        if str(tmp_path) in describe(pid):
+    # Workers of jobs, and those that another daemon began and none followed; or that end just now.
+    for pid in children() - before:
+        with suppress(ChildProcessError):
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass

@@ -16,7 +16,7 @@ from xen2kvmd.jobs.status import JobState, JobStatus
 NAME = "last"
 # Raised whenever JobStatus has other fields, or a journal folds to other values: the journals of
 # all jobs are read once more then.
-SCHEMA = 2
+SCHEMA = 3
 
 
 def recall(folder: Path) -> JobStatus | None:
