@@ -91,6 +91,20 @@ async def test_worker_that_nobody_can_see_yet_is_not_told_as_failed(
     assert kinds(lab, job).count("ended") == 1
 
 
+async def test_worker_that_nobody_saw_and_that_died_is_undone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = "[ $(wc -l <asked) -gt 3 ]"
+    start = f"[ -e pid-$id ] && ! {later} && exit 1\nrun\nsleep 2\n{later}"
+    systemctl(lab, monkeypatch, start=start, show=later)
+    await lab.restart(in_units=True)
+    (lab.folder / "events").unlink()  # nor did anybody hear it
+    job = await lab.submit(two="die")
+    status = await lab.end(job)
+    assert (status.state, status.error_name) == (JobState.FAILED, "Interrupted")
+    assert lab.left() == []
+
+
 async def test_worker_that_systemd_has_yet_to_start_is_waited_for(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

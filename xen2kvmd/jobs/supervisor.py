@@ -99,18 +99,27 @@ class Supervisor:
         log.error("Who works on job %s cannot be seen; start xen2kvmd anew to follow it", job_id)
 
     async def end(self, job_id: str, state: JobState, name: str, message: str) -> bool:
-        """End a job that has no worker; follow the worker if it has one, and return False."""
+        """End a job that has no worker; tell whether it is over now.
+
+        It may have one after all, which is followed then; or had one that there is something of to
+        undo: only who gives the job up may leave that.
+        """
         lock = await asyncio.to_thread(self._store.lock, job_id)
         if lock is None:
             await self.adopt(job_id)
             return False
         try:
-            ended = {"state": state, "error_name": name, "error_message": message}
-            await asyncio.to_thread(report.end, self._store, job_id, ended)
+            status = await asyncio.to_thread(self._store.status, job_id)
+            to_undo = status.started_at and state is not JobState.INTERRUPTED
+            if not status.state.final and not to_undo:
+                ended = {"state": state, "error_name": name, "error_message": message}
+                await asyncio.to_thread(report.end, self._store, job_id, ended)
         finally:
             files.unlock(lock)
         await self._board.read_journal(job_id)
-        return True
+        if not (over := self._board.get(job_id).state.final):
+            await self.adopt(job_id, died=True)
+        return over
 
     def _ended(self, job_id: str) -> None:
         self._look_at(job_id, self._after_worker(job_id))
