@@ -137,6 +137,7 @@ async def test_the_queue_goes_on_when_a_job_is_removed_under_its_worker(lab: Lab
     first, second = await lab.submit(one="wait"), await lab.submit(vm="web2")
     await lab.step(first, "one")
     worker = lab.pid(first)
+    os.kill(worker, signal.SIGSTOP)  # it writes no more
     shutil.rmtree(lab.folder / "jobs" / first)
     os.kill(worker, signal.SIGKILL)
     assert (await lab.end(second)).state is JobState.SUCCEEDED
