@@ -78,6 +78,18 @@ class RawCaller:
                 struct.pack_into("<I", call, 8, serial)
                 self.socket.sendall(call)
 
+    def ask_for_all(self, last: str) -> None:
+        """Call GetManagedObjects, and receive until the last job has come."""
+        call = Message(
+            destination=NAME,
+            path=ROOT,
+            interface=FDO + ".ObjectManager",
+            member="GetManagedObjects",
+            serial=2,
+        )
+        self.socket.sendall(call._marshall())  # type: ignore[no-untyped-call]
+        self.receive(until=last.encode())
+
     def send_descriptors(self, kind: MessageType, *, count: int) -> None:
         """Send a message that says in its header that it brings descriptors, and does."""
         message = self._call(kind=kind)

@@ -270,15 +270,6 @@ async def test_callers_are_forgotten(daemon: Daemon, root: Client, connect: Conn
             await asyncio.sleep(0.05)
 
 
-async def test_managed_objects_are_all_jobs(root: Client) -> None:
-    job = await root.start()
-    (objects,) = await root.call("GetManagedObjects", path=ROOT, interface=FDO + ".ObjectManager")
-    assert list(objects[job]) == [JOB]
-    assert ROOT not in objects
-    with pytest.raises(CallError, match="UnknownInterface"):
-        await root.call("GetManagedObjects", path=job, interface=FDO + ".ObjectManager")
-
-
 async def test_variants_in_variants_are_refused(root: Client) -> None:
     value = Variant("i", 1)
     for _ in range(40):

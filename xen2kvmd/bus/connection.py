@@ -21,6 +21,7 @@ from xen2kvmd.bus.library import (
     RequestNameReply,
     forget_signatures,
 )
+from xen2kvmd.bus.packed import Packed, Ready
 from xen2kvmd.bus.socket import make_patient
 from xen2kvmd.bus.variants import clean
 
@@ -107,9 +108,13 @@ class Connection:
         """Broadcast a signal."""
         self._send(Message.new_signal(path, interface, member, signature, clean(body)))
 
-    def reply(self, call: Message, signature: str, body: list[Any]) -> None:
+    def reply(self, call: Message, signature: str, body: list[Any] | Packed) -> None:
         """Answer a call, if the caller wants it. A body that does not fit raises an exception."""
-        if not call.flags & MessageFlag.NO_REPLY_EXPECTED:
+        if call.flags & MessageFlag.NO_REPLY_EXPECTED:
+            return
+        if isinstance(body, Packed):
+            self._send_ready(Ready(call, signature, body, serial=self._bus.next_serial()))
+        else:
             self._send(Message.new_method_return(call, signature, clean(body)))
 
     def refuse(self, call: Message, name: str, text: str) -> None:
@@ -160,6 +165,13 @@ class Connection:
     def _send(self, message: Message) -> None:
         if self._bus.connected:
             self._bus.send(message).add_done_callback(_take_result)
+
+    def _send_ready(self, message: Ready) -> None:
+        if self._bus.connected:
+            future = asyncio.get_running_loop().create_future()
+            future.add_done_callback(_take_result)
+            writer: Any = self._bus._writer
+            writer.schedule_write(message, future)
 
     def _receive(self, message: Message) -> bool | None:
         """Take in a message; the library handles the replies to our own calls.

@@ -72,7 +72,7 @@ class Feed:
         if status.state.final:
             shown.ended.set()
         self._objects[status.id] = shown
-        self._service.export(shown, announce=announce)
+        self._service.manage(shown, announce=announce)
         return shown
 
     def _added(self, new: JobStatus) -> None:
@@ -104,7 +104,7 @@ class Feed:
         shown = self._objects.pop(old.id)
         self._told.pop(old.id, None)
         self._told_at.pop(old.id, None)
-        self._service.unexport(shown)
+        self._service.unmanage(shown)
         self._service.emit(self._manager, "JobRemoved", old.id, shown.path)
 
     def _tell(self, job_id: str) -> None:

@@ -23,6 +23,7 @@ from xen2kvmd.bus.connection import Connection
 from xen2kvmd.bus.contract import ContractError, Interface
 from xen2kvmd.bus.fault import BusError, CallerLeftError, fault
 from xen2kvmd.bus.library import Message, MessageFlag, Variant
+from xen2kvmd.bus.packed import Entries, Packed
 from xen2kvmd.bus.polkit import Action, Authority
 from xen2kvmd.errors import PREFIX, Internal, MigrationError, ShuttingDown
 
@@ -71,6 +72,13 @@ class Exported(Protocol):
     def properties(self) -> Mapping[str, object]: ...
 
 
+class Managed(Exported, Protocol):
+    """One that the root manages; when its properties change, its status is another object."""
+
+    @property
+    def status(self) -> object: ...
+
+
 class Service:
     """The objects that we export, and the calls under way."""
 
@@ -92,15 +100,25 @@ class Service:
         self._authority = authority
         self._callers = callers
         self._tasks: set[asyncio.Task[None]] = set()
+        self._managed: dict[str, Managed] = {}  # of the objects, those below the root
+        self._entries = Entries(standard.MANAGED, self.values)
 
     # --- objects ----------------------------------------------------------------------------------
 
-    def export(self, exported: Exported, *, announce: bool = True) -> None:
-        """Put an object on the bus. Raises ContractError where it is not what the XML says.
+    def manage(self, exported: Managed, *, announce: bool = True) -> None:
+        """Put an object on the bus that the root manages. Raises ContractError, as export does.
 
         Those that are there from the beginning are not announced: who manages objects reads all of
         them when a name gets its owner (D-Bus specification, ObjectManager).
         """
+        self.export(exported)
+        self._managed[exported.path] = exported
+        if announce:
+            body = [exported.path, self.values(exported)]
+            self._manager_signal("InterfacesAdded", "oa{sa{sv}}", body)
+
+    def export(self, exported: Exported) -> None:
+        """Put an object on the bus. Raises ContractError where it is not what the XML says."""
         interface = self.contract[exported.interface]
         for what, ours, theirs in (
             ("methods", set(exported.handlers), set(interface.methods)),
@@ -114,14 +132,16 @@ class Service:
             if ours != theirs:
                 raise ContractError(f"{interface.name}: {what} differ: {sorted(ours ^ theirs)}")
         self.objects[exported.path] = exported
-        if announce and exported.path.startswith(f"{self.root}/"):
-            body = [exported.path, self.values(exported)]
-            self._manager_signal("InterfacesAdded", "oa{sa{sv}}", body)
 
-    def unexport(self, exported: Exported) -> None:
+    def unmanage(self, exported: Managed) -> None:
         """Take an object off the bus."""
-        del self.objects[exported.path]
+        del self.objects[exported.path], self._managed[exported.path]
+        self._entries.forget(exported.path)
         self._manager_signal("InterfacesRemoved", "oas", [exported.path, [exported.interface]])
+
+    async def managed(self) -> Packed:
+        """Return what GetManagedObjects answers."""
+        return await self._entries.pack(self._managed)
 
     def values(self, exported: Exported) -> dict[str, dict[str, Variant]]:
         """Return a{sa{sv}}: the properties by interface."""
@@ -207,13 +227,14 @@ class Service:
             internal = Internal("This is a fault of xen2kvmd; see the journal.")
             self.connection.refuse(message, PREFIX + internal.name, str(internal))
 
-    async def _perform(self, message: Message) -> tuple[str, list[Any]]:
+    async def _perform(self, message: Message) -> tuple[str, list[Any] | Packed]:
         found = standard.find(self, message)
         if found:
             _check_types(message, found.takes)
             if message.member == "Set":
                 return found.gives, await self._set(message)
-            return found.gives, found.do(self, message)
+            done = found.do(self, message)
+            return found.gives, done if isinstance(done, list) else await done
         exported = self.objects.get(message.path)
         if exported is None:
             raise fault("UnknownObject", f"There is no object {message.path}.")

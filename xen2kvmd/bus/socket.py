@@ -28,7 +28,7 @@ class PatientSocket:
 
 
 def make_patient(bus: MessageBus) -> None:
-    """Put a PatientSocket under the writer of a connected bus: the only touch of its privates.
+    """Put a PatientSocket under the writer of a connected bus, one of whose privates it is.
 
     Raises AttributeError at start, not later, should the library have changed there.
     """

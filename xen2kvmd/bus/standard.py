@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The standard interfaces: anybody may use them, for they tell what everybody may know."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,11 +11,14 @@ from lxml import etree
 from xen2kvmd.bus.contract import Interface
 from xen2kvmd.bus.fault import fault
 from xen2kvmd.bus.library import Message, Variant
+from xen2kvmd.bus.packed import Packed
 
 PROPERTIES = "org.freedesktop.DBus.Properties"
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
 PEER = "org.freedesktop.DBus.Peer"
+
+MANAGED = "a{oa{sa{sv}}}"  # all objects with their properties
 
 _DOCTYPE = (
     '<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"\n'
@@ -86,6 +89,7 @@ class Objects(Protocol):
     @property
     def contract(self) -> Mapping[str, Interface]: ...
     def values(self, exported: Any, /) -> dict[str, dict[str, Variant]]: ...
+    async def managed(self) -> Packed: ...
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,9 @@ class Standard:
     interface: str
     takes: str
     gives: str
-    do: Callable[[Objects, Message], list[Any]]  # Set's alone is guarded, see settable()
+    do: Callable[
+        [Objects, Message], list[Any] | Awaitable[Packed]
+    ]  # Set's alone is guarded, see settable()
     where: str = "object"  # or "root", "anywhere"
 
 
@@ -137,14 +143,8 @@ def _machine_id(_objects: Objects, _message: Message) -> list[Any]:
     return [Path("/etc/machine-id").read_text().strip()]
 
 
-def _managed(objects: Objects, _message: Message) -> list[Any]:
-    return [
-        {
-            path: objects.values(exported)
-            for path, exported in objects.objects.items()
-            if path.startswith(f"{objects.root}/")
-        }
-    ]
+def _managed(objects: Objects, _message: Message) -> Awaitable[Packed]:
+    return objects.managed()
 
 
 def _get(objects: Objects, message: Message) -> list[Any]:
@@ -193,7 +193,7 @@ _METHODS = {
     "Introspect": Standard(INTROSPECTABLE, "", "s", _introspect, "anywhere"),
     "Ping": Standard(PEER, "", "", _ping, "anywhere"),
     "GetMachineId": Standard(PEER, "", "s", _machine_id, "anywhere"),
-    "GetManagedObjects": Standard(OBJECT_MANAGER, "", "a{oa{sa{sv}}}", _managed, "root"),
+    "GetManagedObjects": Standard(OBJECT_MANAGER, "", MANAGED, _managed, "root"),
     "Get": Standard(PROPERTIES, "ss", "v", _get),
     "GetAll": Standard(PROPERTIES, "s", "a{sv}", _get_all),
     "Set": Standard(PROPERTIES, "ssv", "", _set),
