@@ -33,6 +33,7 @@ ENOUGH = 62 * 1024  # bytes that grub-install's core may take; ours, of fewer mo
 # GRUB's module for each file system that can hold its menu.
 READERS = {"ext2": "ext2", "ext3": "ext2", "ext4": "ext2", "xfs": "xfs", "btrfs": "btrfs"}
 READERS |= {"reiserfs": "reiserfs", "jfs": "jfs", "vfat": "fat"}
+LAYERS = ("lvm", "mdraid1x", "mdraid09")  # a volume may lie on an array
 
 
 @rule(guide="15.2.3")
@@ -104,8 +105,9 @@ def _hosts(facts: Facts) -> BootCode | Finding:
     if not _readable(area):
         return _blocker(
             "boot-filesystem-unknown",
-            f"/boot lies on {area.filesystem or 'a file system'} where only the guest's own GRUB "
-            "could find it, and the guest has none for BIOS.",
+            f"/boot lies on {area.filesystem or 'a file system'} where this host's GRUB could not "
+            "find it (encrypted, a thin volume, a snapshot, or on another disk), and the guest has "
+            "none for BIOS.",
             hint="Install GRUB for BIOS in the guest under Xen: grub-pc-bin (Debian), "
             "grub2-i386-pc (SUSE), grub2-pc (Red Hat).",
         )
@@ -138,6 +140,7 @@ def build(disk: str, area: BootArea, *, modules: Path, tool: Path) -> BootCode:
                 *("--format", PLATFORM, "--directory", str(modules), "--output", image.name),
                 *("--prefix", f"{area.device}{area.prefix}"),
                 *("biosdisk", _table_module(area), READERS[area.filesystem]),
+                *(LAYERS if area.device.startswith(("(lvm/", "(mduuid/")) else ()),
             ],
             timeout=60,
         )

@@ -10,15 +10,14 @@ import shlex
 from dataclasses import replace
 
 from xen2kvmd.guest.appliance import Appliance
-from xen2kvmd.guest.filesystems import FileSystem
 from xen2kvmd.guest.kernels import find_kernels
+from xen2kvmd.guest.menu_device import menu_place
 from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.mount import Mounts, mount_guest
 from xen2kvmd.guest.naming import disk_of, xen_name
 from xen2kvmd.guest.partitions import (
     BIOS_BOOT,
     EFI_SYSTEM,
-    Table,
     boot_room,
     has_boot_code,
     read_table,
@@ -63,7 +62,7 @@ def inspect(appliance: Appliance) -> Facts:
     loader, menu = _boot_loader(appliance)
     tools = (name for name, tool in INITRD_TOOLS if has(appliance, tool))
     return replace(
-        _boot_disk(appliance, mounts, menu.rpartition("/")[0], facts),
+        _boot_disk(appliance, mounts, menu, facts),
         arch=_arch(appliance),
         hostname=printable(_first_line(appliance, "/etc/hostname", "/etc/HOSTNAME")),
         root=xen_name(appliance, mounts.root.device),
@@ -86,10 +85,10 @@ def _boot_loader(tree: Tree) -> tuple[str, str]:
     return other.kind if other else "", "/boot/grub/"
 
 
-def _boot_disk(appliance: Appliance, mounts: Mounts, folder: str, facts: Facts) -> Facts:
+def _boot_disk(appliance: Appliance, mounts: Mounts, menu: str, facts: Facts) -> Facts:
     """Look at the first sectors of the disk that the menu lies on."""
-    at, system = mounts.holding(folder)
-    device, number = disk_of(appliance, system.device)
+    at, system = mounts.holding(menu.rpartition("/")[0])
+    device, _ = disk_of(appliance, system.device)
 
     def read(sector: int, count: int) -> bytes:
         return appliance.read_bytes(device, offset=sector * 512, size=count * 512)
@@ -98,6 +97,7 @@ def _boot_disk(appliance: Appliance, mounts: Mounts, folder: str, facts: Facts) 
     code = has_boot_code(read, table)
     room = boot_room(read, table)
     kinds = {part.kind for part in table.partitions}
+    named, prefix = menu_place(appliance, table, system, mounted_at=at, menu=menu)
     uefi = EFI_SYSTEM in kinds and BIOS_BOOT not in kinds and not code
     return replace(
         facts,
@@ -110,21 +110,11 @@ def _boot_disk(appliance: Appliance, mounts: Mounts, folder: str, facts: Facts) 
             room=room.size,
             free=room.free,
             filesystem=system.kind,
-            device=_grub_device(table, number, system),
-            prefix=folder if at == "/" else folder.removeprefix(at),
-            folder=folder,
+            device=named,
+            prefix=prefix,
+            folder=menu.rpartition("/")[0],
         ),
     )
-
-
-def _grub_device(table: Table, number: str, system: FileSystem) -> str:
-    """Name a partition of the disk that the BIOS started as GRUB does, or "" for all else.
-
-    A subvolume is all else: whether a menu's paths begin in it depends on who built the GRUB
-    (SUSE's btrfs_relative_path), so that only the guest's own will do.
-    """
-    on_partition = number and not system.subvolume and system.device.endswith(number)
-    return f"(,{table.kind}{number})" if table.kind and on_partition else ""
 
 
 def _release(tree: Tree) -> Facts:

@@ -40,9 +40,9 @@ class BootArea:
 
     room is how many bytes are free for it from `sector` on; 0 if there is no place, or it holds
     data that are not a boot loader's; free means that no partition is there, and GPT wants one.
-    device is GRUB's name of the file system with its menu, "(,msdos1)"; folder is where the guest
-    has the menu, "/boot/grub", prefix the same folder seen from the root of its file system,
-    "/grub" where /boot is one of its own.
+    device is GRUB's name of the file system with its menu, "(,msdos1)" or "(lvm/vg-root)"; folder
+    is where the guest has the menu, "/boot/grub", prefix the same folder seen from the root of its
+    file system, "/grub" where /boot is one of its own, "/@/boot/grub" in a subvolume of btrfs.
     """
 
     table: str = ""  # partition table: msdos, gpt, or "" for none
