@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 
 from xen2kvmd.guest.tree import Tree, printable
-from xen2kvmd.model import Case, Finding, Severity
+from xen2kvmd.model import Case, Family, Finding, Severity
 from xen2kvmd.rule import rule
 
 
@@ -20,4 +20,19 @@ def one_root(guest: Tree, case: Case) -> Iterator[Finding]:
             Severity.WARNING,
             hint="If the guest starts another one, say which: --root DEVICE.",
             place="/etc/fstab",
+        )
+
+
+@rule(guide="")
+def known_distribution(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Make sure that the guest is of a distribution whose files and tools are known."""
+    facts = case.facts
+    if facts.family is Family.LINUX:
+        yield Finding(
+            "distribution-unknown",
+            f"The guest is {printable(facts.product or facts.distro)}, a Linux that xen2kvm has no "
+            "rules of its own for: the rules for any Linux are applied.",
+            Severity.WARNING,
+            hint="Look whether its initrd and boot menu are among the changes, or have "
+            "virtio already.",
         )
