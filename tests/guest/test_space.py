@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from xen2kvmd.guest.folder import Folder
-from xen2kvmd.guest.space import room_for_changes
+from xen2kvmd.guest.operations import Copy, Remove, Write
+from xen2kvmd.guest.space import room_for_changes, room_for_files
 from xen2kvmd.guest.tree import Room
 from xen2kvmd.model import Case, Facts, Kernel
 
@@ -46,3 +47,25 @@ def test_room_is_looked_for_where_it_is_needed(
     findings = room_for_changes(Small(tmp_path, {path: room}), CASE)
     assert [finding.id for finding in findings] == found
     assert {finding.place for finding in findings} <= {path}
+
+
+def test_initrd_on_the_esp_needs_room_there(tmp_path: Path) -> None:
+    kernel = Kernel("6.8", "/boot/efi/suse/6.8/linux-1", "/boot/efi/suse/6.8/initrd-1")
+    case = Case(facts=Facts(kernels=(kernel,), initrd_tool="dracut"))
+    rooms = {"/boot/efi/suse/6.8": Room(12 * MIB, None), "/boot": Room(MIB, 400)}
+    (found,) = room_for_changes(Small(tmp_path, rooms), case)
+    assert (found.id, found.place) == ("too-little-space", "/boot/efi/suse/6.8")
+
+
+@pytest.mark.parametrize(("free", "found"), [(20 * MIB + 4, []), (20 * MIB, ["/boot/efi"])])
+def test_files_need_room_on_each_file_system(tmp_path: Path, free: int, found: list[str]) -> None:
+    rooms = {"/": Room(0, 0, 1), "/boot/efi": Room(free, None, 2)}
+    operations = (
+        Copy("/boot/efi/EFI/BOOT/BOOTX64.EFI", "/boot/efi/EFI/debian/shimx64.efi"),
+        Copy("/boot/efi/EFI/BOOT/grubx64.efi", "/boot/efi/EFI/debian/grubx64.efi"),
+        Write("/boot/efi/x", "four"),
+        Write("/etc/large", "x" * 4000),
+        Remove("/boot/efi/y"),
+    )
+    findings = room_for_files(Small(tmp_path, rooms), operations)
+    assert [finding.place for finding in findings] == found

@@ -172,7 +172,8 @@ class Appliance:
         if state is None or not stat.S_ISDIR(state["st_mode"]):
             return None
         free = self.call("statvfs", path)
-        return Room(free["bfree"] * free["frsize"], free["ffree"] if free["files"] else None)
+        files = free["ffree"] if free["files"] else None
+        return Room(free["bfree"] * free["frsize"], files, free["fsid"])
 
     def glob(self, pattern: str) -> tuple[str, ...]:
         found: list[str] = self.call("glob_expand", pattern, directoryslash=False)

@@ -8,6 +8,7 @@ from xen2kvmd.guest.changes import changes
 from xen2kvmd.guest.operations import Operation
 from xen2kvmd.guest.rehearsal import Rehearsal
 from xen2kvmd.guest.rules import RULES
+from xen2kvmd.guest.space import room_for_files
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import Case, Change, Finding, Severity
 from xen2kvmd.rule import Rule
@@ -31,6 +32,7 @@ def rehearse(tree: Tree, case: Case) -> Rehearsed:
         since = len(rehearsal.operations)
         findings += attempt(rule, rehearsal, case)
         shown += changes(rule, rehearsal, since=since)
+    findings += room_for_files(tree, rehearsal.operations)
     return Rehearsed(tuple(rehearsal.operations), tuple(shown), tuple(map(_printable, findings)))
 
 

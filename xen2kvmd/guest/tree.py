@@ -36,10 +36,14 @@ class BootCode:
 
 @dataclass(frozen=True)
 class Room:
-    """What root has free on a file system: bytes, and files, or None where they have no limit."""
+    """What root has free on a file system: bytes, and files, or None where they have no limit.
+
+    system is its number, the same for all folders on it.
+    """
 
     size: int
     files: int | None
+    system: int = 0
 
 
 def printable(text: str) -> str:
