@@ -12,6 +12,7 @@ import pytest
 
 from tests.migration.sandbox import Sandbox
 from tests.migration.test_migration import shell
+from xen2kvmd.system import blocks
 
 pytestmark = pytest.mark.guest
 
@@ -154,15 +155,17 @@ def test_killed_worker_of_a_job_that_resumes_costs_nothing(
 def test_overlay_over_a_device_that_somebody_wrote_to_is_made_anew(
     sandbox: Sandbox, tiny_xentools: Path, tmp_path: Path
 ) -> None:
-    """Nothing of a device tells that a guest ran on it between the two processes."""
+    """Nothing of a device tells that a guest ran on it between the two processes.
+
+    The other disk, a file, is copied beside it.
+    """
     shutil.copy(tiny_xentools / "bare.raw", tmp_path)
     argv = ("losetup", "--find", "--show", f"{tmp_path}/bare.raw")
     device = sandbox.run(*argv).out.strip()
     if not device:
         pytest.skip("no loop devices here")
     text = (tiny_xentools / "guest.xml").read_text()
-    swap = text[text.index("<disk ") : text.index("</disk>") + len("</disk>")]
-    text = text.replace(swap, "").replace("xvda2", "xvda")
+    text = text.replace("xvda1", "xvdb").replace("xvda2", "xvda")
     (tmp_path / "guest.xml").write_text(text.replace(f"{tiny_xentools}/root.raw", device))
     job = begin(sandbox, tmp_path, "--resume")
     write = f"mount {device} /mnt && touch /mnt/meanwhile && umount /mnt"
@@ -170,7 +173,10 @@ def test_overlay_over_a_device_that_somebody_wrote_to_is_made_anew(
     followed = sandbox.run("xen2kvm", "follow", job)
     sandbox.run("losetup", "--detach", device)
     assert followed.code == 0, followed.err + followed.out
-    assert "in step copy; another one" in json.dumps(show(sandbox, job)["Findings"])
+    end = show(sandbox, job)
+    assert "in step copy; another one" in json.dumps(end["Findings"])
+    swap = blocks.digest(str(tiny_xentools / "swap.raw"), "raw", lambda _done, _total: None)
+    assert end["Result"]["digest-vdb"] == swap
     assert "meanwhile" in shell(sandbox, "tiny3", "ls /")
 
 

@@ -9,7 +9,9 @@ of what was read.
 import json
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cattrs
@@ -23,6 +25,8 @@ from xen2kvmd.steps import context, disks
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system import disk as images
+from xen2kvmd.system.lanes import Work, done_in_lanes
+from xen2kvmd.system.pace import Pace
 from xen2kvmd.words import amount
 
 MANIFEST = "manifest.json"
@@ -55,25 +59,35 @@ def do(run: Run) -> None:
     folder = Path(request.backup_disks) / f"{name}-{run.id}"
     run.note("backup-folder", str(folder))
     folder.mkdir(mode=0o700)
-    saved, pace = [], context.pace(run)
-    for dev, path, host, image_format, where in _sources(run, found):
-        image = folder / f"{dev}.qcow2"
-        size = images.size_of(where, image_format)
+    pace, saved, works = context.pace(run), [], []
+    for disk in _sources(found):
+        where = disks.location(run, disk)
+        size = images.size_of(where, disk.format)
+        image = folder / f"{disk.dev}.qcow2"
         images.make_image(image, image_format="qcow2", size=size, preallocated=False)
-        digest = blocks.copy(where, image_format, str(image), "qcow2", run.progress, pace=pace)
-        if blocks.digest(str(image), "qcow2", run.progress) != digest:
-            raise VerifyFailed(
-                f"The backup of disk '{dev}' differs from what was read.",
-                hint=f"Look at the storage of {folder}: the kernel's log may tell more.",
-            )
-        saved.append(SavedDisk(dev, path, host, image_format, size, digest, image.name))
+        saved.append(SavedDisk(disk.dev, disk.path, disk.host, disk.format, size, "", image.name))
+        work = partial(_save, disk, where, image, pace)
+        works.append(Work(disk.dev, disks.lane(disk), size, work))
+    with closing(done_in_lanes(works, run.progress)) as done:
+        digests = dict(done)
     disks.verify(run)
     check_unchanged(run)  # a guest that was started meanwhile has written into what was read
     files.write_atomic(folder / DOCUMENT, context.document(run))
-    backup = Backup(name, run.id, now(), tuple(saved))
+    whole = tuple(replace(disk, digest=digests[disk.dev]) for disk in saved)
+    backup = Backup(name, run.id, now(), whole)
     text = json.dumps(cattrs.unstructure(backup), indent=1) + "\n"
     files.write_atomic(folder / MANIFEST, text)
     run.result("backup-disks", str(folder))
+
+
+def _save(disk: SourceDisk, where: str, image: Path, pace: Pace, progress: blocks.Progress) -> str:
+    digest = blocks.copy(where, disk.format, str(image), "qcow2", progress, pace=pace)
+    if blocks.digest(str(image), "qcow2", progress) != digest:
+        raise VerifyFailed(
+            f"The backup of disk '{disk.dev}' differs from what was read.",
+            hint=f"Look at the storage of {image.parent}: the kernel's log may tell more.",
+        )
+    return digest
 
 
 def undo(run: Run) -> None:
@@ -83,14 +97,13 @@ def undo(run: Run) -> None:
             shutil.rmtree(run.notes["backup-folder"])
 
 
-def _sources(run: Run, found: Iterable[SourceDisk]) -> Iterator[tuple[str, str, str, str, str]]:
-    """Yield name, path, host and format of each disk that the source really has, and its place."""
+def _sources(found: Iterable[SourceDisk]) -> Iterator[SourceDisk]:
+    """Yield each disk as the source really has it: its volumes, where one is put together."""
     for disk in found:
         for part in disk.parts:
-            volume = SourceDisk(part.dev, part.path, "raw", part.size, 0, disk.host)
-            yield part.dev, part.path, disk.host, "raw", disks.location(run, volume)
+            yield SourceDisk(part.dev, part.path, "raw", part.size, 0, disk.host)
         if not disk.parts:
-            yield disk.dev, disk.path, disk.host, disk.format, disks.location(run, disk)
+            yield disk
 
 
 BACKUP_DISKS = Step("backup-disks", do, undo, weight=1)

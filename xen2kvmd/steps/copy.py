@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Copy the converted disks to the target, in one pass that reads, hashes and writes."""
+"""Copy the converted disks to the target, each in one pass that reads, hashes and writes."""
 
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import cattrs
 
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import DiskFormat, Volume
+from xen2kvmd.model import DiskFormat, PlannedDisk, Request, Volume
 from xen2kvmd.steps import context, disks, volumes
 from xen2kvmd.steps.convert import CONVERT, Converted
 from xen2kvmd.steps.define import check_stopped
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
 from xen2kvmd.system import disk as images
+from xen2kvmd.system.lanes import Work, done_in_lanes
 from xen2kvmd.system.ledger import Ledger
-from xen2kvmd.targets import boot_place, in_place, open_places, target_host
+from xen2kvmd.system.pace import Pace
+from xen2kvmd.targets import boot_place, in_place, open_places, ssh_address, target_host
 
 
 def do(run: Run) -> None:
@@ -88,30 +92,44 @@ def _fill(run: Run) -> None:
         _put(run)
         return
     request = context.request(run)
-    pace = context.pace(run)
+    pace, works = context.pace(run), []
     for disk in context.plan(run).disks:
-        dev, volume = disk.source.dev, disk.volume
-        if run.notes[f"digest {dev}"]:
-            continue
-        disks.location(run, disk.source)  # where the overlay expects it
-        with volumes.opened(run, volume) as (path, image_format):
-            digest = blocks.copy(
-                str(context.overlay(run, dev)),
-                "qcow2",
-                path,
-                image_format,
-                run.progress,
-                ledger=Ledger(_ledger(run, dev)) if request.resume else None,
-                compressed=request.compress,
-                pace=pace,
-            )
-        run.note(f"digest {dev}", digest)
+        dev = disk.source.dev
+        if not run.notes[f"digest {dev}"]:
+            disks.location(run, disk.source)  # where the overlay expects it
+            work = partial(_copy, run, disk, pace)
+            works.append(Work(dev, _lane(request, disk), disk.source.allocated, work))
+    with closing(done_in_lanes(works, run.progress)) as copied:
+        for dev, digest in copied:
+            run.note(f"digest {dev}", digest)
     for file in context.plan(run).boot_files:
         copy = context.boot_copy(run, file.source.element)
         with volumes.opened(run, file.volume) as (path, image_format):
             blocks.copy(str(copy), "raw", path, image_format, run.progress, pace=pace)
     disks.verify(run)
     check_unchanged(run)
+
+
+def _lane(request: Request, disk: PlannedDisk) -> str:
+    """Return what a disk shares with those that are not copied beside it: there or here."""
+    if disk.volume.ceph or ssh_address(request):
+        return "the target's host"
+    return disks.lane(disk.source)
+
+
+def _copy(run: Run, disk: PlannedDisk, pace: Pace, progress: blocks.Progress) -> str:
+    request, dev = context.request(run), disk.source.dev
+    with volumes.opened(run, disk.volume) as (path, image_format):
+        return blocks.copy(
+            str(context.overlay(run, dev)),
+            "qcow2",
+            path,
+            image_format,
+            progress,
+            ledger=Ledger(_ledger(run, dev)) if request.resume else None,
+            compressed=request.compress,
+            pace=pace,
+        )
 
 
 def _all_show_writes(run: Run) -> bool:

@@ -184,6 +184,18 @@ def location(run: Run, disk: SourceDisk) -> str:
     return opened.chained(disk) if disk.backing else opened.uri(disk.host, disk.path)
 
 
+def lane(disk: SourceDisk) -> str:
+    """Return what a disk shares with others that had better not be read at the same time.
+
+    Which devices the block devices of this host share, is not asked.
+    """
+    if disk.host:
+        return f"{disk.host} {disk.dev}"  # there a program reads each, and waits most of the time
+    if is_served(disk):
+        return "block devices"
+    return " ".join(sorted({str(Path(path).stat().st_dev) for path in disk.paths}))
+
+
 def head(run: Run, disk: SourceDisk, size: int) -> bytes:
     """Return the first bytes of a file or block device of this host or another."""
     if is_served(disk):

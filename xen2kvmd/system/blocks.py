@@ -24,7 +24,7 @@ from xen2kvmd.system.pace import UNPACED, Pace
 
 BLOCK = 1 << 20  # bytes; the unit of hashing, and of reading and writing
 DURABLE = 256 << 20  # bytes that are written between two entries into a ledger
-AHEAD = 16  # blocks that may wait between reader and writers
+AHEAD = 8  # blocks that may wait between reader and writers
 WRITERS = 2  # threads: to give a new file its pages takes the kernel longer than reading them
 ZEROES = bytes(BLOCK)
 

@@ -22,7 +22,7 @@ from xen2kvmd.system.read_blocks import ReadBlocks
 from xen2kvmd.system.remote_disk import Progress, Size
 
 BLOCK = 1 << 20  # bytes; the unit of reading and hashing
-CACHE = 64  # blocks that are kept
+CACHE = 16  # blocks that are kept
 
 
 class LocalDisk:

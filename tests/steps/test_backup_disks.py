@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A backup of several disks, which are copied beside each other; one that fails fails the whole."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cattrs
+import pytest
+
+from xen2kvmd.errors import Cancelled, Failed, VmRunning
+from xen2kvmd.jobs.events import Sender
+from xen2kvmd.jobs.journal import Journal
+from xen2kvmd.jobs.step import Run
+from xen2kvmd.model import Operation, Request, SourceDisk
+from xen2kvmd.steps import context, disks
+from xen2kvmd.steps.backup_disks import BACKUP_DISKS
+from xen2kvmd.system import blocks
+
+SIZE = 8 << 20
+DOCUMENT = (
+    "<domain type='xen'><name>web1</name><memory>9</memory><os><type>linux</type></os></domain>"
+)
+Cancel = Callable[[], bool]
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "device").write_bytes(os.urandom(SIZE))
+    argv = ["losetup", "--find", "--show", str(tmp_path / "device")]
+    made = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"no loop devices here: {made.stderr}")
+    yield made.stdout.strip()
+    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+
+
+@pytest.fixture
+def made(tmp_path: Path, device: str) -> Iterator[Callable[[Cancel], Run]]:
+    """A job that has found two disks, a device and a file, and is to make a backup of them."""
+    (tmp_path / "file").write_bytes(os.urandom(SIZE))
+    (tmp_path / "backups").mkdir()
+    journal, sender = Journal(tmp_path / "journal"), Sender(tmp_path / "events", "1")
+    runs: list[Run] = []
+
+    def make(cancelled: Cancel) -> Run:
+        request = Request(Operation.BACKUP, "libvirtxml:/x", backup_disks=str(tmp_path / "backups"))
+        spec = cattrs.unstructure(request)
+        run = Run("1", tmp_path, spec, journal, sender, cancelled=cancelled)
+        found = [
+            SourceDisk("xvda", device, "raw", SIZE, SIZE),
+            SourceDisk("xvdb", str(tmp_path / "file"), "raw", SIZE, SIZE),
+        ]
+        run.note("disks", cattrs.unstructure(found))
+        run.note("stamps", {disk.dev: disks.stamp(run, disk) for disk in found})
+        context.write(run, "source.xml", DOCUMENT)
+        runs.append(run)
+        return run
+
+    yield make
+    for run in runs:
+        run.release()
+    journal.close()
+    sender.close()
+
+
+def never() -> bool:
+    return False
+
+
+def test_both_disks_are_in_the_backup(
+    tmp_path: Path, device: str, made: Callable[[Cancel], Run]
+) -> None:
+    BACKUP_DISKS.do(made(never))
+    folder = tmp_path / "backups/web1-1"
+    saved = json.loads((folder / "manifest.json").read_text())["disks"]
+    assert [(disk["dev"], disk["path"]) for disk in saved] == [
+        ("xvda", device),
+        ("xvdb", str(tmp_path / "file")),
+    ]
+    for disk, source in zip(saved, ("device", "file"), strict=True):
+        raw = blocks.digest(str(tmp_path / source), "raw", lambda _done, _total: None)
+        assert disk["digest"] == raw
+        image = str(folder / disk["file"])
+        assert blocks.digest(image, "qcow2", lambda _done, _total: None) == raw
+
+
+def test_disk_that_ends_too_early_fails_the_backup(
+    tmp_path: Path, made: Callable[[Cancel], Run]
+) -> None:
+    def cut_off() -> bool:
+        os.truncate(tmp_path / "file", SIZE // 2)
+        return False
+
+    run = made(cut_off)
+    with pytest.raises((Failed, VmRunning), match="file"):
+        BACKUP_DISKS.do(run)
+    BACKUP_DISKS.undo(run)
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
+def test_cancel_is_heard_by_both(tmp_path: Path, made: Callable[[Cancel], Run]) -> None:
+    run = made(lambda: True)
+    with pytest.raises(Cancelled):
+        BACKUP_DISKS.do(run)
+    BACKUP_DISKS.undo(run)
+    assert list((tmp_path / "backups").iterdir()) == []
