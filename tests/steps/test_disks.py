@@ -17,7 +17,7 @@ from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Backing, Operation, PathMap, Request, SourceDisk
 from xen2kvmd.steps import disks
 from xen2kvmd.steps.disks import mapped
-from xen2kvmd.system import assembly, blocks, local_disk
+from xen2kvmd.system import assembly, blocks
 from xen2kvmd.system.disk import make_overlay
 from xen2kvmd.system.nbd_server import serving
 from xen2kvmd.system.opened_disk import opened_for_reading, opened_for_writing
@@ -160,14 +160,12 @@ def test_image_over_what_has_no_path_is_refused(run: Run, tmp_path: Path) -> Non
             found(run, top, "qcow2")
 
 
-def test_what_the_reader_knows_is_told(
-    run: Run, device: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_reader_knows_is_told(run: Run, device: str) -> None:
     """QEMU would say that it is an I/O error, whether the step begins or goes on."""
-    monkeypatch.setattr(local_disk, "CACHE", 1)
 
     def read(run: Run) -> None:
         disk = disks.remotes(run).disk("", device)
+        disk.kept = 1
         with suppress(VmRunning):
             disk.read(0, 2 << 20)
             Path(device).write_bytes(b"changed")

@@ -12,7 +12,8 @@ import pytest
 from xen2kvmd.errors import InvalidDisk, VmRunning
 from xen2kvmd.system import blocks
 from xen2kvmd.system.disk import make_image
-from xen2kvmd.system.local_disk import BLOCK, CACHE, opened
+from xen2kvmd.system.local_disk import BLOCK, opened
+from xen2kvmd.system.remote_disk import CACHE
 from xen2kvmd.system.remotes import Remotes
 
 SIZE = (CACHE + 4) * BLOCK + 4096
@@ -99,3 +100,11 @@ def test_what_cannot_be_opened_is_told(tmp_path: Path) -> None:
         opened(str(tmp_path / "no-disk"), live=False),
     ):
         pass
+
+
+def test_many_disks_keep_no_more_than_one(remotes: Remotes, tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / f"{number}").write_bytes(bytes(4096))
+        remotes.disk("", str(tmp_path / f"{number}"))
+    kept = [remotes.disk("", str(tmp_path / f"{number}")).kept for number in range(4)]
+    assert kept == [CACHE // 4] * 4

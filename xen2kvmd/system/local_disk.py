@@ -19,10 +19,9 @@ import xxhash
 
 from xen2kvmd.errors import Failed, InvalidDisk, MigrationError, VmRunning
 from xen2kvmd.system.read_blocks import ReadBlocks
-from xen2kvmd.system.remote_disk import Progress, Size
+from xen2kvmd.system.remote_disk import CACHE, Progress, Size
 
 BLOCK = 1 << 20  # bytes; the unit of reading and hashing
-CACHE = 16  # blocks that are kept
 
 
 class LocalDisk:
@@ -36,6 +35,7 @@ class LocalDisk:
         self._lock = threading.Lock()
         self._page = mmap.mmap(-1, BLOCK)  # O_DIRECT wants aligned memory
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self.kept = CACHE
         self.failure: MigrationError | None = None
         size = os.lseek(descriptor, 0, os.SEEK_END)
         self.size = Size(size, size)
@@ -76,7 +76,7 @@ class LocalDisk:
             if not self._live:
                 self._check(number, data)
             self._blocks[number] = data
-            while len(self._blocks) > CACHE:
+            while len(self._blocks) > self.kept:
                 self._blocks.popitem(last=False)
         self._blocks.move_to_end(number)
         return self._blocks[number]

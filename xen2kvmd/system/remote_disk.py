@@ -24,7 +24,7 @@ from xen2kvmd.system.ssh import Connection, Program
 
 BLOCK = 1 << 20  # bytes; the unit of requests
 AHEAD = 8  # blocks that are asked for before they are needed, where reading goes straight on
-CACHE = 64  # blocks that are kept
+CACHE = 64  # blocks that are kept, of all disks together
 RUN = 64  # blocks that one look for zeroes covers
 ZEROES = bytes(BLOCK)
 READER = "sh, dd and cmp"
@@ -101,6 +101,7 @@ class RemoteDisk:
         self._lock = threading.Lock()
         self._asked: deque[tuple[str, int, int]] = deque()  # what, the first block, how many
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self.kept = CACHE
         self._next = 0
         self._edge = -1  # a block behind zeroes, which holds data
         self.failure: MigrationError | None = None
@@ -265,7 +266,7 @@ class RemoteDisk:
         if not self._read_blocks.first(number, found) and not self._live:
             raise self._changed()
         self._blocks[number] = data
-        while len(self._blocks) > CACHE:
+        while len(self._blocks) > self.kept:
             self._blocks.popitem(last=False)
 
     def _ask(self, what: str, number: int, count: int = 1) -> None:

@@ -17,7 +17,7 @@ from xen2kvmd.system import assembly, local_disk
 from xen2kvmd.system.disk import alone, chain, make_overlay
 from xen2kvmd.system.local_disk import LocalDisk
 from xen2kvmd.system.nbd_server import Read, serving
-from xen2kvmd.system.remote_disk import Progress, RemoteDisk, opened
+from xen2kvmd.system.remote_disk import AHEAD, CACHE, Progress, RemoteDisk, opened
 from xen2kvmd.system.ssh import Connection, connected
 
 
@@ -46,6 +46,8 @@ class Remotes:
                 if host
                 else self._open.enter_context(local_disk.opened(path, live=self._live))
             )
+            for opened_disk in self._disks.values():  # a guest with many takes no more memory
+                opened_disk.kept = max(CACHE // len(self._disks), 2 * AHEAD)
         return self._disks[host, path]
 
     def _host(self, host: str) -> Connection:
