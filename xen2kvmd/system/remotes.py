@@ -6,8 +6,10 @@ Block devices of this host, "", are served likewise: of those, too, nothing show
 
 import hashlib
 import shutil
+from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +17,7 @@ from xen2kvmd.errors import MigrationError
 from xen2kvmd.model import Backing, SourceDisk
 from xen2kvmd.system import assembly, local_disk
 from xen2kvmd.system.disk import alone, chain, make_overlay
+from xen2kvmd.system.lanes import Work, done_in_lanes
 from xen2kvmd.system.local_disk import LocalDisk
 from xen2kvmd.system.nbd_server import Read, serving
 from xen2kvmd.system.remote_disk import AHEAD, CACHE, Progress, RemoteDisk, opened
@@ -90,8 +93,12 @@ class Remotes:
 
     def verify(self, progress: Progress) -> None:
         """See that all that was read is still what the disks hold. Raises VmRunning."""
-        for disk in self._disks.values():
-            disk.verify(progress)
+        works = [
+            Work(host + path, host + path if host else "", 0, partial(_verified, disk))
+            for (host, path), disk in self._disks.items()
+        ]
+        with closing(done_in_lanes(works, progress)) as verified:
+            deque(verified, maxlen=0)
 
     def close(self) -> None:
         """End all programs, there and here."""
@@ -130,6 +137,11 @@ def sweep(job: Path) -> None:
 def folder_of(job: Path) -> Path:
     """Return the folder for a job's sockets."""
     return Path("/run") / f"xen2kvm-{_short(str(job))}"
+
+
+def _verified(disk: RemoteDisk | LocalDisk, progress: Progress) -> str:
+    disk.verify(progress)
+    return "verified"
 
 
 def _short(text: str) -> str:
