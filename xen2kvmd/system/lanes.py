@@ -18,7 +18,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Work:
-    """What is done to a disk, and about how many bytes that is, 0: who knows. It returns a word about it."""
+    """What is done to a disk, which returns a word; about how many bytes that is, 0: who knows."""
 
     name: str
     lane: str
