@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a plan shows of its changes."""
+"""What is shown of a plan's changes, and of guests."""
 
 import pytest
 
-from xen2kvmd.cli.show import _changes
+from xen2kvmd.cli.show import _changes, guests
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,14 @@ def test_every_changed_line_is_shown(capsys: pytest.CaptureFixture[str], diff: s
     shown = capsys.readouterr().out
     for line in diff.splitlines():
         assert (line in shown) is not line.startswith(("--- ", "+++ "))
+
+
+@pytest.mark.parametrize(
+    ("system", "line"), [("debian12", "  debian12, PV, 2 CPUs"), ("", "  PV, 2")]
+)
+def test_system_of_a_guest_is_shown_where_it_is_known(
+    capsys: pytest.CaptureFixture[str], system: str, line: str
+) -> None:
+    guest = {"name": "web1", "uuid": "u", "state": "running", "kind": "linux", "os": system}
+    guests([{**guest, "vcpus": 2, "memory": 1 << 30, "disks": [], "trouble": ""}])
+    assert line in capsys.readouterr().out

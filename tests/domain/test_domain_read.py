@@ -44,6 +44,26 @@ def test_everything_is_read() -> None:
     assert (found.dev, found.path, found.format, found.bus) == ("xvda", "/xvda.img", "raw", "xen")
 
 
+@pytest.mark.parametrize(
+    ("noted", "name"),
+    [
+        ("http://debian.org/debian/12", "debian12"),
+        ("http://microsoft.com/win/2k12r2", "win2k12r2"),
+        ("http://redhat.com/rhel/8.4/", "rhel8.4"),
+        ("", ""),
+        ("nonsense", ""),
+        ("http://[x", ""),
+    ],
+)
+def test_system_is_what_libosinfo_was_told(noted: str, name: str) -> None:
+    space = "http://libosinfo.org/xmlns/libvirt/domain/1.0"
+    metadata = (
+        f"<metadata><l:libosinfo xmlns:l='{space}'><l:os id='{noted}'/></l:libosinfo></metadata>"
+    )
+    document = guest().replace("<devices>", f"{metadata}<devices>")
+    assert read(document).os == name
+
+
 def test_nics_without_an_address_get_their_own_and_keep_it() -> None:
     nic = "<interface type='bridge'><source bridge='br0'/></interface>"
     document = guest(more=nic * 2)

@@ -83,7 +83,8 @@ def guests(found: Iterable[Document]) -> None:
         if one["trouble"]:
             console.print(f"  [red]{escape(one['trouble'])}[/]")
             continue
-        console.print(f"  {kind}, {one['vcpus']} CPUs, {amount(one['memory'])} of memory")
+        system = f"{escape(one['os'])}, " if one["os"] else ""
+        console.print(f"  {system}{kind}, {one['vcpus']} CPUs, {amount(one['memory'])} of memory")
         for disk in one["disks"]:
             size = amount(disk["size"]) if disk["size"] else "size not known"
             console.print(f"  {disk['dev']}: {size}  {escape(disk['path'])} ({disk['format']})")

@@ -15,6 +15,7 @@ from xen2kvmd.xml import Element
 _BUSES = frozenset("ide fdc scsi virtio xen usb sata sd uml none".split())
 _UNIT = re.compile(r"bytes?|b|([kmgtpe])(ib|b)?", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LIBOSINFO = "http://libosinfo.org/xmlns/libvirt/domain/1.0"
 _MAX_NAME = 200  # libvirt writes NAME.xml, NAME.log, NAME.monitor: a file name has 255 bytes
 
 
@@ -55,6 +56,7 @@ class SourceDomain:
     initrd: str = ""
     cmdline: str = ""
     bootloader: str = ""
+    os: str = ""  # as libosinfo calls it: debian12
 
 
 def read(document: str | bytes) -> SourceDomain:
@@ -77,7 +79,20 @@ def read_tree(domain: Element) -> SourceDomain:
         initrd=text(domain, "os/initrd"),
         cmdline=_cmdline(domain),
         bootloader=text(domain, "bootloader"),
+        os=_os(domain),
     )
+
+
+def _os(domain: Element) -> str:
+    """Return the short name of the system that whoever made the guest has noted, "" for none.
+
+    The id ends with name and version: http://debian.org/debian/12. Short names in libosinfo's own
+    database differ for some, but that would have to be installed.
+    """
+    noted = domain.find(f"metadata/{{{_LIBOSINFO}}}libosinfo/{{{_LIBOSINFO}}}os")
+    _, _, address = ("" if noted is None else noted.get("id", "")).partition("://")
+    _, *path = address.strip("/").split("/")
+    return "".join(path[-2:])
 
 
 def _cmdline(domain: Element) -> str:

@@ -85,6 +85,7 @@ class ListedGuest:
     uuid: str
     state: str  # libvirt's word: running, paused, shut off, ...
     kind: str = ""  # linux (PV), xenpvh, hvm
+    os: str = ""  # as libosinfo calls it, where that was noted: debian12
     memory: int = 0
     vcpus: int = 0
     disks: tuple[ListedDisk, ...] = ()

@@ -48,6 +48,7 @@ def _listed(host: Host, found: Domain, *, local: bool) -> ListedGuest:
         uuid=found.uuid,
         state=found.state(),
         kind=source.kind,
+        os=source.os,
         memory=source.memory,
         vcpus=source.vcpus,
         disks=tuple(_disks(host, found, source, local=local)),
