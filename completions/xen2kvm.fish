@@ -99,6 +99,7 @@ complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l not-before -r -f
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l hold -d 'begin when the job is released'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l rate-limit -r -f -d 'copy so many bytes per second at most: 50M'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l finish-by -r -f -d 'leave the source alone if the target would not be up by then'
+complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l hooks -r -f -d 'run this set of hooks, too'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l resume -d 'go on, rather than undo, if the job\'s process dies or this host stops'
 complete -c xen2kvm -n '__fish_seen_subcommand_from migrate' -l detach -d 'print the job\'s id and return'
 complete -c xen2kvm -n __fish_use_subcommand -a check-host -d 'tell what this host lacks, and what mends it'

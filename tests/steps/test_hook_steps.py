@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,13 @@ class Lab:
         path.write_text(f"#!/bin/bash\nout={self.out}\n{script}\n")
         path.chmod(0o755)
 
-    def begin(self, name: str = "web1") -> None:
+    def begin(self, name: str = "web1", *, sets: Sequence[str] = ()) -> None:
         self.store.create(
             JobRecord(
                 id=JOB, operation="migrate", vm="web1-xen", source="libvirtxml:/x",
                 target="default", owner_uid=0, created_at=1,
                 spec={"operation": "migrate", "source": "libvirtxml:/x", "name": name,
-                      "pool": "default"},
+                      "pool": "default", "hooks": sets},
             )
         )  # fmt: skip
         argv = [sys.executable, "-m", "tests.steps.hooked", JOB, "--jobs", str(self.store.folder)]
@@ -52,8 +53,8 @@ class Lab:
         assert self.process.wait(timeout=50) == 0
         return self.store.status(JOB)
 
-    def run(self, name: str = "web1") -> JobStatus:
-        self.begin(name)
+    def run(self, name: str = "web1", *, sets: Sequence[str] = ()) -> JobStatus:
+        self.begin(name, sets=sets)
         return self.end()
 
     def wait_for(self, name: str) -> None:
@@ -180,3 +181,26 @@ def test_hook_without_permission_to_run_is_a_finding(lab: Lab) -> None:
     status = lab.run()
     assert [found["id"] for found in status.findings] == ["hook-not-executable"]
     assert not (lab.out / "ran").exists()
+
+
+def test_sets_that_are_asked_for_run_after_the_hooks_of_all(lab: Lab) -> None:
+    lab.hook("pre-migrate/10-a", "echo all >>$out/order")
+    for name in ("dns", "net", "other"):
+        lab.hook(f"../hook-sets.d/{name}/pre-migrate/10-a", f"echo {name} >>$out/order")
+    lab.hook("../hook-sets.d/net/failed/10-f", "touch $out/told")
+    (lab.hooks / "../hook-sets.d/net/hooks.conf").write_text("[pre-migrate/10-a]\ntimeout = 9\n")
+    status = lab.run("broken", sets=["net", "dns"])
+    assert status.error_name == "InvalidDisk"
+    assert (lab.out / "order").read_text().split() == ["all", "net", "dns"]
+    assert "it has 9 seconds" in lab.log()
+    assert (lab.out / "told").exists()
+
+
+def test_set_that_is_not_there_is_told_before_anything_is_done(lab: Lab) -> None:
+    lab.hook("../hook-sets.d/net/pre-migrate/10-a", "touch $out/run")
+    status = lab.run(sets=["net", "dsn"])
+    assert status.error_name == "HookRefused"
+    assert "no set of hooks 'dsn'" in status.error_message
+    assert "Sets of this host: net." in status.error_message
+    assert not (lab.out / "run").exists()
+    assert not lab.made()

@@ -13,6 +13,9 @@ from xen2kvmd.model import (
     ShutdownMode,
 )
 
+_SET = partial(
+    values.matching, pattern="[A-Za-z0-9][A-Za-z0-9._-]{0,127}", says="the name of a set of hooks"
+)
 _ID = partial(values.matching, pattern="[a-z0-9-]{1,128}", says="an id of a finding")
 _PLANNING = "Plan Migrate"
 
@@ -126,6 +129,12 @@ OF_REQUESTS = (
         "waive", "as", _PLANNING,
         "Ids of findings of severity blocker that shall not stop the migration.",
         partial(values.each, read=_ID), "waive",
+    ),
+    Option(
+        "hooks", "as", "Migrate",
+        "Names of sets of hooks in /etc/xen2kvm/hook-sets.d, which run after the hooks of all "
+        "jobs; see xen2kvm-hooks(7).",
+        partial(values.each, read=_SET), "hooks",
     ),
     Option(
         "plan-digest", "s", "Migrate",

@@ -218,6 +218,9 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
         help="leave the source alone if the target would not be up by then",
     )  # fmt: skip
     command.add_argument(
+        "--hooks", action="append", default=[], metavar="SET", help="run this set of hooks, too"
+    )
+    command.add_argument(
         "--resume", action="store_true",
         help="go on, rather than undo, if the job's process dies or this host stops",
     )  # fmt: skip

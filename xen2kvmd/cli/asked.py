@@ -53,8 +53,9 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
         found.append(("path-map", "as", given["path_map"]))
     if "nic" in given and (nics := nic_maps(arguments)):
         found.append(("network-map", "as", nics))
-    if given.get("waive"):
-        found.append(("waive", "as", given["waive"]))
+    for key in ("waive", "hooks"):
+        if given.get(key):
+            found.append((key, "as", given[key]))
     if given.get("digest"):
         found.append(("plan-digest", "s", given["digest"]))
     for key in ("boot-timeout", "shutdown-timeout", "cluster-size"):

@@ -112,6 +112,7 @@ class Request:
     nics: tuple[NicMap, ...] = ()
     mac: MacPolicy = MacPolicy.KEEP
     waive: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()  # sets of the administrator's, beside those of all jobs
     plan_digest: str = ""
     start: bool = True
     verify: bool = True

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Run the administrator's own programs between the steps: /etc/xen2kvm/hooks.d/PHASE/NAME.
 
-Described in xen2kvm-hooks(7). What a caller of the service asks for never names a program: whoever
-may migrate would be root.
+Described in xen2kvm-hooks(7). What a caller of the service asks for never names a program, but sets
+that the administrator has made, in hook-sets.d/SET: whoever may migrate would be root.
 """
 
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cattrs
 
-from xen2kvmd.errors import Cancelled, HookFailed
+from xen2kvmd.errors import Cancelled, HookFailed, HookRefused
 from xen2kvmd.jobs.step import Run, Step, nothing
+from xen2kvmd.model import Request
 from xen2kvmd.steps import context
 from xen2kvmd.system import hooks
 from xen2kvmd.system.hooks import Hook
@@ -25,6 +26,7 @@ from xen2kvmd.system.supervised import End, supervise
 log = logging.getLogger(__name__)
 
 FOLDER = Path("/etc/xen2kvm/hooks.d")
+SETS = "hook-sets.d"  # beside it
 SCHEMA = 1  # raised when a key changes its meaning or goes
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KEPT = 500  # characters of a hook's last line that the report shows
@@ -47,19 +49,36 @@ def do(run: Run, phase: str, *, folder: Path = FOLDER) -> None:
     The first phase looks at the hooks of all: what would be refused after hours is refused now.
     Raises HookRefused, HookFailed if one fails whose failure counts, or Cancelled.
     """
-    every = hooks.find(folder, PHASES)
+    found = [hooks.find(each, PHASES) for each in folders(context.request(run), folder=folder)]
     if phase == FIRST:
-        for path in (path for found in every.values() for path in found.not_executable):
+        for path in (
+            path for every in found for one in every.values() for path in one.not_executable
+        ):
             run.finding(_not_executable(path))
-    for hook in every[phase].hooks:
+    for hook in (hook for every in found for hook in every[phase].hooks):
         run.fraction(0.0, f"hook {hook.name}")
         _run(run, hook, error=None)
 
 
 def undo(run: Run, *, folder: Path = FOLDER) -> None:
     """Run the hooks of the phase `failed`, after all later steps were undone."""
-    for hook in hooks.find(folder, PHASES)[FAILED].hooks:
-        _run(run, hook, error=_error(run))
+    for each in folders(context.request(run), folder=folder):
+        for hook in hooks.find(each, PHASES)[FAILED].hooks:
+            _run(run, hook, error=_error(run))
+
+
+def folders(request: Request, *, folder: Path = FOLDER) -> Iterator[Path]:
+    """Yield the folder of all jobs' hooks, then of each set asked for. Raises HookRefused."""
+    yield folder
+    sets = folder.with_name(SETS)
+    for name in request.hooks:
+        if not (sets / name).is_dir():
+            known = sorted(path.name for path in sets.iterdir()) if sets.is_dir() else ()
+            raise HookRefused(
+                f"There is no set of hooks '{name}' in {sets}.",
+                hint=f"Sets of this host: {', '.join(known) or 'none'}. See xen2kvm-hooks(7).",
+            )
+        yield sets / name
 
 
 def hooks_step(phase: str, *, folder: Path = FOLDER) -> Step:

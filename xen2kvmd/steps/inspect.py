@@ -7,7 +7,7 @@ from xen2kvmd import plan
 from xen2kvmd.jobs import leftovers
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation, Request
-from xen2kvmd.steps import context, engine, find, keys, packages, window
+from xen2kvmd.steps import context, engine, find, hooks, keys, packages, window
 from xen2kvmd.system import kvm, ssh
 from xen2kvmd.system.libvirt import Emulator
 from xen2kvmd.system.remotes import own_folder
@@ -23,6 +23,7 @@ def do(run: Run) -> None:
     window.check(request, needed=0)
     packages.check(request)
     keys.read(request)  # better now than after a launch
+    tuple(hooks.folders(request))
     source, found = find.find(run, request)
     text = context.document(run)
     leftovers.expect(run)
