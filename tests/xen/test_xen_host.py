@@ -16,11 +16,33 @@ pytestmark = [pytest.mark.xen, pytest.mark.xdist_group("xen")]
 VOLUMES = """
 mkdir -p /srv/xen
 dd if=/dev/vdc of=/srv/xen/web1.raw bs=4M conv=sparse status=none
+dd if=/dev/vdd of=/srv/xen/tiny.raw bs=4M conv=sparse status=none
 qemu-img convert -O qcow2 /dev/vdd /srv/xen/tiny.qcow2
 pvcreate -q /dev/vdb
 vgcreate -q vg0 /dev/vdb
 lvcreate -q -y -Wn -n tiny -L 1G vg0
 dd if=/dev/vdd of=/dev/vg0/tiny bs=4M conv=fsync status=none
+"""
+
+HVM = """
+<domain type='xen'>
+  <name>tiny4</name>
+  <memory unit='MiB'>256</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='xenfv'>hvm</type><boot dev='hd'/></os>
+  <features><acpi/><apic/><pae/></features>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/>
+      <source file='/srv/xen/tiny.raw'/>
+      <target dev='hda' bus='ide'/>
+    </disk>
+    <interface type='bridge'>
+      <mac address='00:16:3e:2a:01:04'/>
+      <source bridge='xenbr0'/>
+    </interface>
+  </devices>
+</domain>
 """
 
 
@@ -47,6 +69,7 @@ def host(sandbox: Sandbox) -> XenHost:
         text = told(tiny, {"disk.raw": place}).replace("tiny1", f"tiny{number}")
         xen.define(re.sub("<uuid>.*</uuid>", "", text.replace("2a:00:02", f"2a:01:0{number}")))
     xen.define(told(volumes, {"swap.raw": "/dev/vde", "root.raw": "/dev/vdf"}))
+    xen.define(HVM)
     return xen
 
 
@@ -73,33 +96,49 @@ def migrate(sandbox: Sandbox, name: str) -> str:
     return output
 
 
+def migrate_unchanged(sandbox: Sandbox, host: XenHost, name: str, *disks: str) -> str:
+    """Migrate a guest that does not run; see that its disks there are as they were."""
+    before = host.shell(f"cksum {' '.join(disks)}")
+    output = migrate(sandbox, name)
+    assert "[remote-disks]" in output
+    assert host.shell(f"cksum {' '.join(disks)}") == before
+    assert host.state(name) == "shut off"
+    return output
+
+
 def test_guests_of_the_host_are_listed(sandbox: Sandbox, host: XenHost) -> None:
     listed = {
         guest["name"]: guest for guest in sandbox.json("xen2kvm", "guests", "--json", "-c", URI)
     }
-    assert set(listed) == {"web1", "tiny1", "tiny2", "tiny3"}
+    assert {name: (guest["kind"], guest["state"]) for name, guest in listed.items()} == {
+        "web1": ("linux", "shut off"),
+        "tiny1": ("linux", "shut off"),
+        "tiny2": ("linux", "shut off"),
+        "tiny3": ("linux", "shut off"),
+        "tiny4": ("hvm", "shut off"),
+    }
     (disk,) = listed["tiny1"]["disks"]
     assert (disk["path"], disk["size"]) == ("/dev/vg0/tiny", 1 << 30)
 
 
 @pytest.mark.parametrize(
-    ("name", "disk"), [("tiny1", "/dev/vg0/tiny"), ("tiny2", "/srv/xen/tiny.qcow2")]
+    ("name", "disk"),
+    [
+        ("tiny1", "/dev/vg0/tiny"),
+        ("tiny2", "/srv/xen/tiny.qcow2"),
+        pytest.param("tiny4", "/srv/xen/tiny.raw", id="hvm"),
+    ],
 )
-def test_logical_volume_and_qcow2_boot_and_are_unchanged_there(
+def test_volume_qcow2_and_hvm_boot_and_are_unchanged_there(
     sandbox: Sandbox, host: XenHost, name: str, disk: str
 ) -> None:
-    before = host.shell(f"cksum {disk}")
-    output = migrate(sandbox, name)
-    assert "[remote-disks]" in output
-    assert host.shell(f"cksum {disk}") == before
-    assert host.state(name) == "shut off"
+    migrate_unchanged(sandbox, host, name, disk)
 
 
 def test_volumes_of_xen_tools_boot_with_the_kernel_of_dom0(sandbox: Sandbox, host: XenHost) -> None:
-    output = migrate(sandbox, "tiny3")
+    output = migrate_unchanged(sandbox, host, "tiny3", "/dev/vde", "/dev/vdf")
     assert "[volumes-joined]" in output
     assert "[menu-made]" in output
-    assert host.state("tiny3") == "shut off"
 
 
 def test_guest_that_runs_is_shut_down_there_and_boots_here(sandbox: Sandbox, host: XenHost) -> None:
@@ -108,6 +147,11 @@ def test_guest_that_runs_is_shut_down_there_and_boots_here(sandbox: Sandbox, hos
         f"xen2kvm migrate -c {URI} web1 --network default" in (CHECKOUT / "README.md").read_text()
     )
     host.shell("virsh -c xen:///system start web1")
-    assert host.state("web1") == "running"
+    (web1,) = (
+        guest
+        for guest in sandbox.json("xen2kvm", "guests", "--json", "-c", URI)
+        if guest["name"] == "web1"
+    )
+    assert (web1["kind"], web1["state"]) == ("linux", "running")
     migrate(sandbox, "web1")
     assert host.state("web1") == "shut off"
