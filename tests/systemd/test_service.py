@@ -3,6 +3,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.systemd.conftest import CHECKOUT, Container
 pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("container")]
 
 SERVICE = "xen2kvmd.service"
+MANAGER = "org.xen2kvm.Migrator1 /org/xen2kvm/Migrator1 org.xen2kvm.Migrator1.Manager"
 
 
 def migrate(container: Container, guest: Path, name: str, *options: str) -> str:
@@ -123,16 +125,49 @@ def test_service_that_ends_while_jobs_start_loses_none(
     container: Container, guest: Path, end: str
 ) -> None:
     """A job starts before the end or after it, once."""
-    manager = "org.xen2kvm.Migrator1 /org/xen2kvm/Migrator1 org.xen2kvm.Migrator1.Manager"
-    begin = f"busctl call {manager} Inspect ssa{{sv}} libvirtxml:{guest}/guest.xml '' 0"
+    begin = f"busctl call {MANAGER} Inspect ssa{{sv}} libvirtxml:{guest}/guest.xml '' 0"
     said = container.run("sh", "-c", f"{begin}; {begin}; systemctl {end} {SERVICE}")
-    jobs = [path.replace("_", "-") for path in re.findall(r"jobs/(\w+)", said)]
+    jobs = job_ids(said)
     assert len(jobs) == 2
     assert container.property(SERVICE, "Result") == "success"
     for job in jobs:
         container.wait(job, lambda shown: shown["State"] == "succeeded")
         path = f"/var/lib/xen2kvmd/jobs/{job}/journal"
         assert container.run("grep", "-c", '"started"', path).strip() == "1"
+
+
+def test_job_that_comes_while_the_service_leaves_for_idleness_has_another_service(
+    container: Container, guest: Path
+) -> None:
+    """The bus stands still meanwhile: it has the call before it hears that the name is given up."""
+    folder, bus = f"/run/systemd/system/{SERVICE}.d", container.property("dbus.service", "MainPID")
+    idle = "[Service]\\nExecStart=\\nExecStart=/usr/bin/xen2kvmd --job-units --idle-timeout 3\\n"
+    container.run("sh", "-c", f"mkdir -p {folder} && printf '{idle}' >{folder}/idle.conf")
+    container.run("systemctl", "daemon-reload")
+    container.run("systemctl", "restart", SERVICE)
+    later = time.time_ns() // 1000 + 3_600_000_000
+    asked = f"libvirtxml:{guest}/guest.xml '' 1 not-before t {later}"
+    call = f"busctl call {MANAGER} Migrate ssa{{sv}} {asked}"
+    first = container.property(SERVICE, "MainPID")
+    ending = f'[ "$(systemctl show -P StatusText {SERVICE})" = Ending ]'
+    container.run(
+        "sh",
+        "-c",
+        f"kill -STOP {bus}; {call} >/run/said 2>&1 & until {ending}; do sleep 0.5; done;"
+        f" kill -CONT {bus}; wait",
+    )
+    while container.property(SERVICE, "MainPID") in ("0", first):
+        time.sleep(0.5)
+    container.run("rm", "-r", folder)
+    container.run("systemctl", "daemon-reload")
+    (job,) = job_ids(container.run("cat", "/run/said"))
+    assert container.job(job)["State"] == "queued"
+    container.run("xen2kvm", "cancel", job, check=False)
+
+
+def job_ids(said: str) -> list[str]:
+    """Return the ids of the jobs whose paths busctl has printed."""
+    return [path.replace("_", "-") for path in re.findall(r"jobs/(\w+)", said)]
 
 
 def remove(container: Container, name: str) -> None:
