@@ -43,3 +43,11 @@ def test_windows_is_told_from_other_ntfs(appliance: Appliance) -> None:
     assert (found.family, found.firmware, found.boot_disk) == (Family.WINDOWS, Firmware.BIOS, "hda")
     assert not found.virtio
     assert appliance.call("mountpoints") == {}
+
+
+def test_what_is_neither_is_named_with_who_may_convert_it(appliance: Appliance) -> None:
+    appliance.call("mkfs", "ext4", "/dev/vda1")
+    with pytest.raises(Unsupported, match=r"No Linux system .*\(/dev/hda1: ext4\)") as raised:
+        guest.inspect(appliance)
+    assert "--engine v2v" in raised.value.hint
+    assert guest.unknown(appliance).family is Family.UNKNOWN

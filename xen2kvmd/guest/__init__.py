@@ -22,7 +22,7 @@ from xen2kvmd.guest.operations import apply
 from xen2kvmd.guest.rules import RULES
 from xen2kvmd.guest.sound import check_file_systems
 from xen2kvmd.guest.under_xen import under_xen
-from xen2kvmd.guest.windows import windows
+from xen2kvmd.guest.windows import unknown, windows
 
 __all__ = [
     "RULES",
@@ -40,6 +40,7 @@ __all__ = [
     "prepare",
     "rehearse",
     "under_xen",
+    "unknown",
     "version_of",
     "windows",
     "without_modules",

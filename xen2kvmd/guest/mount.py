@@ -137,8 +137,12 @@ def _no_root(appliance: Appliance, systems: tuple[FileSystem, ...]) -> Unsupport
             "The guest looks like Windows: there is NTFS and no Linux on its disks.",
             hint="virt-v2v can convert it: --engine auto. Was Windows shut down wholly?",
         )
-    found = ", ".join(f"{system.device}: {system.kind or 'unknown'}" for system in systems)
+    found = ", ".join(
+        f"{xen_name(appliance, system.device)}: {system.kind or 'unknown'}" for system in systems
+    )
     return Unsupported(
         f"No Linux system was found on the guest's disks ({found or 'they are empty'}).",
-        hint="Does the domain XML name the right disks?",
+        hint="Are these the right disks, and is none missing? xen2kvm itself converts Linux only. "
+        "virt-v2v may know this system: --engine v2v; what it does not know, BSD for one, nothing "
+        "here converts.",
     )

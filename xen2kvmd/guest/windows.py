@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tell whether a guest is Windows: enough to choose who converts it, which we do not."""
+"""What is known of a guest that is no Linux: enough for virt-v2v to convert it, as we do not."""
 
 from xen2kvmd.errors import Failed
 from xen2kvmd.guest.appliance import Appliance
@@ -20,6 +20,16 @@ def windows(appliance: Appliance) -> Facts | None:
         family=Family.WINDOWS,
         distro="windows",
         product="Windows",
+        firmware=Firmware.UEFI if _starts_by_uefi(appliance) else Firmware.BIOS,
+        boot_disk=next(iter(appliance.devices.values())),
+        init="",
+    )
+
+
+def unknown(appliance: Appliance) -> Facts:
+    """Return what is known of a guest in which neither Linux nor Windows was found."""
+    return Facts(
+        family=Family.UNKNOWN,
         firmware=Firmware.UEFI if _starts_by_uefi(appliance) else Firmware.BIOS,
         boot_disk=next(iter(appliance.devices.values())),
         init="",

@@ -31,9 +31,12 @@ def look(run: Run, request: Request, appliance: Appliance) -> Facts:
         facts = guest.inspect(appliance)
     except Unsupported:
         found = None if request.engine is Engine.NATIVE else guest.windows(appliance)
-        if found is None:
+        if found:
+            facts = replace(found, drivers=bool(virtio_win(request)))
+        elif request.engine is Engine.V2V:
+            facts = guest.unknown(appliance)
+        else:
             raise
-        facts = replace(found, drivers=bool(virtio_win(request)))
     v2v = request.engine is Engine.V2V or facts.family is Family.WINDOWS
     run.note("engine", (Engine.V2V if v2v else Engine.NATIVE).value)
     if v2v:
@@ -68,7 +71,16 @@ def findings(run: Run, request: Request) -> Iterator[Finding]:
         Severity.WARNING,
         hint="It works on an overlay: the source's disks are not changed.",
     )
-    windows = context.facts(run).family is Family.WINDOWS
+    family = context.facts(run).family
+    if family is Family.UNKNOWN:
+        yield Finding(
+            "v2v-guest-unknown",
+            "Neither Linux nor Windows was found in this guest: virt-v2v may refuse it, after the "
+            "source was shut down.",
+            Severity.WARNING,
+            hint="The source is started again then, if it ran.",
+        )
+    windows = family is Family.WINDOWS
     if windows and not any((TOOLS / name).is_file() for name in SERVICES):
         yield Finding(
             "v2v-no-service",
