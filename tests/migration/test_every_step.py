@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whatever happens to a job in whichever step, nothing is left, and nothing is missing.
 
-inspect, plan, convert and verify are cut off in test_undo.py, in their middle; hooks, of which there
-are none here, in tests/steps/test_hook_steps.py.
+inspect, plan, convert and verify are cut off in test_undo.py, in their middle; hooks, of which
+there are none here, in tests/steps/test_hook_steps.py.
 """
 
 import re
