@@ -40,6 +40,15 @@ class Container:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
+    def start_libvirt(self) -> None:
+        """Have it as it is after its installation, with a pool."""
+        pool = ("pool-define-as", "default", "dir", "--target", "/var/lib/libvirt/images")
+        self.run("systemctl", "start", "libvirtd.service")
+        self.run("virsh", *pool)
+        for kind in ("pool", "net"):
+            self.run("virsh", f"{kind}-autostart", "default")
+            self.run("virsh", f"{kind}-start", "default")
+
     def property(self, unit: str, name: str) -> str:
         return self.run("systemctl", "show", f"--property={name}", "--value", unit).strip()
 
@@ -67,16 +76,11 @@ def guest() -> Path:
 
 @pytest.fixture(scope="package")
 def container(tmp_path_factory: pytest.TempPathFactory, guest: Path) -> Iterator[Container]:
-    """A container where tools/install has run, with libvirt as it is after its installation."""
+    """A container where tools/install has run, with libvirt."""
     made = Container(tmp_path_factory.mktemp("container"), guest)
     try:
         made.run(str(CHECKOUT / "tools/install"))
-        pool = ("pool-define-as", "default", "dir", "--target", "/var/lib/libvirt/images")
-        made.run("systemctl", "start", "libvirtd.service")
-        made.run("virsh", *pool)
-        for kind in ("pool", "net"):
-            made.run("virsh", f"{kind}-autostart", "default")
-            made.run("virsh", f"{kind}-start", "default")
+        made.start_libvirt()
         yield made
     finally:
         made.power_off()

@@ -220,6 +220,14 @@ def test_job_that_the_end_of_the_host_interrupted_goes_on_at_boot(
     remove(container, "goes-on")
 
 
+def test_nothing_is_removed_while_a_job_runs(container: Container, guest: Path) -> None:
+    job = migrate(container, guest, "stays")
+    container.wait(job, lambda shown: shown["State"] == "running")
+    said = container.run(str(CHECKOUT / "tools/install"), "--remove", check=False)
+    assert f"jobs run; wait for them, or cancel them: xen2kvm-job@{job}.service" in said
+    container.run("xen2kvm", "cancel", job)
+
+
 def test_remove_takes_all_away_but_jobs(container: Container) -> None:
     """The last test of this package: the others need the installation."""
     container.run(str(CHECKOUT / "tools/install"), "--remove")

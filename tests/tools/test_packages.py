@@ -44,15 +44,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
-def debs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The packages, by name; tools/build-deb has lintian look at them."""
-    folder = tmp_path_factory.mktemp("debs")
-    run("tools/build-deb", folder)
-    return {path.name.split("_")[0]: path for path in folder.glob("*.deb")}
-
-
 @pytest.mark.slow
+@pytest.mark.xdist_group("debs")
 def test_debs_hold_all_that_is_installed_and_run(
     debs: dict[str, Path], installed: Path, tmp_path: Path
 ) -> None:
