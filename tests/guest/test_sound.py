@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.guest.built import partitioned
-from xen2kvmd.guest import check_file_systems
+from xen2kvmd.guest import check_before, check_file_systems
 from xen2kvmd.guest.appliance import Appliance
 
 pytestmark = pytest.mark.slow
@@ -18,8 +18,19 @@ def test_damage_is_told_and_nothing_else(tmp_path: Path) -> None:
         appliance.call("mkfs", "ext4", "/dev/vda1")
         appliance.call("mkfs", "btrfs", "/dev/vda2")
         appliance.call("mkfs", "vfat", "/dev/vda3")
+        appliance.call("mount", "/dev/vda2", "/")
+        appliance.call("btrfs_subvolume_create", "/@home")
+        appliance.write("/@home/in-home", "x")
+        appliance.call("umount_all")
         mount(appliance)
-        assert list(check_file_systems(appliance)) == []
+        places = appliance.call("mountpoints")
+        numbers = {appliance.room(path) for path in places.values()}
+        assert len({room.system for room in numbers if room}) == 3
+        before = check_before(appliance)
+        assert before == {"/dev/vda1": None, "/dev/vda2": None, "/dev/vda3": None}
+        assert appliance.call("mountpoints") == places
+        assert appliance.exists("/data/in-home")
+        assert list(check_file_systems(appliance, before)) == []
         assert appliance.call("mountpoints") == {}
 
         mount(appliance)
@@ -29,17 +40,25 @@ def test_damage_is_told_and_nothing_else(tmp_path: Path) -> None:
         appliance.shell(f"debugfs -w -R 'clri <{number}>' /dev/vda1")
         spoil_second_table(appliance, "/dev/vda3")
         mount(appliance)
-        found = list(check_file_systems(appliance))
+        now = check_before(appliance)
+        assert [one and one.id for one in now.values()] == [
+            "filesystem-damaged-before",
+            None,
+            "filesystem-damaged-before",
+        ]
+        found = list(check_file_systems(appliance, {**before, "/dev/vda3": now["/dev/vda3"]}))
         assert [(one.id, one.place) for one in found] == [
             ("filesystem-damaged", "/dev/vda1"),
             ("filesystem-damaged", "/dev/vda3"),
         ]
+        assert "which it was not before" in found[0].message
+        assert "as it was before" in found[1].message
 
 
 def mount(appliance: Appliance) -> None:
     appliance.call("mount", "/dev/vda1", "/")
     appliance.call("mkdir_p", "/data")
-    appliance.call("mount", "/dev/vda2", "/data")
+    appliance.call("mount_options", "subvol=@home", "/dev/vda2", "/data")
     appliance.call("mkdir_p", "/fat")
     appliance.call("mount", "/dev/vda3", "/fat")
 

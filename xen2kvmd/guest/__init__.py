@@ -20,19 +20,21 @@ from xen2kvmd.guest.install import Allowed, Intent, install, prepare
 from xen2kvmd.guest.mount import mount_guest
 from xen2kvmd.guest.operations import apply
 from xen2kvmd.guest.rules import RULES
-from xen2kvmd.guest.sound import check_file_systems
+from xen2kvmd.guest.sound import Before, check_before, check_file_systems
 from xen2kvmd.guest.under_xen import under_xen
 from xen2kvmd.guest.windows import unknown, windows
 
 __all__ = [
     "RULES",
     "Allowed",
+    "Before",
     "HostFile",
     "Intent",
     "Rehearsed",
     "apply",
     "carry",
     "check",
+    "check_before",
     "check_file_systems",
     "inspect",
     "install",

@@ -57,16 +57,20 @@ def _convert(run: Run) -> None:
                 "source, or a repository of the guest," if request.guest_repositories else "source"
             )
             raise PlanChanged(f"The {what} changed since the job began.", hint="Migrate again.")
+    remote = any(disk.host for disk in context.disks(run))
+    run.fraction(0.0, "checking file systems")
+    before: guest.Before = {} if remote else guest.check_before(appliance)
+    for damage in filter(None, before.values()):
+        run.finding(cattrs.unstructure(damage))
     failed = guest.apply(
-        appliance, rehearsed.operations, lambda done, at: run.fraction(0.8 * done, at)
+        appliance, rehearsed.operations, lambda done, at: run.fraction(0.1 + 0.7 * done, at)
     )
     run.fraction(0.8, "looking at the result")
     judge(run, (*failed, *guest.check(appliance, context.case(run))))
     run.fraction(0.9, "giving back unused blocks")
     appliance.trim()
     run.fraction(0.95, "checking file systems")
-    remote = any(disk.host for disk in context.disks(run))
-    checked = (NOT_OVER_SSH,) if remote else guest.check_file_systems(appliance)
+    checked = (NOT_OVER_SSH,) if remote else guest.check_file_systems(appliance, before)
     for found in checked:
         run.finding(cattrs.unstructure(found))
     context.close_appliance(run)
