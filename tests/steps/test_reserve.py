@@ -73,11 +73,10 @@ def test_turn_is_kept_over_the_shutdown_and_passed_on(job: Make) -> None:
     first, second = job("j1"), job("j2")
     second.cancelled = lambda: True
     turn.take(first)
-    first.release(but=Turn)
     turn.take(first)
     with pytest.raises(Cancelled):
         turn.take(second)
-    turn.pass_on(first)
+    first.close(Turn)
     turn.take(second)
     second.release()
     turn.take(first)

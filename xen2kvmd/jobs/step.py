@@ -109,11 +109,16 @@ class Run:
         thing, _ = self.kept.get(kind, (None, None))
         return thing
 
-    def release(self, *, but: type | None = None) -> None:
-        """Close all that is kept, the last first, but for one kind."""
+    def close(self, kind: type) -> None:
+        """Close what is kept of a kind, if there is one."""
+        if (kept := self.kept.pop(kind, None)) is not None:
+            kept[1]()
+
+    def release(self) -> None:
+        """Close all that is kept, the last first."""
         with ExitStack() as closing:
-            for kind in [kind for kind in self.kept if kind is not but]:
-                closing.callback(self.kept.pop(kind)[1])
+            for kind in self.kept:
+                closing.callback(self.close, kind)
 
 
 def nothing(_run: Run) -> None:

@@ -103,16 +103,9 @@ def appliance(run: Run) -> tuple[Appliance, bool]:
     return _open(run, overlays(run), network=False), True
 
 
-def close_appliance(run: Run) -> None:
-    """End the appliance. What serves the disks stays open: it knows what was read of them."""
-    if (kept := run.kept.pop(Appliance, None)) is not None:
-        _, close = kept
-        close()
-
-
 def reopen(run: Run, *, network: bool) -> Appliance:
     """Start the appliance anew on the overlays as they are; nothing is mounted in it."""
-    close_appliance(run)
+    run.close(Appliance)
     opened = tuple(
         DiskImage(disk.dev, str(overlay(run, disk.dev)), "qcow2", disk.joined)
         for disk in disks(run)

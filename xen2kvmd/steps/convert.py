@@ -13,6 +13,7 @@ import cattrs
 
 from xen2kvmd import guest
 from xen2kvmd.errors import Failed, PlanChanged
+from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
 from xen2kvmd.steps import context, engine, packages, v2v
@@ -73,7 +74,7 @@ def _convert(run: Run) -> None:
     checked = (NOT_OVER_SSH,) if remote else guest.check_file_systems(appliance, before)
     for found in checked:
         run.finding(cattrs.unstructure(found))
-    context.close_appliance(run)
+    run.close(Appliance)
 
 
 def judge(run: Run, findings: Iterable[Finding]) -> None:

@@ -7,12 +7,13 @@ import time
 import cattrs
 
 from xen2kvmd.errors import ConnectionFailed, Failed, MigrationError, VmNotFound, VmRunning
+from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Request, Severity, ShutdownMode
 from xen2kvmd.sources import Source, open_source
 from xen2kvmd.steps import context, disks, window
 from xen2kvmd.steps.define import check_target_off
-from xen2kvmd.steps.turn import Turn
+from xen2kvmd.system.remotes import Remotes
 
 PATIENCE = 1800.0  # seconds for which a source whose host is out of reach is tried again
 PAUSE = 10.0  # seconds between two tries
@@ -102,7 +103,8 @@ def _shut_down(run: Run, request: Request, source: Source) -> None:
             f"The guest '{request.vm}' runs.",
             hint="Shut it down, or let the job do it with --shutdown-mode graceful.",
         )
-    run.release(but=Turn)
+    run.close(Appliance)
+    run.close(Remotes)
     run.note("shutdown-asked", run.id)
     source.shut_down(
         seconds=request.shutdown_timeout,

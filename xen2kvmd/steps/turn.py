@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import IO
 
+from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.jobs.step import Run
-from xen2kvmd.steps import context
 from xen2kvmd.system import files
 
 
@@ -22,19 +22,12 @@ class Turn:
 
 
 def take(run: Run) -> None:
-    """Wait until no other job of this host has the turn; nothing happens if this one has it."""
-    mine = run.take(Turn)
-    if mine and not mine.lock.closed:
+    """Wait until no other job of this host has the turn; closing it lets another have it."""
+    if run.take(Turn):
         return
-    context.close_appliance(run)  # it has the memory that another's may need
+    run.close(Appliance)  # it has the memory that another's may need
     path = run.folder.parent.parent / "virt-v2v.lock"
     while (lock := files.try_lock(path)) is None:
         run.fraction(0.0, "waiting for another virt-v2v")
         time.sleep(1)
     run.keep(Turn(lock), lock.close)
-
-
-def pass_on(run: Run) -> None:
-    """Let another job have its turn."""
-    if mine := run.take(Turn):
-        mine.lock.close()

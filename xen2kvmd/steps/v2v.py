@@ -17,6 +17,7 @@ from pathlib import Path
 from xen2kvmd import domain
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest import emulation
+from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.devices import letters, remap_text, xen_order
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Case, Request
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 def convert(run: Run) -> None:
     """Convert by virt-v2v. Raises its errors as ours; leaves nothing running or lying about."""
-    context.close_appliance(run)  # it has the memory that virt-v2v's needs
+    run.close(Appliance)  # it has the memory that virt-v2v's needs
     folder = run.scratch / "v2v"
     turn.take(run)
     known = appliances.folders()
@@ -55,7 +56,7 @@ def convert(run: Run) -> None:
     finally:
         appliances.end(run.scratch)
         appliances.sweep(known)
-    turn.pass_on(run)
+    run.close(turn.Turn)
     _check_outcome(run, (folder / f"{NAME}.xml").read_text("utf-8", "replace"))
     for number, image in enumerate(images):
         os.replace(folder / output_name(number), image.path)
