@@ -93,6 +93,12 @@ def test_hardening_is_in_force(container: Container) -> None:
     assert re.findall(r"^ *(\S+):", devices, re.MULTILINE) == ["lo"]
 
 
+def test_documents_are_read_within_the_hardening(container: Container) -> None:
+    document = "<domain type='xen'><name>web1</name><memory>65536</memory></domain>"
+    container.run("sh", "-c", f'echo "{document}" >/tmp/web1.xml')
+    assert "<name>web1</name>" in container.run("xen2kvm", "convert-xml", "/tmp/web1.xml")
+
+
 def test_exposure_is_what_hacking_says(container: Container) -> None:
     said = container.run("systemd-analyze", "security", "--no-pager", SERVICE).splitlines()
     (figure,) = (line.split(": ")[1].split()[0] for line in said if "exposure level" in line)
