@@ -168,7 +168,9 @@ def test_overlay_over_a_device_that_somebody_wrote_to_is_made_anew(
     text = text.replace("xvda1", "xvdb").replace("xvda2", "xvda")
     (tmp_path / "guest.xml").write_text(text.replace(f"{tiny_xentools}/root.raw", device))
     job = begin(sandbox, tmp_path, "--resume")
-    write = f"mount {device} /mnt && touch /mnt/meanwhile && umount /mnt"
+    new = ("/boot/meanwhile", "/boot/grub/meanwhile", "/etc/meanwhile")  # where we write, too
+    there = " ".join(f"/mnt{path}" for path in new)
+    write = f"mount {device} /mnt && touch {there} && umount /mnt"
     wait_for_step(sandbox, job, "copy", then=f"{write}; kill -9 $(cat {JOBS}/{job}/lock)")
     followed = sandbox.run("xen2kvm", "follow", job)
     sandbox.run("losetup", "--detach", device)
@@ -177,7 +179,8 @@ def test_overlay_over_a_device_that_somebody_wrote_to_is_made_anew(
     assert "in step copy; another one" in json.dumps(end["Findings"])
     swap = blocks.digest(str(tiny_xentools / "swap.raw"), "raw", lambda _done, _total: None)
     assert end["Result"]["digest-vdb"] == swap
-    assert "meanwhile" in shell(sandbox, "tiny3", "ls /")
+    said = shell(sandbox, "tiny3", f"ls {' '.join(new)} | sed s/^/found:/")
+    assert all(f"found:{path}" in said for path in new), said
 
 
 def begin_virt_v2v(sandbox: Sandbox, guest: Path) -> str:
