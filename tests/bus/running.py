@@ -50,7 +50,7 @@ polkit.addRule(function(action, subject) {
     if (subject.user == "sys") return polkit.Result.NO;
     if (subject.user == "games" && !action.id.endsWith("-others")) return polkit.Result.YES;
     if (subject.user == "lp" && action.id == "org.xen2kvm.migrate") return polkit.Result.YES;
-    if (subject.user == "uucp" && action.lookup("path") == "credential:vm1")
+    if (subject.user == "uucp" && (action.lookup("path") || "").startsWith("credential:vm1"))
         return polkit.Result.YES;
     if (subject.user == "news" && action.id == "org.xen2kvm.migrate-paths"
         && action.lookup("path") == "/srv/xen/web1.xml"

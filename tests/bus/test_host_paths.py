@@ -8,6 +8,7 @@ from dbus_next import Variant
 
 from tests.bus.client import FDO_ERROR, CallError, Client
 from tests.bus.running import Daemon
+from xen2kvmd.bus.host_paths import told
 
 pytestmark = pytest.mark.slow
 
@@ -90,3 +91,15 @@ async def test_rules_see_the_credential(daemon: Daemon, connect: Connect) -> Non
         else:
             with pytest.raises(CallError, match="AccessDenied"):
                 await calling
+
+
+async def test_rule_that_allows_one_path_allows_no_other_beside_it(connect: Connect) -> None:
+    options = {"keys": Variant("as", ["all:credential:vm1", "/dev/xvdb:credential:other"])}
+    with pytest.raises(CallError, match="AccessDenied"):
+        await (await connect("uucp")).call("Inspect", "ssa{sv}", "xen:///system", "web1", options)
+
+
+def test_many_paths_are_told_in_short() -> None:
+    assert told(["/a"]) == "/a"
+    assert told(["/a", "/b"]) == "2 paths: /a, /b"
+    assert told([f"/{number}" for number in range(25)]).endswith(", /19, 5 more")

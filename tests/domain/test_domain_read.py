@@ -162,6 +162,7 @@ def test_broken_sizes_are_refused(value: str, unit: str) -> None:
         (guest().replace(">2<", "><"), "no size"),
         (guest().replace(">2<", ">0<"), "no memory"),
         (guest().replace(">3<", ">three<"), "number of CPUs"),
+        (guest().replace(">3<", ">" + "3" * 5000 + "<"), "number of CPUs"),
         ("not XML", "not XML"),
         ("<!DOCTYPE a [<!ENTITY e 'x'>]><domain type='xen'>&e;</domain>", "DOCTYPE"),
         ("<a>" * 100_000, "not XML"),

@@ -8,7 +8,7 @@ description of a guest names paths in itself, whoever has read it: in its disks,
 folders it says what the new guest is to have of this host.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 from xen2kvmd.domain import SourceDomain
@@ -16,6 +16,7 @@ from xen2kvmd.model import Request
 from xen2kvmd.sources import FORMATS
 
 KEY = "keyfile"  # the parameter of a URI that names a path
+SHOWN = 20  # paths that polkit's dialog lists
 
 
 def named_paths(request: Request, described: SourceDomain | None) -> Iterator[str]:
@@ -38,3 +39,11 @@ def named_paths(request: Request, described: SourceDomain | None) -> Iterator[st
     yield from (value for key, value in parse_qsl(source.query) if key == KEY)
     if source.scheme.partition("+")[0] == "test" and source.path != "/default":
         yield source.path  # libvirt's pretended host reads itself from a file
+
+
+def told(paths: Sequence[str]) -> str:
+    """Return what polkit is told of the paths: no rule that allows one allows several."""
+    if len(paths) == 1:
+        return paths[0]
+    more = (f"{len(paths) - SHOWN} more",) if len(paths) > SHOWN else ()
+    return f"{len(paths)} paths: {', '.join((*paths[:SHOWN], *more))}"

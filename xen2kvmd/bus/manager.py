@@ -13,7 +13,7 @@ from xen2kvmd.bus.contract import MANAGER, ROOT
 from xen2kvmd.bus.documents import Documents
 from xen2kvmd.bus.feed import Feed
 from xen2kvmd.bus.guest_name import check_told, label
-from xen2kvmd.bus.host_paths import named_paths
+from xen2kvmd.bus.host_paths import named_paths, told
 from xen2kvmd.bus.job import Options
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
@@ -142,7 +142,7 @@ class Manager:
             return await begin.begin(self._jobs, call, request, token=asked.token, about=about)
 
         action = _ACTIONS[operation][bool(paths)]
-        details = {**about, "path": paths[0]} if paths else about
+        details = {**about, "path": told(paths)} if paths else about
         replaces = request.overwrite and operation is Operation.MIGRATE
         also = (Action.OVERWRITE,) if replaces else ()
         return Guarded(action, do, details, quiet=asked.quiet, also=also)

@@ -159,8 +159,8 @@ def _memory(domain: Element) -> int:
 
 def _vcpus(domain: Element) -> int:
     count = text(domain, "vcpu") or "1"
-    if not (count.isascii() and count.isdigit() and 0 < int(count) <= 8192):
-        raise InvalidXml(f"<vcpu> is {count!r}, not a number of CPUs.", hint="Correct it.")
+    if not re.fullmatch("[0-9]{1,9}", count) or not 0 < int(count) <= 8192:
+        raise InvalidXml(f"<vcpu> is {count[:20]!r}, not a number of CPUs.", hint="Correct it.")
     return int(count)
 
 
