@@ -6,7 +6,7 @@ from pathlib import Path
 import cattrs
 import pytest
 
-from xen2kvmd.errors import Busy, InvalidDisk
+from xen2kvmd.errors import Busy, InvalidDisk, Unsupported
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
@@ -20,13 +20,13 @@ GUEST = """<domain type='xen'><name>{name}</name><memory>65536</memory>
 </domain>"""
 
 
-def look(folder: Path, operation: Operation, name: str) -> None:
-    """Look for the disks of a guest; there are none."""
+def look(folder: Path, operation: Operation, name: str, *, guest: str = GUEST) -> None:
+    """Look for the disks of a guest, which are not there."""
     store = Store(folder / "jobs")
     store.create(JobRecord(name, operation, name, "libvirtxml:/x", "", 0, 7, {}))
     journal = Journal(store.path(name) / "journal")
     sender = Sender(folder / "events", name)
-    request = Request(operation, f"libvirtxml:/{name}", document=GUEST.format(name=name))
+    request = Request(operation, f"libvirtxml:/{name}", document=guest.format(name=name))
     run = Run(
         name,
         store.path(name),
@@ -53,3 +53,9 @@ def test_guest_is_not_copied_by_two_jobs_under_two_names(tmp_path: Path) -> None
     ):
         with pytest.raises(error):
             look(tmp_path, operation, f"other-{operation}")
+
+
+def test_guest_without_disks_is_told(tmp_path: Path) -> None:
+    media = GUEST.replace("<disk type='file'>", "<disk type='file' device='cdrom'>")
+    with pytest.raises(Unsupported, match="'web1' has no disk of its own"):
+        look(tmp_path, Operation.PLAN, "web1", guest=media)

@@ -6,7 +6,7 @@ from functools import partial
 import cattrs
 
 from xen2kvmd import domain
-from xen2kvmd.errors import VmNotFound
+from xen2kvmd.errors import Unsupported, VmNotFound
 from xen2kvmd.jobs.claim import claim
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation, Request, SourceDisk
@@ -20,7 +20,7 @@ def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
     """Write source.xml and the notes disks, stamps, source-findings and source-state.
 
     Returns the source and its disks, those put together that have to be. Raises Busy if another job
-    has the guest, by whatever name.
+    has the guest, by whatever name, and Unsupported if it has no disks.
     """
     source = open_source(request)
     imported = source.read()
@@ -32,6 +32,11 @@ def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
     if request.operation in (Operation.MIGRATE, Operation.BACKUP):
         claim(run, described.uuid)
     there = tuple(disks.find(run, request, described, host=source.disk_host))
+    if not there:
+        raise Unsupported(
+            f"The guest '{described.name}' has no disk of its own.",
+            hint="All that it has is its domain XML, which 'xen2kvm convert-xml' converts.",
+        )
     found = assemble(there, partial(disks.head, run))
     run.note("disks", cattrs.unstructure(found))
     known = (*imported.findings, *disks.findings(found, in_place=request.in_place))
