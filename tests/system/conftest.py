@@ -9,8 +9,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
+
+from xen2kvmd.system.remotes import Remotes
 
 
 @dataclass(frozen=True)
@@ -65,3 +68,12 @@ def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Far]:
     yield Far(f"ssh://root@127.0.0.1:{port}", home, server.pid)
     server.terminate()
     server.wait()
+
+
+@pytest.fixture
+def remotes() -> Iterator[Remotes]:
+    folder = Path(mkdtemp(dir="/run"))
+    opened = Remotes(folder)
+    yield opened
+    opened.close()
+    assert not folder.exists()

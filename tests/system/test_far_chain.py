@@ -3,9 +3,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 
@@ -18,15 +16,6 @@ from xen2kvmd.system.opened_disk import opened_for_writing
 from xen2kvmd.system.remotes import Remotes
 
 SIZE = 16 * blocks.BLOCK
-
-
-@pytest.fixture
-def remotes() -> Iterator[Remotes]:
-    folder = Path(mkdtemp(dir="/run"))
-    opened = Remotes(folder)
-    yield opened
-    opened.close()
-    assert not folder.exists()
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 
 from xen2kvmd.errors import InvalidDisk, VmRunning
 from xen2kvmd.system import blocks
+from xen2kvmd.system.block_disk import BLOCK, CACHE
 from xen2kvmd.system.disk import make_image
-from xen2kvmd.system.local_disk import BLOCK, opened
-from xen2kvmd.system.remote_disk import CACHE
+from xen2kvmd.system.local_disk import opened
 from xen2kvmd.system.remotes import Remotes
 
 SIZE = (CACHE + 4) * BLOCK + 4096

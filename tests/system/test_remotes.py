@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import mkdtemp
@@ -24,22 +23,14 @@ from xen2kvmd.errors import (
     VmRunning,
 )
 from xen2kvmd.system import blocks
+from xen2kvmd.system.block_disk import BLOCK, CACHE
 from xen2kvmd.system.disk import examine_served, make_image
-from xen2kvmd.system.remote_disk import BLOCK, CACHE, RUN
+from xen2kvmd.system.remote_disk import RUN
 from xen2kvmd.system.remote_sizes import sizes
 from xen2kvmd.system.remotes import Remotes
 from xen2kvmd.system.ssh import connected
 
 SIZE = 40 * blocks.BLOCK + 512
-
-
-@pytest.fixture
-def remotes() -> Iterator[Remotes]:
-    folder = Path(mkdtemp(dir="/run"))
-    opened = Remotes(folder)
-    yield opened
-    opened.close()
-    assert not folder.exists()
 
 
 @pytest.fixture

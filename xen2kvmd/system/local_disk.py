@@ -9,59 +9,30 @@ blkback writes past it.
 import mmap
 import os
 import stat
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EINVAL, EIO
 
 import xxhash
 
-from xen2kvmd.errors import Failed, InvalidDisk, MigrationError, VmRunning
-from xen2kvmd.system.read_blocks import ReadBlocks
-from xen2kvmd.system.remote_disk import CACHE, Progress, Size
-
-BLOCK = 1 << 20  # bytes; the unit of reading and hashing
+from xen2kvmd.errors import Failed, InvalidDisk, VmRunning
+from xen2kvmd.system.block_disk import BLOCK, BlockDisk, Progress, Size
 
 
-class LocalDisk:
-    """A block device, or a file beside one, made by opened(). Threads may share it.
-
-    One that is live, of a guest that runs, may differ each time it is read; it cannot be verified.
-    """
+class LocalDisk(BlockDisk):
+    """A block device, or a file beside one, made by opened()."""
 
     def __init__(self, descriptor: int, path: str, *, live: bool) -> None:
-        self._descriptor, self._path, self._live = descriptor, path, live
-        self._lock = threading.Lock()
-        self._page = mmap.mmap(-1, BLOCK)  # O_DIRECT wants aligned memory
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self.kept = CACHE
-        self.failure: MigrationError | None = None
         size = os.lseek(descriptor, 0, os.SEEK_END)
-        self.size = Size(size, size)
-        self._read_blocks = ReadBlocks(-(-size // BLOCK))
-
-    def read(self, offset: int, count: int) -> bytes:
-        """Read from the disk; the first error is kept, and raised each time from then on."""
-        with self._lock:
-            if self.failure:
-                raise self.failure
-            try:
-                end = min(offset + count, self.size.size)
-                first, last = offset // BLOCK, -(-end // BLOCK)
-                data = b"".join(self._block(number) for number in range(first, last))
-            except MigrationError as error:
-                self.failure = error
-                raise
-            return data[offset - first * BLOCK :][:count]
+        super().__init__(Size(size, size), live=live)
+        self._descriptor, self._path = descriptor, path
+        self._page = mmap.mmap(-1, BLOCK)  # O_DIRECT wants aligned memory
 
     def stamp(self) -> list[int]:
-        """Return what changes when a file is written: its time and size; nothing for a device."""
         state = os.fstat(self._descriptor)
         return [] if stat.S_ISBLK(state.st_mode) else [state.st_mtime_ns, state.st_size]
 
     def verify(self, progress: Progress) -> None:
-        """Read all that was read once more. Raises VmRunning for a difference."""
         with self._lock:
             numbers = self._read_blocks
             total, done = sum(1 for _ in numbers), 0
@@ -75,11 +46,8 @@ class LocalDisk:
             data = self._fetch(number)
             if not self._live:
                 self._check(number, data)
-            self._blocks[number] = data
-            while len(self._blocks) > self.kept:
-                self._blocks.popitem(last=False)
-        self._blocks.move_to_end(number)
-        return self._blocks[number]
+            self._keep(number, data)
+        return self._kept(number)
 
     def _check(self, number: int, data: bytes) -> None:
         if not self._read_blocks.first(number, xxhash.xxh3_128_digest(data)):
@@ -89,7 +57,7 @@ class LocalDisk:
             )
 
     def _fetch(self, number: int) -> bytes:
-        length = min(BLOCK, self.size.size - number * BLOCK)
+        length = self._bytes(number)
         try:
             got = os.preadv(self._descriptor, [self._page], number * BLOCK)
             if got < length:

@@ -10,21 +10,17 @@ meanwhile. Nothing is installed or written there.
 """
 
 import hashlib
-import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 
 from xen2kvmd.errors import InvalidDisk, MigrationError, Unsupported, VmRunning
+from xen2kvmd.system.block_disk import BLOCK, BlockDisk, Progress, Size
 from xen2kvmd.system.device_size import SIZE_OF_DEVICE
-from xen2kvmd.system.read_blocks import ReadBlocks
 from xen2kvmd.system.ssh import Connection, Program
 
-BLOCK = 1 << 20  # bytes; the unit of requests
 AHEAD = 8  # blocks that are asked for before they are needed, where reading goes straight on
-CACHE = 64  # blocks that are kept, of all disks together
 RUN = 64  # blocks that one look for zeroes covers
 ZEROES = bytes(BLOCK)
 READER = "sh, dd and cmp"
@@ -77,62 +73,27 @@ done
 """
 )
 
-Progress = Callable[[int, int], None]
 
-
-@dataclass(frozen=True)
-class Size:
-    """How large a disk is, and how much of that its host has given it, in bytes."""
-
-    size: int
-    allocated: int
-
-
-class RemoteDisk:
-    """A disk of another host, made by opened(). Threads may share it.
-
-    One that is live, of a guest that runs, may differ each time it is read; it cannot be verified.
-    """
+class RemoteDisk(BlockDisk):
+    """A disk of another host, made by opened()."""
 
     def __init__(self, program: Program, path: str, *, live: bool) -> None:
-        self._live = live
         self._program = program
         self._path = path
-        self._lock = threading.Lock()
         self._asked: deque[tuple[str, int, int]] = deque()  # what, the first block, how many
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self.kept = CACHE
         self._next = 0
         self._edge = -1  # a block behind zeroes, which holds data
-        self.failure: MigrationError | None = None
-        self.size = self._begin()
-        self._read_blocks = ReadBlocks(self._count())  # those that hold data
+        super().__init__(self._begin(), live=live)
         self._zeroes = bytearray(self._count())  # 1 for a block that holds nothing else
 
-    def read(self, offset: int, count: int) -> bytes:
-        """Read from the disk; the first error is kept, and raised each time from then on."""
-        with self._lock:
-            if self.failure:
-                raise self.failure
-            try:
-                end = min(offset + count, self.size.size)
-                first, last = offset // BLOCK, -(-end // BLOCK)
-                data = b"".join(self._block(number) for number in range(first, last))
-            except MigrationError as error:
-                self.failure = error
-                raise
-            return data[offset - first * BLOCK :][:count]
-
     def stamp(self) -> list[int]:
-        """Return what changes when a file is written: its time and size; nothing for a device."""
         with self._lock:
             self._drain()
             self._ask("state", 0)
             return [int(word) for word in self._line().split()]
 
     def verify(self, progress: Progress) -> None:
-        """Let the host hash all that was read, and compare. Raises VmRunning for a difference."""
-        with self._lock:
+        with self._lock:  # the host hashes all that was read, and looks at its zeroes again
             self._drain()
             asked, total, done = self._proofs(), sum(count for *_, count in self._proofs()), 0
             pending: deque[tuple[str, int, int]] = deque()
@@ -202,8 +163,7 @@ class RemoteDisk:
         if self._zeroes[number]:
             self._zeroes[number] = not self._live  # a guest that runs may write there
             return ZEROES[: self._bytes(number)]
-        self._blocks.move_to_end(number)
-        return self._blocks[number]
+        return self._kept(number)
 
     def _look_ahead(self, first: int) -> None:
         """Ask for the blocks that follow; behind zeroes, when all is answered, how far they go."""
@@ -220,12 +180,6 @@ class RemoteDisk:
 
     def _is_asked(self, number: int) -> bool:
         return any(first <= number < first + count for _, first, count in self._asked)
-
-    def _bytes(self, number: int, count: int = 1) -> int:
-        return min(count * BLOCK, self.size.size - number * BLOCK)
-
-    def _count(self) -> int:
-        return -(-self.size.size // BLOCK)
 
     def _request(self, what: str, number: int, count: int = 1) -> None:
         self._ask(what, number, count)
@@ -265,9 +219,7 @@ class RemoteDisk:
         found = hashlib.sha256(data).digest()
         if not self._read_blocks.first(number, found) and not self._live:
             raise self._changed()
-        self._blocks[number] = data
-        while len(self._blocks) > self.kept:
-            self._blocks.popitem(last=False)
+        self._keep(number, data)
 
     def _ask(self, what: str, number: int, count: int = 1) -> None:
         request = f"{what} {number} {self._bytes(number, count)} {count}\n"

@@ -16,11 +16,11 @@ from tempfile import TemporaryDirectory
 from xen2kvmd.errors import MigrationError
 from xen2kvmd.model import Backing, SourceDisk
 from xen2kvmd.system import assembly, local_disk
+from xen2kvmd.system.block_disk import CACHE, BlockDisk, Progress
 from xen2kvmd.system.disk import alone, chain, make_overlay
 from xen2kvmd.system.lanes import Work, done_in_lanes
-from xen2kvmd.system.local_disk import LocalDisk
 from xen2kvmd.system.nbd_server import Read, serving
-from xen2kvmd.system.remote_disk import AHEAD, CACHE, Progress, RemoteDisk, opened
+from xen2kvmd.system.remote_disk import AHEAD, opened
 from xen2kvmd.system.ssh import Connection, connected
 
 
@@ -35,13 +35,13 @@ class Remotes:
         self._folder, self._live = folder, live
         self._open = ExitStack()
         self._hosts: dict[str, Connection] = {}
-        self._disks: dict[tuple[str, str], RemoteDisk | LocalDisk] = {}
+        self._disks: dict[tuple[str, str], BlockDisk] = {}
         self._uris: dict[str, str] = {}
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
         folder.mkdir(mode=0o700)
         self._open.callback(shutil.rmtree, folder, ignore_errors=True)
 
-    def disk(self, host: str, path: str) -> RemoteDisk | LocalDisk:
+    def disk(self, host: str, path: str) -> BlockDisk:
         """Return a disk, which is opened the first time. Raises InvalidDisk and ssh's errors."""
         if (host, path) not in self._disks:
             self._disks[host, path] = (
@@ -139,7 +139,7 @@ def folder_of(job: Path) -> Path:
     return Path("/run") / f"xen2kvm-{_short(str(job))}"
 
 
-def _verified(disk: RemoteDisk | LocalDisk, progress: Progress) -> str:
+def _verified(disk: BlockDisk, progress: Progress) -> str:
     disk.verify(progress)
     return "verified"
 
