@@ -232,6 +232,7 @@ def test_nothing_is_removed_while_a_job_runs(container: Container, guest: Path) 
     said = container.run(str(CHECKOUT / "tools/install"), "--remove", check=False)
     assert f"jobs run; wait for them, or cancel them: xen2kvm-job@{job}.service" in said
     container.run("xen2kvm", "cancel", job)
+    container.wait(job, lambda shown: shown["State"] == "cancelled")
 
 
 def test_remove_takes_all_away_but_jobs(container: Container) -> None:
