@@ -15,7 +15,7 @@ from xen2kvmd import xml
 from xen2kvmd.errors import Failed, PoolNotFound
 from xen2kvmd.model import CephPool
 from xen2kvmd.system.libvirt_domain import Console, Domain
-from xen2kvmd.system.libvirt_errors import absent, translated, unreachable
+from xen2kvmd.system.libvirt_errors import absent, translated, unreachable, untranslated
 from xen2kvmd.system.libvirt_pool import Pool, look, refresh
 from xen2kvmd.system.libvirt_uri import is_remote, ssh_address, with_program
 from xen2kvmd.system.ssh import as_program
@@ -250,6 +250,12 @@ class Host:
             stream.finish()
         return kind, bytes(data)
 
+    def is_alive(self) -> bool:
+        """Tell whether the connection still stands."""
+        with suppress(libvirt.libvirtError):
+            return bool(self._connection.isAlive())
+        return False
+
     def close(self) -> None:
         with suppress(libvirt.libvirtError):
             self._connection.close()
@@ -257,7 +263,7 @@ class Host:
 
 @contextmanager
 def connected(uri: str = TARGET_URI) -> Iterator[Host]:
-    """Connect to a libvirt for the time of the block. Raises ConnectionFailed.
+    """Connect to a libvirt for the time of the block. Raises ConnectionFailed, also if it is lost.
 
     By ssh also HostKeyUnknown or SourceAuthFailed. Nobody is asked for anything: `open` has no
     callback for credentials.
@@ -270,6 +276,8 @@ def connected(uri: str = TARGET_URI) -> Iterator[Host]:
     host = Host(connection, remote=is_remote(uri))
     try:
         yield host
+    except libvirt.libvirtError as error:
+        raise untranslated(uri, error.get_error_message(), alive=host.is_alive()) from error
     finally:
         host.close()
 

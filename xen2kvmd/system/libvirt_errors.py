@@ -36,6 +36,16 @@ def unreachable(uri: str, said: str) -> MigrationError:
     )
 
 
+def untranslated(uri: str, said: str, *, alive: bool) -> MigrationError:
+    """Return the error for what libvirt said where nothing can go wrong but the connection."""
+    if alive:
+        return Failed(f"libvirt failed: {said}.")
+    return ConnectionFailed(
+        f"The connection to libvirt at {uri.partition('?')[0]} was lost: {said}.",
+        hint="Did it crash, or was it stopped? Its journal may tell: journalctl -u libvirtd",
+    )
+
+
 @contextmanager
 def translated(what: str, *, hint: str = "") -> Iterator[None]:
     """Raise libvirt's errors as ours; `what` begins the sentence."""
