@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A whole job with what virt-v2v takes for Windows: it converts it, and nothing in it can start."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.migration import phony_windows
+from tests.migration.sandbox import Sandbox
+from tests.migration.test_undo import JOBS, check_nothing_left, show, temporary
+
+pytestmark = pytest.mark.guest
+
+DOCUMENT = """
+<domain type='xen'>
+  <name>phony</name>
+  <memory unit='MiB'>1024</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='xenfv'>hvm</type><boot dev='hd'/></os>
+  <features><acpi/><apic/><pae/></features>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/>
+      <source file='{disk}'/>
+      <target dev='hda' bus='ide'/>
+    </disk>
+  </devices>
+</domain>
+"""
+
+
+@pytest.fixture(scope="module")
+def phony(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phony")
+    phony_windows.make(folder / "disk.raw")
+    (folder / "guest.xml").write_text(DOCUMENT.format(disk=folder / "disk.raw"))
+    return folder / "guest.xml"
+
+
+def test_virt_v2v_converts_and_a_guest_that_cannot_start_is_rolled_back(
+    sandbox: Sandbox, phony: Path
+) -> None:
+    """Without drivers virt-v2v does not need the program that the plan misses."""
+    before, disk = temporary(sandbox), phony.with_name("disk.raw").read_bytes()
+    begun = sandbox.run(
+        *("xen2kvm", "migrate", "--detach", "--waive", "v2v-no-service"),
+        *("--boot-timeout", "10", str(phony)),
+    )
+    assert begun.code == 0, begun.err
+    job = begun.out.strip()
+
+    followed = sandbox.run("xen2kvm", "follow", job)
+
+    log = sandbox.run("cat", f"{JOBS}/{job}/log").out
+    assert followed.code == 1, log
+    assert "Converting Windows 7 Phony to run on KVM" in log
+    assert "Step copy begins" in log
+    shown = show(sandbox, job)
+    assert shown["Result"]["guest"] == "Windows"
+    said = [found["message"] for found in shown["Findings"] if found["id"] == "v2v-warning"]
+    assert any("no virtio drivers" in message for message in said)
+    assert shown["ErrorName"] == "VerifyFailed", log
+    assert "stuck in the firmware" in shown["ErrorMessage"]
+    check_nothing_left(sandbox, job, before)
+    assert phony.with_name("disk.raw").read_bytes() == disk
