@@ -20,7 +20,7 @@ from typing import Any
 from dbus_next import BusType, Message, MessageFlag, MessageType, Variant
 from dbus_next.aio import MessageBus
 
-from tests.bus.client import MANAGER, NAME, ROOT, SOURCE
+from tests.bus.client import MANAGER, NAME, ROOT, SOURCE, disconnect
 
 POLKIT = "org.freedesktop.PolicyKit1"
 AUTHORITY = "/org/freedesktop/PolicyKit1/Authority"
@@ -125,7 +125,7 @@ async def main(name: str, answer: str, how: str) -> None:
     if answer == "leave":
         caller.send(migrate(how))
         await agent.opened.wait()
-        caller.disconnect()  # type: ignore[no-untyped-call]
+        disconnect(caller)
         await agent.withdrawn.wait()
         agent.said["withdrawn"] = True
     else:

@@ -135,9 +135,14 @@ class Client:
         return [signal.member for signal in self.signals]
 
     def close(self) -> None:
-        self.bus.disconnect()  # type: ignore[no-untyped-call]
+        disconnect(self.bus)
 
     def _hear(self, message: Message) -> bool | None:
         if message.message_type is MessageType.SIGNAL and message.interface != FDO:
             self.signals.append(message)
         return None
+
+
+def disconnect(bus: MessageBus) -> None:
+    """End a connection, by the library's function, which has no types."""
+    bus.disconnect()  # type: ignore[no-untyped-call]

@@ -37,7 +37,7 @@ class RawCaller:
         hello = Message(
             destination=FDO, path="/org/freedesktop/DBus", interface=FDO, member="Hello", serial=1
         )
-        self.socket.sendall(hello._marshall())  # type: ignore[no-untyped-call]
+        self.socket.sendall(marshalled(hello))
         self.receive()
 
     def __enter__(self) -> "RawCaller":
@@ -87,7 +87,7 @@ class RawCaller:
             member="GetManagedObjects",
             serial=2,
         )
-        self.socket.sendall(call._marshall())  # type: ignore[no-untyped-call]
+        self.socket.sendall(marshalled(call))
         self.receive(until=last.encode())
 
     def send_descriptors(self, kind: MessageType, *, count: int) -> None:
@@ -123,4 +123,9 @@ class RawCaller:
             body=body or [],
             serial=2,
         )
-        return bytes(message._marshall())  # type: ignore[no-untyped-call]
+        return marshalled(message)
+
+
+def marshalled(message: Message) -> bytes:
+    """Return what the library would send."""
+    return bytes(message._marshall())  # type: ignore[no-untyped-call]

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from dbus_next.aio import MessageBus
 
-from tests.bus.client import ROOT
+from tests.bus.client import ROOT, disconnect
 from tests.bus.running import running_bus, running_daemon
 from xen2kvmd.cli import service
 from xen2kvmd.cli.commands import _report_of
@@ -24,7 +24,7 @@ ID = "20260101-000000-00000001"
 async def client(address: str) -> AsyncIterator[Service]:
     bus = await MessageBus(bus_address=address).connect()
     yield Service(bus, interactive=False)
-    bus.disconnect()  # type: ignore[no-untyped-call]
+    disconnect(bus)
 
 
 async def test_a_service_that_comes_back_is_waited_for(

@@ -41,7 +41,7 @@ async def test_who_passes_others_needs_more_than_who_lets_them_pass(
 async def test_an_owner_does_not_undo_the_hold_of_another(
     root: Client, daemon: Daemon, connect: Connect
 ) -> None:
-    job = await root.start(options={"hold": Variant("b", True)})  # noqa: FBT003
+    job = await root.start(options={"hold": Variant("b", value=True)})
     daemon.tell("own", job=id_of(job), uid=8)
     mail = await connect("mail")
     await mail.job(job, "Release")

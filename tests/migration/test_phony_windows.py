@@ -5,35 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.migration import phony_windows
+from tests.migration import hvm, phony_windows
 from tests.migration.sandbox import Sandbox
 from tests.migration.test_undo import JOBS, check_nothing_left, show, temporary
 
 pytestmark = pytest.mark.guest
-
-DOCUMENT = """
-<domain type='xen'>
-  <name>phony</name>
-  <memory unit='MiB'>1024</memory>
-  <vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='xenfv'>hvm</type><boot dev='hd'/></os>
-  <features><acpi/><apic/><pae/></features>
-  <devices>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='raw'/>
-      <source file='{disk}'/>
-      <target dev='hda' bus='ide'/>
-    </disk>
-  </devices>
-</domain>
-"""
 
 
 @pytest.fixture(scope="module")
 def phony(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("phony")
     phony_windows.make(folder / "disk.raw")
-    (folder / "guest.xml").write_text(DOCUMENT.format(disk=folder / "disk.raw"))
+    (folder / "guest.xml").write_text(hvm.document("phony", folder / "disk.raw", memory=1024))
     return folder / "guest.xml"
 
 

@@ -162,8 +162,7 @@ def test_overlay_over_a_device_that_somebody_wrote_to_is_made_anew(
     shutil.copy(tiny_xentools / "bare.raw", tmp_path)
     argv = ("losetup", "--find", "--show", f"{tmp_path}/bare.raw")
     device = sandbox.run(*argv).out.strip()
-    if not device:
-        pytest.skip("no loop devices here")
+    assert device
     text = (tiny_xentools / "guest.xml").read_text()
     text = text.replace("xvda1", "xvdb").replace("xvda2", "xvda")
     (tmp_path / "guest.xml").write_text(text.replace(f"{tiny_xentools}/root.raw", device))

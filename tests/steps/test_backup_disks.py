@@ -3,13 +3,13 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cattrs
 import pytest
 
+from tests.loop import loop_device
 from xen2kvmd.errors import Cancelled, Failed, VmRunning
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
@@ -29,12 +29,8 @@ Cancel = Callable[[], bool]
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "device").write_bytes(os.urandom(SIZE))
-    argv = ["losetup", "--find", "--show", str(tmp_path / "device")]
-    made = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"no loop devices here: {made.stderr}")
-    yield made.stdout.strip()
-    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+    with loop_device(tmp_path / "device") as device:
+        yield device
 
 
 @pytest.fixture

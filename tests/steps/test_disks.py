@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.loop import loop_device
 from xen2kvmd import domain
 from xen2kvmd.errors import Failed, Unsupported, VmRunning
 from xen2kvmd.jobs.events import Sender
@@ -61,12 +62,8 @@ def run(tmp_path: Path) -> Iterator[Run]:
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "device").write_bytes(os.urandom(3 << 20))
-    argv = ["losetup", "--find", "--show", str(tmp_path / "device")]
-    made = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"no loop devices here: {made.stderr}")
-    yield made.stdout.strip()
-    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+    with loop_device(tmp_path / "device") as device:
+        yield device
 
 
 def test_block_device_does_not_show_writes_and_is_read_by_us(run: Run, device: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.loop import loop_device
 from xen2kvmd.errors import Cancelled, Failed
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system.blocks import BLOCK, copy, digest
@@ -107,12 +108,8 @@ def test_pace_is_shared(tmp_path: Path) -> None:
 def device(tmp_path: Path) -> Iterator[str]:
     """A block device that is not empty."""
     (tmp_path / "device").write_bytes(b"stale" * (SIZE // 5) + b"!" * (SIZE % 5))
-    argv = ["losetup", "--find", "--show", str(tmp_path / "device")]
-    made = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"no loop devices here: {made.stderr}")
-    yield made.stdout.strip()
-    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+    with loop_device(tmp_path / "device") as device:
+        yield device
 
 
 def test_block_device_is_written_and_read(source: str, device: str) -> None:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Hosts of old kernels, and shells that print of their own: real shells, in mounts of their own."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.loop import loop_device
 from xen2kvmd.errors import ConnectionFailed, Unsupported
 from xen2kvmd.system.disk import make_image
 from xen2kvmd.system.remote_disk import opened
@@ -20,12 +20,8 @@ SIZE = 3 << 20
 def device(tmp_path: Path) -> Iterator[str]:
     """A block device, which is empty."""
     make_image(tmp_path / "device", image_format="raw", size=SIZE, preallocated=False)
-    argv = ["losetup", "--find", "--show", str(tmp_path / "device")]
-    made = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"no loop devices here: {made.stderr}")
-    yield made.stdout.strip()
-    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+    with loop_device(tmp_path / "device") as device:
+        yield device
 
 
 def shell(script: str) -> Connection:

@@ -9,6 +9,7 @@ from tempfile import mkdtemp
 
 import pytest
 
+from tests.loop import loop_device
 from xen2kvmd.errors import InvalidDisk, VmRunning
 from xen2kvmd.system import blocks
 from xen2kvmd.system.block_disk import BLOCK, CACHE
@@ -29,12 +30,8 @@ def device(tmp_path: Path) -> Iterator[str]:
     path = tmp_path / "device"
     path.write_bytes(bytes(SIZE))
     subprocess.run(["mkfs.ext4", "-q", str(path)], check=True)
-    argv = ["losetup", "--find", "--show", str(path)]
-    made = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"no loop devices here: {made.stderr}")
-    yield made.stdout.strip()
-    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+    with loop_device(path) as device:
+        yield device
 
 
 def write_by_mount(device: str, folder: Path) -> None:

@@ -11,6 +11,7 @@ from tempfile import mkdtemp
 
 import pytest
 
+from tests.loop import loop_device
 from tests.system.conftest import Far
 from xen2kvmd.errors import (
     ConnectionFailed,
@@ -71,15 +72,11 @@ def test_copy_of_a_remote_file_is_the_same(
 def test_copy_of_a_remote_block_device_is_the_same(
     far: Far, remotes: Remotes, source: Path, tmp_path: Path
 ) -> None:
-    argv = ["losetup", "--find", "--show", "--read-only", str(source)]
-    device = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
-    try:
+    with loop_device(source, "--read-only") as device:
         copied(remotes, far, Path(device), tmp_path / "copy")
         remotes.verify(ignore)
         assert remotes.disk(far.address, device).stamp() == []
         remotes.close()
-    finally:
-        subprocess.run(["losetup", "--detach", device], check=True)
     assert (tmp_path / "copy").read_bytes() == source.read_bytes()
 
 

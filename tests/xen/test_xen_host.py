@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.migration import hvm
 from tests.migration.conftest import build
 from tests.migration.sandbox import CHECKOUT, Sandbox
 from tests.xen.xenhost import URI, XenHost
@@ -24,25 +25,11 @@ lvcreate -q -y -Wn -n tiny -L 1G vg0
 dd if=/dev/vdd of=/dev/vg0/tiny bs=4M conv=fsync status=none
 """
 
-HVM = """
-<domain type='xen'>
-  <name>tiny4</name>
-  <memory unit='MiB'>256</memory>
-  <vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='xenfv'>hvm</type><boot dev='hd'/></os>
-  <features><acpi/><apic/><pae/></features>
-  <devices>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='raw'/>
-      <source file='/srv/xen/tiny.raw'/>
-      <target dev='hda' bus='ide'/>
-    </disk>
+NIC = """
     <interface type='bridge'>
       <mac address='00:16:3e:2a:01:04'/>
       <source bridge='xenbr0'/>
     </interface>
-  </devices>
-</domain>
 """
 
 
@@ -69,7 +56,7 @@ def host(sandbox: Sandbox) -> XenHost:
         text = told(tiny, {"disk.raw": place}).replace("tiny1", f"tiny{number}")
         xen.define(re.sub("<uuid>.*</uuid>", "", text.replace("2a:00:02", f"2a:01:0{number}")))
     xen.define(told(volumes, {"swap.raw": "/dev/vde", "root.raw": "/dev/vdf"}))
-    xen.define(HVM)
+    xen.define(hvm.document("tiny4", "/srv/xen/tiny.raw", memory=256, more=NIC))
     return xen
 
 
