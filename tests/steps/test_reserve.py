@@ -11,9 +11,11 @@ import cattrs
 import pytest
 
 from xen2kvmd.errors import Cancelled, InsufficientSpace
+from xen2kvmd.jobs import journal, last
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
+from xen2kvmd.jobs.store import JobRecord
 from xen2kvmd.model import Facts, Plan, PlannedDisk, SourceDisk, Volume
 from xen2kvmd.steps import context, reserve, turn
 from xen2kvmd.steps.operations import NATIVE
@@ -115,6 +117,17 @@ def test_room_of_a_job_that_is_over_is_free(job: Make, end: str) -> None:
     else:
         first.record("ended", state="failed")
     RESERVE.do(job("j2"))
+
+
+def test_long_journals_of_jobs_that_are_over_are_not_read(
+    job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = job("j1"), job("j2")
+    first.record("ended", state="succeeded")
+    record = JobRecord("j1", "migrate", "web1", "xen:///system", "", 0, 7, {})
+    last.keep(first.folder, record.status())
+    monkeypatch.setattr(journal, "read", lambda path: pytest.fail(f"{path} is read"))
+    RESERVE.do(second)
 
 
 def test_room_in_a_pool_is_reserved_too(job: Make) -> None:

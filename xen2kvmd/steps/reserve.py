@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cattrs
 
-from xen2kvmd.jobs import journal
+from xen2kvmd.jobs import journal, last
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Plan
 from xen2kvmd.steps import context, engine, turn
@@ -70,9 +70,12 @@ def _others(run: Run, host: Host, stores: Collection[str]) -> Iterator[Need]:
 
 def _left(folder: Path, host: Host, stores: Collection[str]) -> Iterator[Need]:
     """Yield what a job has still to write, as far as it comes to this host or to these stores."""
+    if last.recall(folder):  # it is over: thousands may be, and their journals are long
+        return
     try:
         events = journal.read(folder / "journal")
-    except (OSError, ValueError):  # the daemon tells, and ignores it too
+        document = (folder / "plan.json").read_text()
+    except (OSError, ValueError):  # no plan yet, or it is being removed; or the daemon tells
         return
     done = {event["step"] for event in events if event["type"] == "step-done"}
     if COPY.name in done or any(event["type"] == "ended" for event in events):
@@ -80,7 +83,7 @@ def _left(folder: Path, host: Host, stores: Collection[str]) -> Iterator[Need]:
     notes = {event["key"]: event["value"] for event in events if event["type"] == "note"}
     if not notes.get(NOTE):
         return
-    made = cattrs.structure(json.loads((folder / "plan.json").read_text()), Plan)
+    made = cattrs.structure(json.loads(document), Plan)
     volumes = {volume.dev: volume for volume in made.volumes}
     for need in cattrs.structure(notes[NOTE], list[Need]):
         if need.part == BACKUP:
