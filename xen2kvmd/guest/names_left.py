@@ -16,19 +16,13 @@ _NAME = re.compile(r"/dev/xvd[a-z]{1,2}[0-9]*(?!\w)|(?<![\w.-])[hx]vc0(?!\w)")
 _COMMENT = re.compile(r"^\s*(?:[#;]|//).*|\s#.*")
 _MOST = 20  # files that are told one by one
 # Other rules tell of these; or programs write them down anew; or nothing reads them.
-_NOT_TOLD = (
-    *("/etc/fstab", "/etc/crypttab", "/etc/mdadm*", "/etc/default/grub*"),
-    *("/etc/initramfs-tools/conf.d/*", "/etc/dracut.conf*", "/etc/suspend.conf"),
-    *("/etc/systemd/system/*.mount", "/etc/systemd/system/*.swap", "/etc/lvm/devices/*"),
-    *(
-        "/etc/mtab",
-        "*/blkid.tab*",
-        "/etc/lvm/*/*",
-        "/etc/sysconfig/hwconf",
-        "/etc/grub.d/20_linux_xen",
-    ),
-    *("*~", "*.bak", "*.old", "*.orig", "*.rpmsave", "*.rpmnew", "*.rpmorig", "*.dpkg-*"),
-    *("*.ucf-*", "*/.git/*"),
+_NOT_TOLD = tuple(
+    """
+    /etc/fstab /etc/crypttab /etc/mdadm* /etc/default/grub* /etc/suspend.conf /etc/dracut.conf*
+    /etc/initramfs-tools/conf.d/* /etc/systemd/system/*.mount /etc/systemd/system/*.swap
+    /etc/lvm/*/* /etc/grub.d/20_linux_xen /etc/sysconfig/hwconf /etc/mtab */blkid.tab*
+    *~ *.bak *.old *.orig *.rpmsave *.rpmnew *.rpmorig *.dpkg-* *.ucf-* */.git/*
+    """.split()
 )
 
 
