@@ -95,9 +95,15 @@ def test_encrypted_root_and_mirrored_boot_of_32_bits(sandbox: Sandbox) -> None:
 
 def test_uefi_guest_gains_a_loader_that_needs_no_boot_entry(sandbox: Sandbox) -> None:
     said = migrated(
-        sandbox, "tiny-uefi", "uefi1", "ls -d /sys/firmware/efi", "cat /proc/mounts /proc/cmdline"
+        sandbox,
+        "tiny-uefi",
+        "uefi1",
+        "ls -d /sys/firmware/efi",
+        "cat /proc/mounts /proc/cmdline",
+        "ip -4 address show eth0",
     )
     assert "/sys/firmware/efi" in said.splitlines()
+    assert "inet 192.168.122." in said
     assert "/dev/vda2 / ext4" in said
     assert "root=/dev/vda2" in said
 
