@@ -29,7 +29,13 @@ mount --bind ssh_config /etc/ssh/ssh_config
 for _ in $(seq 100); do [ -s pid ] && exit; sleep 0.1; done
 exit 1
 """
-SSHD_DOWN = "kill $(cat /run/far/pid) || true; umount /etc/ssh/ssh_config; rm -r /run/far"
+# The server removes its pid file itself, once it listens no more.
+SSHD_DOWN = """
+kill $(cat /run/far/pid) || true
+for _ in $(seq 100); do [ -e /run/far/pid ] || break; sleep 0.1; done
+umount /etc/ssh/ssh_config
+rm -r /run/far
+"""
 KNOW_HOST = "echo \"[localhost]:2222 $(cut -d' ' -f1,2 /run/far/host.pub)\" >/run/far/known"
 KNOW_KEY = "cp /run/far/key.pub /run/far/authorized"
 

@@ -3,6 +3,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -79,8 +80,9 @@ def hardening(unit: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def probed(container: Container) -> "Probed":
-    return Probed(container)
+def probed(container: Container) -> Iterator["Probed"]:
+    yield Probed(container)
+    container.run("rm", PROBES)
 
 
 class Probed:
