@@ -17,7 +17,7 @@ from pathlib import Path
 
 from xen2kvmd.system.ssh import Connection
 
-SECONDS = 20  # for emulation, which takes 0.4 on an idle machine
+SECONDS = 20.0  # for emulation, which takes 0.4 on an idle machine, or for KVM without it
 LEAST = 3.0  # seconds that KVM has in any case; one that interprets takes 40
 TIMES = 10  # or so many times as long as emulation takes on this machine, busy as it is
 TURNS = 100_000_000  # of a loop, which KVM takes through in the time that QEMU needs to start
@@ -74,10 +74,9 @@ def works_on(host: Connection, emulator: str) -> bool:
 
 def _is_of_use(boots: Callable[[str, str, float], bool]) -> bool:
     begun = time.monotonic()
-    if not boots("tcg", "max", SECONDS):
-        return False
+    emulates = boots("tcg", "max", SECONDS)  # SUSE's QEMU does with a package of its own only
     emulated = time.monotonic() - begun
-    return boots("kvm", "host", max(LEAST, TIMES * emulated))
+    return boots("kvm", "host", max(LEAST, TIMES * emulated) if emulates else SECONDS)
 
 
 def _boots(emulator: str, accelerator: str, cpu: str, seconds: float) -> bool:
