@@ -57,5 +57,15 @@ def test_a_kvm_that_interprets_is_none(tmp_path: Path, script: str, *, works: bo
     assert kvm.works(str(emulator)) is works
 
 
-def test_no_emulator_is_no_kvm(tmp_path: Path) -> None:
-    assert kvm.works(str(tmp_path / "none")) is False
+@pytest.mark.parametrize("name", ["none", ""])
+def test_no_emulator_is_no_kvm(tmp_path: Path, name: str) -> None:
+    assert kvm.works(str(tmp_path / name)) is False
+
+
+def test_red_hats_emulator_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    emulator = tmp_path / "qemu-kvm"
+    emulator.write_text("")
+    emulator.chmod(0o755)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(kvm, "EMULATORS", ("qemu-system-x86_64", str(emulator)))
+    assert kvm.emulator() == str(emulator)

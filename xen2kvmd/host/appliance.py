@@ -12,7 +12,6 @@ from pathlib import Path
 from xen2kvmd.errors import MigrationError
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.launch import DiskImage
-from xen2kvmd.host.checks import emulator
 from xen2kvmd.system import kvm
 
 SIZE = 1 << 20
@@ -27,7 +26,7 @@ def main() -> int:
             stream.truncate(SIZE)
         image = DiskImage("xvda", str(disk), "raw")
         try:
-            emulate = not kvm.works(emulator())
+            emulate = not kvm.works(kvm.emulator())
             with Appliance.open([image], writable=False, emulate=emulate):
                 return 0
         except MigrationError as error:

@@ -14,7 +14,6 @@ from xen2kvmd.errors import Failed
 from xen2kvmd.host.packages import PACKAGES, Family, install
 from xen2kvmd.system import command, kvm
 
-EMULATORS = ("qemu-system-x86_64", "qemu-kvm", "/usr/libexec/qemu-kvm")
 GRUB = (Path("/usr/lib/grub/i386-pc"), Path("/usr/share/grub2/i386-pc"))
 UEFI = tuple(map(Path, ("/usr/share/OVMF", "/usr/share/qemu", "/usr/share/edk2/ovmf")))
 FIRMWARE = ("OVMF_CODE*", "ovmf-x86_64*code*")
@@ -78,13 +77,8 @@ def _modules(family: Family | None) -> Iterator[Check]:
         yield Check("python modules", State.OK, f"all {len(needs)} are there")
 
 
-def emulator() -> str:
-    """Return the path of QEMU, or ""."""
-    return next(filter(None, map(shutil.which, EMULATORS)), "")
-
-
 def _kvm(family: Family | None) -> Iterator[Check]:
-    qemu = emulator()
+    qemu = kvm.emulator()
     if not qemu:
         yield Check("qemu", State.LACKING, "not installed", install(["qemu"], family))
         return

@@ -46,7 +46,7 @@ def _note_kvm(run: Run, request: Request, emulator: Emulator) -> None:
     """Note whether KVM works for our appliance, and for the new guest."""
     works = target_kvm(run, request, emulator)
     run.note("target-kvm", works)
-    run.note("kvm", kvm.works("qemu-system-x86_64") if ssh_address(request) else works)
+    run.note("kvm", kvm.works(kvm.emulator()) if ssh_address(request) else works)
 
 
 def target_kvm(run: Run, request: Request, emulator: Emulator) -> bool:

@@ -8,6 +8,7 @@ and Linux does not come up at all. libvirt's capabilities list kvm all the same.
 """
 
 import shlex
+import shutil
 import subprocess
 import tempfile
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from xen2kvmd.system.ssh import Connection
 
+EMULATORS = ("qemu-system-x86_64", "qemu-kvm", "/usr/libexec/qemu-kvm")  # Red Hat's is the last
 SECONDS = 20.0  # for emulation, which takes 0.4 on an idle machine, or for KVM without it
 LEAST = 3.0  # seconds that KVM has in any case; one that interprets takes 40
 TIMES = 10  # or so many times as long as emulation takes on this machine, busy as it is
@@ -57,6 +59,11 @@ def under_xen() -> bool:
     """Tell whether this host runs under Xen: it may have the processors, and yet no KVM."""
     kind = Path("/sys/hypervisor/type")  # of the kernel's ABI, sysfs-hypervisor-xen
     return kind.exists() and kind.read_text().strip() == "xen"
+
+
+def emulator() -> str:
+    """Return the path of this host's QEMU, or ""."""
+    return next(filter(None, map(shutil.which, EMULATORS)), "")
 
 
 def works(emulator: str) -> bool:
