@@ -14,6 +14,8 @@ from typing import NoReturn
 import pytest
 import pytest_asyncio
 
+from tests import appliance_kernel
+
 LIMITS = {"fast": 60, "slow": 600, "guest": 1200, "xen": 3600}  # seconds for a test, by its marker
 GRACE = 2.0  # seconds for a child or a task that is on its way out
 
@@ -35,6 +37,11 @@ def kind(item: pytest.Item) -> str:
     return next(
         (name for name in ("xen", "guest", "slow") if item.get_closest_marker(name)), "fast"
     )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if kind(item) != "fast":
+        appliance_kernel.use()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -204,7 +204,7 @@ def start(*command: str) -> subprocess.Popen[bytes]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name.startswith(("LIBGUESTFS_", "XEN2KVM"))
+        if name.startswith(("LIBGUESTFS_", "SUPERMIN_", "XEN2KVM"))
     }
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     with log_of(command[0]).open("w") as log:

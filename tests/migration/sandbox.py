@@ -11,13 +11,15 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 # A /tmp of its own, so that what is left behind there is seen, whatever else the machine does, and
-# a /srv for what tests make; the folder of the tests' own files stays where it is.
+# a /srv for what tests make; the folder of the tests' own files stays where it is. What
+# hides KVM is a file that root only may open.
 WITH_OWN_FOLDERS = """
+    [ -z "$3" ] || { touch "$1/kvm"; chmod 0 "$1/kvm"; mount --bind "$1/kvm" /dev/kvm; }
     mkdir -p "$1/srv" "$1/tmp" "$1$2"
     mount --bind "$1/srv" /srv
     mount --bind "$2" "$1$2"
     mount --rbind "$1/tmp" /tmp
-    shift 2
+    shift 3
     exec "$@"
 """
 
@@ -34,9 +36,10 @@ class Ended:
 class Sandbox:
     """tools/sandbox with an agent as its command, which runs what it is told to."""
 
-    def __init__(self, own: Path, files: Path) -> None:
+    def __init__(self, own: Path, files: Path, *, hide_kvm: bool = False) -> None:
         argv = ["unshare", "--mount", "sh", "-e", "-c", WITH_OWN_FOLDERS, "sh"]
-        argv += [str(own), str(files), str(CHECKOUT / "tools/sandbox"), "--"]
+        argv += [str(own), str(files), "hide" * hide_kvm]
+        argv += [str(CHECKOUT / "tools/sandbox"), "--"]
         argv += ["/usr/bin/python3", "-u", __file__]
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdin
