@@ -110,6 +110,11 @@ class Case:
         """Let all be as it was at a stage; the source gets a command of virsh."""
         shell(self.sandbox, RESTORE, stage, domain, source)
 
+    def let_resume(self) -> None:
+        """Let the migration be one that goes on if its process dies."""
+        record = f"{NOW}/jobs/{self.job}/job.json"
+        shell(self.sandbox, f"""sed -i 's/"resume": false/"resume": true/' {record}""")
+
     def settle(self, operation: Operation) -> str:
         """Return a new job that goes back on the migration, or accepts it."""
         asked = Settlement(

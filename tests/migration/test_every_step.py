@@ -80,6 +80,18 @@ def test_migration_that_is_cut_off_leaves_all_as_it_was(case: Case, step: str, w
         check_nothing_runs(case.sandbox)
 
 
+@pytest.mark.parametrize("way", [KILL_IN, KILL_AFTER])
+@pytest.mark.parametrize("step", [s.name for s in LATE if s.weight and s.name not in LONG])
+def test_killed_worker_of_a_job_that_resumes_costs_nothing(case: Case, step: str, way: str) -> None:
+    case.restore("converted", "old", "destroy")
+    case.let_resume()
+    assert cut_off(case, case.job, step, way) == "succeeded"
+    assert "resumed" in case.findings(case.job)
+    assert states(case) == WENT_ON
+    assert case.sandbox.run("ls", "-A", IMAGES).out == "tiny1-vda.qcow2\n"
+    assert case.job in case.sandbox.run("virsh", "dumpxml", "tiny1").out
+
+
 def states(case: Case) -> tuple[str, str]:
     """Return the states of source and target, empty where it is gone."""
     source, target = (
