@@ -35,8 +35,8 @@ def known(container: Container) -> Iterator[set[str]]:
 
 
 def soon(container: Container) -> str:
-    """Return a time of systemd's calendar that is almost there."""
-    return container.run("date", "--date=+2 seconds", "+%F %T").strip()
+    """Return a time of systemd's calendar that is not there before its timer is started."""
+    return container.run("date", "--date=+8 seconds", "+%F %T").strip()
 
 
 def write(container: Container, path: str, text: str) -> None:
@@ -89,4 +89,4 @@ def test_example_units_begin_a_migration_and_end_as_it_does(
         container.run("systemctl", "disable", "--now", timer)
         container.run("sh", "-c", f"rm -r /etc/xen2kvm {UNITS}/xen2kvm-migrate@*")
         container.run("systemctl", "daemon-reload")
-        container.run("systemctl", "reset-failed", service)
+        container.run("systemctl", "reset-failed", service, check=False)  # it may not have failed
