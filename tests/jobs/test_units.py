@@ -26,8 +26,9 @@ start)
     {start}
     ;;
 show)
-    if [ -e "pid-$id" ]; then pid=$(cat "pid-$id"); fi
-    echo "MainPID=${{pid:-0}}"
+    read pid <"pid-$id"
+    grep -q ') [^Z]' "/proc/$pid/stat" || pid=0  # it has ended
+    echo "MainPID=$pid"
     {show}
     ;;
 esac
@@ -136,6 +137,40 @@ async def test_job_that_has_begun_asks_again_for_a_worker(
     status = await lab.end(await lab.submit(two="die once"))
     assert (status.state, status.error_name) == (JobState.FAILED, "Interrupted")
     assert (lab.left(), asked(lab)) == ([], 5)
+
+
+async def test_cancel_asks_for_a_worker_at_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "RETRY", 600.0)
+    start = "[ $(wc -l <asked) -gt 1 ] && [ ! -e mended ] && exit 1\nrun"
+    systemctl(lab, monkeypatch, start=start)
+    await lab.restart(in_units=True)
+    job = await lab.submit(two="die once")
+    async with asyncio.timeout(SECONDS):
+        while asked(lab) < 1 + len(workers.PAUSES):
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)
+    assert lab.jobs.get(job).state is JobState.RUNNING
+    (lab.folder / "mended").touch()
+    await lab.jobs.cancel(job)
+    assert (await lab.end(job)).state.final
+    assert lab.left() == []
+
+
+async def test_process_that_systemd_cannot_execute_is_told_and_is_no_dead_worker(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemctl(lab, monkeypatch, start="[ -e mended ] || exit 0\nrun")
+    said = "Failed at step EXEC spawning /usr/bin/python3: No such file or directory"
+    journalctl = lab.folder / "bin/journalctl"
+    journalctl.write_text(f"#!/bin/sh\n[ $1 = --sync ] || echo '{said}'\n")
+    journalctl.chmod(0o755)
+    await lab.restart(in_units=True)
+    job = await lab.submit()
+    status = await lab.end(job)
+    assert (status.state, status.error_name) == (JobState.FAILED, "Failed")
+    assert f"systemd could not execute the job's process: {said}." in status.error_message
+    assert not (lab.folder / "jobs" / job / "deaths").exists()
+    assert asked(lab) == 1
 
 
 async def test_nothing_begins_once_the_daemon_is_told_to_end(lab: Lab) -> None:

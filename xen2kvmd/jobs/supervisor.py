@@ -75,7 +75,10 @@ class Supervisor:
         self._workers.begin(job_id, arguments, output=output)
 
     def terminate(self, job_id: str) -> None:
-        """Send SIGTERM to a job's worker."""
+        """Send SIGTERM to a job's worker; one that is to be begun again later is begun now."""
+        if retry := self._retries.get(job_id):
+            retry.cancel()
+            self.begin(job_id)
         self._workers.terminate(job_id)
 
     async def adopt(self, job_id: str, *, died: bool = False) -> None:

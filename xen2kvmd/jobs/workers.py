@@ -5,6 +5,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -102,6 +103,7 @@ async def _start_unit(job_id: str) -> int:
     What systemd does counts, not what systemctl says of it: one that was killed, or not answered in
     time, may have been heard. Raises Failed, or ProcessLookupError if it has ended already.
     """
+    since = time.time()
     for pause in PAUSES:
         await asyncio.sleep(pause)
         refusal: Failed | None = None
@@ -118,6 +120,8 @@ async def _start_unit(job_id: str) -> int:
                 return pid
         if refusal is None:
             break
+    if refusal is None:
+        await asyncio.to_thread(units.check_executed, job_id, since=since)
     raise refusal or ProcessLookupError(f"The unit of job {job_id} has ended.")
 
 

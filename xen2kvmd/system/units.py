@@ -6,10 +6,16 @@ caller's reload of systemd silently ends. Nobody waits in it: while our own unit
 starts a job after that, and a systemctl that is ended with us tells nothing of what systemd does.
 """
 
+import logging
+
+from xen2kvmd.errors import Failed
 from xen2kvmd.system import command
+
+log = logging.getLogger(__name__)
 
 UNIT = "xen2kvm-job@{}.service"
 SECONDS = 90  # for an answer: systemd may be busy, as while a host boots
+SPAWN_FAILED = "641257651c1b4ec9a8624d7a40a9e1e7"  # MESSAGE_ID of systemd's catalog
 
 
 def start(job_id: str) -> None:
@@ -29,3 +35,26 @@ def main_pid(job_id: str) -> int | None:
     if int(shown.get("Job") or 0):  # the number of what systemd has yet to do about it
         return None
     return int(shown.get("MainPID") or 0)
+
+
+def check_executed(job_id: str, *, since: float) -> None:
+    """Raise Failed if systemd could not execute a unit's program since a time (time.time()).
+
+    The journal tells: of a unit that has failed nothing is kept, not even 203/EXEC and the like
+    (systemd.exec(5), "Process Exit Codes").
+    """
+    unit = UNIT.format(job_id)
+    fields = (f"UNIT={unit}", f"MESSAGE_ID={SPAWN_FAILED}", "_UID=0")
+    asked = ["journalctl", "--quiet", "--output=cat", "--lines=1", f"--since=@{since:.6f}", *fields]
+    try:
+        command.run(["journalctl", "--sync"], timeout=SECONDS, with_us=False)
+        said = command.run(asked, timeout=SECONDS, with_us=False)
+    except Failed as error:
+        log.warning("Whether the unit of job %s was executed is not known: %s", job_id, error)
+        return
+    if said:
+        why = said.decode(errors="replace").strip()
+        raise Failed(
+            f"systemd could not execute the job's process: {why}.",
+            hint=f"See 'journalctl -u {unit}', and 'systemctl cat {unit}'.",
+        )
