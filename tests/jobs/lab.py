@@ -63,5 +63,7 @@ class Lab:
 
     def left(self) -> list[str]:
         return sorted(
-            path.name for path in self.place.iterdir() if path.name not in ("go", "go again")
+            path.name
+            for path in self.place.iterdir()
+            if path.name not in ("go", "go again", "back")
         )

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from xen2kvmd.errors import InvalidDisk
+from xen2kvmd.errors import ConnectionFailed, InvalidDisk
+from xen2kvmd.jobs import patience
 from xen2kvmd.jobs.process import run
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.system import command
@@ -46,6 +47,8 @@ def undo(run_: Run, name: str) -> None:
     died = Path(str(_place(run_, name)) + ".died")
     if way == "fail":
         raise OSError("the disk is on fire")
+    if way == "wait" and not (Path(run_.spec["place"]) / "back").exists():
+        raise ConnectionFailed("kvm2 cannot be reached.", hint="Mend the network.")
     if way == "die" or (way == "die once" and not died.exists()):
         died.touch()
         _die(run_)
@@ -125,4 +128,5 @@ def steps_of(operation: str) -> Sequence[Step]:
 
 
 if __name__ == "__main__":
+    patience.SECONDS = float(os.environ.get("TOY_PATIENCE", patience.SECONDS))
     sys.exit(run(steps_of))

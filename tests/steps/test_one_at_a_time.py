@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from xen2kvmd.errors import ConnectionFailed, Failed, VmNotFound
+from xen2kvmd.jobs import patience
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
@@ -68,7 +69,7 @@ def xen(monkeypatch: pytest.MonkeyPatch, host: Host) -> Xen:
 
     monkeypatch.setattr(define, "target_host", target)
     monkeypatch.setattr(shutdown, "open_source", lambda _request: source)
-    monkeypatch.setattr(shutdown, "PAUSE", 0.0)
+    monkeypatch.setattr(patience, "PAUSE", 0.0)
     return source
 
 
@@ -132,26 +133,30 @@ def test_source_stays_off_while_nobody_knows(
         raise ConnectionFailed("kvm2 cannot be reached.")
 
     monkeypatch.setattr(define, "target_host", target)
-    monkeypatch.setattr(shutdown, "PATIENCE", 0.0)
-    with pytest.raises(Failed, match="was not started: kvm2 cannot be reached") as caught:
+    with pytest.raises(ConnectionFailed, match="is not started: kvm2 cannot be reached") as caught:
         shutdown.undo(run)
     assert "start the source by hand" in caught.value.hint
     assert xen.started == 0
 
 
-def test_source_whose_host_comes_back_is_started(run: Run, xen: Xen) -> None:
-    xen.lost = 3
+def test_source_whose_host_is_away_is_to_be_started_later(run: Run, xen: Xen) -> None:
+    xen.lost = 1
+    with pytest.raises(ConnectionFailed, match="is not started: xen1 cannot be reached"):
+        shutdown.undo(run)
     shutdown.undo(run)
     assert xen.started == 1
 
 
-def test_source_whose_host_stays_away_is_told(
-    run: Run, xen: Xen, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("seconds", "started"), [(60.0, 1), (-1.0, 0)])
+def test_source_of_a_backup_whose_host_is_away_is_waited_for(
+    run: Run, xen: Xen, monkeypatch: pytest.MonkeyPatch, seconds: float, started: int
 ) -> None:
-    monkeypatch.setattr(shutdown, "PATIENCE", 0.0)
+    monkeypatch.setattr(patience, "SECONDS", seconds)
     xen.lost = 3
-    with pytest.raises(Failed, match="was not started: xen1 cannot be reached"):
-        shutdown.undo(run)
+    shutdown.start_again(run)
+    assert xen.started == started
+    told = [event["finding"]["id"] for event in run.journal.events if event["type"] == "finding"]
+    assert told == ([] if started else ["source-not-started"])
 
 
 def test_transient_source_is_off_when_it_is_gone(run: Run, xen: Xen) -> None:

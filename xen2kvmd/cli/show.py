@@ -215,6 +215,7 @@ def job(found: Document, report: Document = NO_REPORT) -> None:
         ("not before", moment(found["NotBefore"])),
         ("priority", found["Priority"]),
         ("step", found["Phase"]),
+        ("at", found["Activity"]),
         ("done", f"{found['Progress']:.0%}" if found["ProgressValid"] else "not known"),
         ("begun", moment(found["StartedAt"])),
         ("ended", moment(found["FinishedAt"])),

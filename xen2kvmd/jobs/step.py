@@ -72,7 +72,7 @@ class Run:
         self.sender.send({"type": "progress", "fraction": done, "activity": activity})
 
     def undoing(self, activity: str) -> None:
-        """Tell what takes long in an undo, which nobody can cancel."""
+        """Tell what is at work, or waited for, where nobody can cancel: in an undo."""
         self.sender.send({"type": "progress", "fraction": 0.0, "activity": activity})
 
     def progress(self, done: int, total: int) -> None:

@@ -5,11 +5,12 @@ import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from xen2kvmd import errors
 from xen2kvmd.errors import Cancelled, Internal, Interrupted, MigrationError
-from xen2kvmd.jobs import leftovers, report
+from xen2kvmd.jobs import leftovers, patience, report
 from xen2kvmd.jobs import log as job_log
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
@@ -196,8 +197,11 @@ def _release(run: Run) -> None:
 
 
 def _back(run: Run, steps: Sequence[Step], error: MigrationError) -> None:
-    """Undo the steps that have begun, last first; what cannot be undone is a finding."""
-    standing = _standing(run)
+    """Undo the steps that have begun, last first; what cannot be undone is a finding.
+
+    A host that is out of reach is waited for: one time for all of them together.
+    """
+    standing, until = _standing(run), patience.limit()
     if not any(event["type"] == "rollback" for event in run.journal.events):
         _record_rollback(run, error)
     for step in reversed(steps):
@@ -205,13 +209,19 @@ def _back(run: Run, steps: Sequence[Step], error: MigrationError) -> None:
             continue
         job_log.step(step.name)
         log.info("Step %s is undone", step.name)
+        run.undoing(f"undoing {step.name}")
         try:
-            step.undo(run)
+            waiting = partial(_tell_waiting, run, step)
+            patience.patiently(partial(step.undo, run), until=until, waiting=waiting)
         except Exception as failure:
             log.exception("Undo of %s failed", step.name)
             _tell_left_behind(run, f"Undo of step {step.name} failed", failure)
         else:
             run.record("step-undone", step=step.name)
+
+
+def _tell_waiting(run: Run, step: Step, why: str) -> None:
+    run.undoing(f"waiting to undo {step.name}: {why}")
 
 
 def _tell_left_behind(run: Run, what: str, failure: Exception) -> None:

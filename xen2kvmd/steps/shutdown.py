@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Make sure that the source guest does not run (guide 15.2.5 (1))."""
 
-import logging
-import time
+from functools import partial
 
 import cattrs
 
-from xen2kvmd.errors import ConnectionFailed, Failed, MigrationError, VmNotFound, VmRunning
+from xen2kvmd.errors import ConnectionFailed, MigrationError, VmNotFound, VmRunning
 from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.jobs import patience
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Request, Severity, ShutdownMode
 from xen2kvmd.sources import Source, open_source
@@ -15,11 +15,7 @@ from xen2kvmd.steps import context, disks, window
 from xen2kvmd.steps.define import check_target_off
 from xen2kvmd.system.remotes import Remotes
 
-PATIENCE = 1800.0  # seconds for which a source whose host is out of reach is tried again
-PAUSE = 10.0  # seconds between two tries
 LAST_WAIT = 60.0  # seconds that a guest which was asked to shut down may take after we gave up
-
-log = logging.getLogger(__name__)
 
 NOT_KNOWN = Finding(
     "source-not-shut-down",
@@ -52,30 +48,20 @@ def go_on(run: Run) -> None:
 
 
 def undo(run: Run) -> None:
-    """Start the guest again if we have shut it down, and the new one does not run.
-
-    Either host may be out of reach for the same reason that the job failed for, or this one may
-    have just started: it is tried again for PATIENCE seconds.
-    """
+    """Start the guest again if we have shut it down, and the new one does not run."""
     if "shutdown-asked" not in run.notes:
         return
-    request, end = context.request(run), time.monotonic() + PATIENCE
-    while True:
-        try:
-            check_target_off(run)
-            open_source(request).start_again(
-                context.document(run), seconds=min(request.shutdown_timeout, LAST_WAIT)
-            )
-            return
-        except ConnectionFailed as error:
-            if time.monotonic() > end:
-                raise Failed(
-                    f"The source was not started: {error.message}",
-                    hint="See that the new guest does not run, then start the source by hand.",
-                ) from error
-            log.warning("The source is not started yet, and tried again: %s", error.message)
-            run.undoing("waiting until the source can be started")
-            time.sleep(PAUSE)
+    request = context.request(run)
+    try:
+        check_target_off(run)
+        open_source(request).start_again(
+            context.document(run), seconds=min(request.shutdown_timeout, LAST_WAIT)
+        )
+    except ConnectionFailed as error:
+        raise ConnectionFailed(
+            f"The source is not started: {error.message}",
+            hint="See that the new guest does not run, then start the source by hand.",
+        ) from error
 
 
 def start_again(run: Run) -> None:
@@ -85,7 +71,7 @@ def start_again(run: Run) -> None:
     """
     if "shutdown-asked" in run.notes and context.request(run).start:
         try:
-            undo(run)
+            patience.patiently(partial(undo, run), until=patience.limit(), waiting=run.undoing)
         except MigrationError as error:
             failure = Finding("source-not-started", error.message, Severity.WARNING, error.hint)
             run.finding(cattrs.unstructure(failure))
