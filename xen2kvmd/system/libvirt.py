@@ -6,16 +6,17 @@ Only libvirt*.py here import its binding.
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import libvirt
 
 from xen2kvmd import xml
-from xen2kvmd.errors import Failed, PoolNotFound
+from xen2kvmd.errors import Failed, MigrationError, PoolNotFound
 from xen2kvmd.model import CephPool
 from xen2kvmd.system.libvirt_domain import Console, Domain
-from xen2kvmd.system.libvirt_errors import absent, translated, unreachable, untranslated
+from xen2kvmd.system.libvirt_errors import absent, lost, translated, unreachable
+from xen2kvmd.system.libvirt_link import opened
 from xen2kvmd.system.libvirt_pool import Pool, look, refresh
 from xen2kvmd.system.libvirt_uri import is_remote, ssh_address, with_program
 from xen2kvmd.system.ssh import as_program
@@ -268,21 +269,25 @@ def connected(uri: str = TARGET_URI) -> Iterator[Host]:
     By ssh also HostKeyUnknown or SourceAuthFailed. Nobody is asked for anything: `open` has no
     callback for credentials.
     """
-    libvirt.registerErrorHandler(lambda *_: None, None)  # it prints to stderr otherwise
-    try:
-        connection = _open_by_ssh(uri) if is_remote(uri) else libvirt.open(uri)
-    except libvirt.libvirtError as error:
-        raise unreachable(uri, error.get_error_message()) from error
-    host = Host(connection, remote=is_remote(uri))
-    try:
-        yield host
-    except libvirt.libvirtError as error:
-        raise untranslated(uri, error.get_error_message(), alive=host.is_alive()) from error
-    finally:
-        host.close()
-
-
-def _open_by_ssh(uri: str) -> "libvirt.virConnect":
-    """Connect by our ssh: its options end the connection, and what waits for it, with the host."""
-    with as_program(ssh_address(uri)) as program:
-        return libvirt.open(with_program(uri, program))
+    with ExitStack() as until_closed:
+        by = uri
+        if is_remote(uri):
+            by = with_program(uri, until_closed.enter_context(as_program(ssh_address(uri))))
+        try:
+            connection = opened(by, told=uri)
+        except libvirt.libvirtError as error:
+            raise unreachable(uri, error.get_error_message()) from error
+        host = Host(connection, remote=is_remote(uri))
+        until_closed.callback(host.close)
+        try:
+            yield host
+        except MigrationError as error:
+            cause = error.__cause__
+            if isinstance(cause, libvirt.libvirtError) and not host.is_alive():
+                raise lost(uri, cause.get_error_message()) from error
+            raise
+        except libvirt.libvirtError as error:
+            said = error.get_error_message()
+            if not host.is_alive():
+                raise lost(uri, said) from error
+            raise Failed(f"libvirt failed: {said}.") from error

@@ -227,8 +227,8 @@ class Console:
     def read(self) -> bytes:
         """Return what was printed since the last time, which may be nothing. It does not wait.
 
-        Output arrives with the answer to any other call on the same connection: the caller must
-        make one now and then. A thread that waits in here would be simpler, but libvirt's client
+        Output arrives by libvirt's event loop, or with the answer to another call on the same
+        connection. A thread that waits in here would be simpler, but libvirt's client
         can lose the word by which one thread asks another to share the connection: both then wait
         until the guest prints something, for ever if it is paused.
         """

@@ -36,13 +36,23 @@ def unreachable(uri: str, said: str) -> MigrationError:
     )
 
 
-def untranslated(uri: str, said: str, *, alive: bool) -> MigrationError:
-    """Return the error for what libvirt said where nothing can go wrong but the connection."""
-    if alive:
-        return Failed(f"libvirt failed: {said}.")
+def silent(uri: str, *, seconds: float) -> MigrationError:
+    """Return the error for a libvirt that takes calls and does not answer them."""
+    host = urlsplit(uri).netloc
     return ConnectionFailed(
-        f"The connection to libvirt at {uri.partition('?')[0]} was lost: {said}.",
-        hint="Did it crash, or was it stopped? Its journal may tell: journalctl -u libvirtd",
+        f"libvirt at {uri.partition('?')[0]} does not answer: it has had {seconds:g} seconds.",
+        hint="It hangs, or its host is overloaded: see there what 'systemctl status libvirtd' "
+        f"says{f' ({login_of(host)})' if host else ''}; if it hangs, restart it.",
+    )
+
+
+def lost(uri: str, said: str) -> MigrationError:
+    """Return the error for a libvirt that the connection was lost to, by what libvirt said."""
+    what = "it does not answer any more" if "keepalive" in said else said
+    return ConnectionFailed(
+        f"The connection to libvirt at {uri.partition('?')[0]} was lost: {what}.",
+        hint="Does it hang, did it crash, or was it stopped? Its journal there may tell: "
+        "journalctl -u libvirtd",
     )
 
 
