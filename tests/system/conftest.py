@@ -30,6 +30,10 @@ class Far:
         )
         return [int(word) for word in found.stdout.split()]
 
+    def logins(self) -> int:
+        """Return how often somebody has logged in."""
+        return (self.folder / "log").read_text().count("Accepted publickey")
+
 
 @pytest.fixture
 def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Far]:
@@ -61,7 +65,7 @@ def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Far]:
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
     server = subprocess.Popen(
-        ["/usr/sbin/sshd", "-D", "-f", str(home / "config"), "-E", "/dev/null"]
+        ["/usr/sbin/sshd", "-D", "-f", str(home / "config"), "-E", str(home / "log")]
     )
     while not (home / "pid").exists():
         time.sleep(0.01)

@@ -14,6 +14,7 @@ from xen2kvmd.system.remote_sizes import sizes
 from xen2kvmd.system.ssh import Connection
 
 SIZE = 3 << 20
+NO_SOCKET = Path("/no/socket")  # of a login
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def device(tmp_path: Path) -> Iterator[str]:
 
 def shell(script: str) -> Connection:
     """A host of our own whose login shell does something before the command, which is $2."""
-    return Connection("ssh://root@xen1", "root@xen1", ("sh", "-c", script, "sh"))
+    return Connection("ssh://root@xen1", "root@xen1", ("sh", "-c", script, "sh"), NO_SOCKET)
 
 
 def test_what_a_shell_prints_of_its_own_is_passed_over(tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ OLDEST = f"{OLDER}; mount --bind /dev/null /proc/partitions"
 @pytest.mark.parametrize("host", [OLD, OLDER])
 def test_old_host_tells_the_size_of_a_device(device: str, host: str) -> None:
     argv = ("unshare", "--mount", "sh", "-c", f'{host}; exec sh -c "$2"', "sh")
-    old = Connection("ssh://root@xen1", "root@xen1", argv)
+    old = Connection("ssh://root@xen1", "root@xen1", argv, NO_SOCKET)
     assert sizes(old, [(device, "raw")]) == {(device, "raw"): SIZE}
     with opened(old, device, live=False) as disk:
         assert disk.size.size == SIZE
@@ -62,6 +63,6 @@ def test_device_whose_size_nobody_tells_is_refused(device: str) -> None:
     argv = ("unshare", "--mount", "sh", "-c", f'{OLDEST}; exec sh -c "$2"', "sh")
     with (
         pytest.raises(Unsupported, match=f"{device} .* whose size that host does not tell"),
-        opened(Connection("ssh://root@xen1", "root@xen1", argv), device, live=False),
+        opened(Connection("ssh://root@xen1", "root@xen1", argv, NO_SOCKET), device, live=False),
     ):
         pass

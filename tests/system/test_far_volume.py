@@ -13,6 +13,7 @@ from xen2kvmd.errors import Failed
 from xen2kvmd.system import far_volume
 from xen2kvmd.system.disk import make_image
 from xen2kvmd.system.opened_disk import opened_for_writing
+from xen2kvmd.system.ssh import connected
 
 MIB = 1 << 20
 
@@ -29,7 +30,8 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 def write(far: Far, folder: Path, image: Path, *, megabytes: int) -> None:
     with (
-        far_volume.opened(far.address, folder, str(image), "qcow2") as uri,
+        connected(far.address) as host,
+        far_volume.opened(host, folder, str(image), "qcow2") as uri,
         opened_for_writing(uri, "raw") as disk,
     ):
         for at in range(megabytes):

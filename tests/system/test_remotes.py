@@ -188,7 +188,7 @@ def test_sizes_of_many_disks_are_told_at_once(far: Far, tmp_path: Path) -> None:
     asked = [(str(path), "raw") for path in (raw, absent, odd, tmp_path)]
     asked += [*made, ("raw", "raw"), (str(raw), "qcow2"), (str(tmp_path / "b.vhd"), "vpc")]
     asked += [(str(tmp_path / "fixed.vhd"), "vpc")]
-    with connected(far.address, tmp_path) as connection:
+    with connected(far.address) as connection:
         found = sizes(connection, asked)
     vhd = found.pop((str(tmp_path / "b.vhd"), "vpc"))
     assert abs(vhd - (1 << 30)) < 1 << 20  # it counts in cylinders

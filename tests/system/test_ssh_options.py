@@ -29,7 +29,7 @@ def configuration(far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.usefixtures("configuration")
 def test_host_is_reached_as_it_is_configured(tmp_path: Path) -> None:
-    with ssh.connected("ssh://127.0.0.1", tmp_path) as host, host.program(["id", "-un"]) as program:
+    with ssh.connected("ssh://127.0.0.1") as host, host.program(["id", "-un"]) as program:
         assert program.stdout.read() == b"root\n"
     with ssh.as_program("ssh://127.0.0.1") as libvirts:
         subprocess.run([libvirts, "127.0.0.1", "true"], check=True)
@@ -41,7 +41,7 @@ def test_host_is_reached_as_it_is_configured(tmp_path: Path) -> None:
 def test_what_the_address_says_wins(tmp_path: Path) -> None:
     with (
         pytest.raises(ConnectionFailed, match="port 1: Connection refused"),
-        ssh.connected("ssh://127.0.0.1:1", tmp_path),
+        ssh.connected("ssh://127.0.0.1:1"),
     ):
         pass
 
@@ -54,5 +54,5 @@ def test_host_is_reached_through_another(far: Far, configuration: Path, tmp_path
     known.write_text(known.read_text() + known.read_text().replace("127.0.0.1", "localhost"))
     text = configuration.read_text().replace("127.0.0.1", "localhost")
     configuration.write_text(f"{text}ProxyJump={gate}\n")
-    with ssh.connected("ssh://localhost", tmp_path):
+    with ssh.connected("ssh://localhost"):
         assert len(far.sessions()) == 2

@@ -17,7 +17,7 @@ def clear(run: Run) -> None:
 
     Only before any step has opened something: what this worker uses looks the same.
     """
-    appliances.end(run.scratch, remotes.folder_of(run.folder))
+    appliances.end(run.scratch, remotes.folder_of(run.folder), remotes.logins_of(run.folder))
     if NOTE in run.notes:
         appliances.sweep(run.notes[NOTE])
     remotes.sweep(run.folder)

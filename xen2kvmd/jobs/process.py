@@ -4,15 +4,16 @@
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from xen2kvmd.jobs import log
 from xen2kvmd.jobs.step import Step
-from xen2kvmd.jobs.store import Store
+from xen2kvmd.jobs.store import JobRecord, Store
 from xen2kvmd.jobs.worker import Stopped, work
-from xen2kvmd.system import files
+from xen2kvmd.system import files, ssh
 from xen2kvmd.system.inhibitor import held
+from xen2kvmd.system.remotes import logins_of
 
 LONGEST = 70  # characters of a folder in which sockets can lie
 EX_TEMPFAIL = 75  # sysexits.h: the job goes on later
@@ -38,11 +39,16 @@ def run(steps_of: Callable[[str], Sequence[Step]]) -> int:
     log.begin(folder / "log", job_id=record.id, vm=record.vm, in_unit=arguments.unit)
     _keep_temporary_files(folder / "scratch")
     try:
-        with held(f"Migration of {record.vm}") if record.operation == "migrate" else nullcontext():
+        with _host_held(record), ssh.kept(logins_of(folder)):
             work(store, record.id, arguments.events, steps_of(record.operation))
     except Stopped:
         return EX_TEMPFAIL
     return 0
+
+
+def _host_held(record: JobRecord) -> AbstractContextManager[None]:
+    """Hold off the end of the host while a guest is migrated."""
+    return held(f"Migration of {record.vm}") if record.operation == "migrate" else nullcontext()
 
 
 def _keep_temporary_files(scratch: Path) -> None:

@@ -27,7 +27,7 @@ def do(run: Run) -> None:
     if case.target.virt_type is VirtType.KVM:
         return
     with target_host(migration.request) as host:
-        if not target_kvm(run, migration.request, host.emulator(case.facts.arch)):
+        if not target_kvm(migration.request, host.emulator(case.facts.arch)):
             return
         run.note(NOTE, "")
         _change(migration, host, was=migration.plan.domain_xml, becomes=_with_kvm(migration, case))

@@ -18,7 +18,6 @@ from xen2kvmd.system import disk as images
 from xen2kvmd.system import remote_sizes, ssh
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.libvirt_domain import Domain
-from xen2kvmd.system.remotes import own_folder, sweep
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ def do(run: Run) -> None:
         listed = [_listed(host, found, local=not far) for found in host.domains()]
     if far:
         try:
-            listed = _with_sizes(run, far, listed)
+            listed = _with_sizes(far, listed)
         except MigrationError as error:  # libvirt has told its part
             log.warning("%s %s", error, error.hint)
     run.note("guests", cattrs.unstructure(listed))
@@ -70,10 +69,10 @@ def _disks(
         yield ListedDisk(disk.dev, disk.path, disk.format, size)
 
 
-def _with_sizes(run: Run, far: str, listed: list[ListedGuest]) -> list[ListedGuest]:
+def _with_sizes(far: str, listed: list[ListedGuest]) -> list[ListedGuest]:
     """Let the other host tell the sizes of its disks, of those that libvirt did not tell."""
     disks = [(disk.path, disk.format) for guest in listed for disk in guest.disks if not disk.size]
-    with own_folder(run.folder) as folder, ssh.connected(far, folder) as connection:
+    with ssh.connected(far) as connection:
         found = remote_sizes.sizes(connection, disks)
     return [
         replace(
@@ -87,9 +86,4 @@ def _with_sizes(run: Run, far: str, listed: list[ListedGuest]) -> list[ListedGue
     ]
 
 
-def undo(run: Run) -> None:
-    """Close the connection to another host, which outlives a killed process."""
-    sweep(run.folder)
-
-
-GUESTS = Step("guests", do, undo)
+GUESTS = Step("guests", do)

@@ -10,7 +10,6 @@ from xen2kvmd.model import Operation, Request
 from xen2kvmd.steps import context, engine, find, hooks, keys, packages, window
 from xen2kvmd.system import kvm, ssh
 from xen2kvmd.system.libvirt import Emulator
-from xen2kvmd.system.remotes import own_folder
 from xen2kvmd.targets import open_places, ssh_address, target_host
 
 
@@ -44,18 +43,18 @@ def do(run: Run) -> None:
 
 def _note_kvm(run: Run, request: Request, emulator: Emulator) -> None:
     """Note whether KVM works for our appliance, and for the new guest."""
-    works = target_kvm(run, request, emulator)
+    works = target_kvm(request, emulator)
     run.note("target-kvm", works)
     run.note("kvm", kvm.works(kvm.emulator()) if ssh_address(request) else works)
 
 
-def target_kvm(run: Run, request: Request, emulator: Emulator) -> bool:
+def target_kvm(request: Request, emulator: Emulator) -> bool:
     """Tell whether KVM works on the target host."""
     if not emulator.kvm:
         return False
     if not (address := ssh_address(request)):
         return kvm.works(emulator.path)
-    with own_folder(run.folder) as folder, ssh.connected(address, folder) as far:
+    with ssh.connected(address) as far:
         return kvm.works_on(far, emulator.path)
 
 

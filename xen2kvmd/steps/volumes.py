@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Volume
 from xen2kvmd.steps import context
-from xen2kvmd.system import ceph, far_volume
+from xen2kvmd.system import ceph, far_volume, ssh
 from xen2kvmd.system.remotes import own_folder
 from xen2kvmd.targets import ssh_address, target_host
 
@@ -27,7 +27,8 @@ def opened(run: Run, volume: Volume) -> Iterator[tuple[str, str]]:
         yield volume.path, volume.format
         return
     with (
+        ssh.connected(address) as far,
         own_folder(run.folder) as folder,
-        far_volume.opened(address, folder, volume.path, volume.format) as uri,
+        far_volume.opened(far, folder, volume.path, volume.format) as uri,
     ):
         yield uri, "raw"

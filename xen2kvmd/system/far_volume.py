@@ -8,16 +8,16 @@ ssh leads one of ours there, and both end with the connection, however that ends
 import secrets
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
-from urllib.parse import urlsplit
 
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.system.command import TAIL, WITH_US
-from xen2kvmd.system.ssh import forwarding, unreachable
+from xen2kvmd.system.ssh import Connection, unreachable
 
 SOON = 2.0  # seconds in which it shows that a connection is over
 GRACE = 60.0  # seconds that the other end has to write what it has not yet
@@ -49,43 +49,55 @@ cat >/dev/null
 
 
 @contextmanager
-def opened(address: str, folder: Path, path: str, image_format: str) -> Iterator[str]:
-    """Yield the URI at which an image of ssh://USER@HOST:PORT can be read and written, as raw.
+def opened(host: Connection, folder: Path, path: str, image_format: str) -> Iterator[str]:
+    """Yield the URI at which an image of another host can be read and written, as raw.
 
     The folder holds our socket. When the block is left, the image is closed there. Raises
-    HostKeyUnknown, SourceAuthFailed, ConnectionFailed, Unsupported or Failed.
+    ConnectionFailed, Unsupported or Failed.
     """
-    name, host = f"xen2kvm-{secrets.token_hex(8)}", urlsplit(address).netloc
+    name = f"xen2kvm-{secrets.token_hex(8)}"
     here, there = folder / name, f"/tmp/{name}"
-    argv = forwarding(address, here=here, there=f"{there}/socket")
-    command = " ".join(map(shlex.quote, ("sh", "-c", SCRIPT, "sh", there, path, image_format)))
+    with (
+        host.forwarded(here=here, there=f"{there}/socket"),
+        _served(host, there, path, image_format) as last_words,
+    ):
+        uri = f"nbd+unix:///?socket={here}"
+        try:
+            yield uri
+        except Failed as error:  # of a disk that is a socket here
+            if words := last_words():
+                raise unreachable(host.host, words) from error
+            told = error.message.replace(uri, f"{path} of the host {host.host}")
+            raise Failed(told, hint=error.hint) from error
+
+
+@contextmanager
+def _served(
+    host: Connection, folder: str, path: str, image_format: str
+) -> Iterator[Callable[[], str]]:
+    """Let the host serve an image in a folder there; yield who tells why that is over, or ""."""
+    command = shlex.join(("sh", "-c", SCRIPT, "sh", folder, path, image_format))
+    argv = [*WITH_US, *host.argv, host.address, command]
     with TemporaryFile() as said:
-        process = subprocess.Popen(
-            [*WITH_US, *argv, command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said
-        )
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
         assert process.stdin
         assert process.stdout
         try:
             answer = process.stdout.readline().strip()
             if answer == b"lacks":
                 raise Unsupported(
-                    f"The host {host} has no qemu-nbd, which writing its disks needs.",
+                    f"The host {host.host} has no qemu-nbd, which writing its disks needs.",
                     hint="Install it there: qemu-utils (Debian), qemu-tools (SUSE), qemu-img "
                     "(Red Hat).",
                 )
             if answer != b"ready":
                 words = _last_words(process, said)
                 if "qemu-nbd" in words or "mkdir" in words:
-                    raise Failed(f"The disk {path} of the host {host} cannot be opened: {words}.")
-                raise unreachable(host, words)
-            uri = f"nbd+unix:///?socket={here}"
-            try:
-                yield uri
-            except Failed as error:  # of a disk that is a socket here
-                if words := _last_words(process, said):
-                    raise unreachable(host, words) from error
-                told = error.message.replace(uri, f"{path} of the host {host}")
-                raise Failed(told, hint=error.hint) from error
+                    raise Failed(
+                        f"The disk {path} of the host {host.host} cannot be opened: {words}."
+                    )
+                raise unreachable(host.host, words)
+            yield partial(_last_words, process, said)
         finally:
             with suppress(BrokenPipeError):
                 process.stdin.close()
@@ -95,7 +107,6 @@ def opened(address: str, folder: Path, path: str, image_format: str) -> Iterator
                 process.kill()
                 process.wait()
             process.stdout.close()
-            here.unlink(missing_ok=True)
 
 
 def _last_words(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> str:

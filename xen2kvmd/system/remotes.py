@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The disks of other hosts that a job reads, each served here by NBD; one login for each host.
+"""The disks of other hosts that a job reads, each served here by NBD.
 
 Block devices of this host, "", are served likewise: of those, too, nothing shows who writes.
 """
@@ -55,9 +55,7 @@ class Remotes:
 
     def _host(self, host: str) -> Connection:
         if host not in self._hosts:
-            own = self._folder / _short(host)
-            own.mkdir()
-            self._hosts[host] = self._open.enter_context(connected(host, own))
+            self._hosts[host] = self._open.enter_context(connected(host))
         return self._hosts[host]
 
     def uri(self, host: str, path: str) -> str:
@@ -131,7 +129,13 @@ def own_folder(job: Path) -> Iterator[Path]:
 
 def sweep(job: Path) -> None:
     """Remove what a process that was killed has left; its programs ended with it."""
-    shutil.rmtree(folder_of(job), ignore_errors=True)
+    for folder in (folder_of(job), logins_of(job)):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def logins_of(job: Path) -> Path:
+    """Return the folder for the sockets of a job's logins."""
+    return folder_of(job).with_suffix(".ssh")
 
 
 def folder_of(job: Path) -> Path:

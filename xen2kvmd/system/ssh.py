@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One connection to another host by ssh(1), which all that we do there shares.
+"""One login to another host by ssh(1), which all that we do there shares.
 
 Keys, agent, ports and jump hosts are those of root's ssh_config(5), unless xen2kvmd.conf(5) has
 others for a host. What we set is what must not be otherwise: nobody is asked, and a host's key is
@@ -7,10 +7,12 @@ known or refused.
 """
 
 import shlex
+import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -25,7 +27,7 @@ from xen2kvmd.errors import (
     MigrationError,
     SourceAuthFailed,
 )
-from xen2kvmd.system.command import TAIL, WITH_US, log, running
+from xen2kvmd.system.command import TAIL, WITH_US, Running, log, run, running
 
 CONFIG = config.FILE
 SECONDS = 60.0  # for the login; a jump host takes its time, too
@@ -73,11 +75,12 @@ def refusal(host: str, said: str) -> MigrationError | None:
 
 @dataclass(frozen=True)
 class Connection:
-    """A host that we are logged in to; address is ssh://USER@HOST:PORT."""
+    """A host that we are logged in to; address is ssh://USER@HOST:PORT, the login has a socket."""
 
     address: str
     host: str
     argv: tuple[str, ...]
+    socket: Path
 
     @contextmanager
     def program(self, argv: Sequence[str]) -> Iterator["Program"]:
@@ -114,6 +117,24 @@ class Connection:
                 except BrokenPipeError:
                     log.debug("the program on %s had ended already", self.host)
 
+    @contextmanager
+    def forwarded(self, *, here: Path, there: str) -> Iterator[None]:
+        """Let a socket here lead to one there for the time of the block. Raises ConnectionFailed.
+
+        It is the login that listens: a program of ours that ends leaves the socket.
+        """
+        argv = ("ssh", "-F", "none", "-S", str(self.socket), "-L", f"{here}:{there}", self.address)
+        try:
+            run([*argv, "-O", "forward"], timeout=SECONDS)
+        except Failed as error:
+            raise unreachable(self.host, error.message) from error
+        try:
+            yield
+        finally:
+            with suppress(Failed):  # the login has ended
+                run([*argv, "-O", "cancel"], timeout=SECONDS)
+            here.unlink(missing_ok=True)
+
 
 @dataclass(frozen=True)
 class Program:
@@ -140,16 +161,42 @@ class Program:
         )
 
 
-@contextmanager
-def connected(address: str, folder: Path) -> Iterator[Connection]:
-    """Log in to ssh://USER@HOST:PORT[?keyfile=/PATH]; the folder holds the socket of the login.
+class Logins:
+    """The hosts that we are logged in to, once each; the sockets of the logins lie in a folder."""
 
-    Raises HostKeyUnknown, SourceAuthFailed or ConnectionFailed.
-    """
-    options, bare = _asked(address, (*OPTIONS, "ClearAllForwardings=yes"))
-    netloc = urlsplit(address).netloc
-    socket = folder / "ssh"
-    with running(["ssh", *options, "-M", "-N", "-S", str(socket), bare]) as master:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._masters: dict[str, tuple[Running, Connection]] = {}
+        self._count = 0
+        self._open = ExitStack()
+        self._one = threading.Lock()
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+
+    def connection(self, address: str) -> Connection:
+        """Return the login to a host; one that has ended, because the host was lost, is made anew.
+
+        A login ends with the thread that made it, too (see WITH_US): the next to ask makes another.
+        ssh itself logs in anew for a program whose login ends just then.
+        """
+        with self._one:
+            if address in self._masters:
+                master, connection = self._masters[address]
+                with suppress(Failed):
+                    master.check()
+                    return connection
+                log.info("The login to %s has ended, and is made anew", connection.host)
+            self._masters[address] = self._log_in(address)
+            return self._masters[address][1]
+
+    def _log_in(self, address: str) -> tuple[Running, Connection]:
+        options, bare = _asked(address, (*OPTIONS, "ClearAllForwardings=yes"))
+        netloc = urlsplit(address).netloc
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._count += 1
+        socket = self._folder / str(self._count)
+        master = self._open.enter_context(
+            running(["ssh", *options, "-M", "-N", "-S", str(socket), bare])
+        )
         limit = time.monotonic() + SECONDS
         while not socket.exists():
             try:
@@ -157,26 +204,58 @@ def connected(address: str, folder: Path) -> Iterator[Connection]:
             except Failed as error:
                 raise unreachable(netloc, error.message) from error
             if time.monotonic() > limit:
+                master.end()
                 raise unreachable(netloc, f"no login in {SECONDS:g} seconds")
-        yield Connection(bare, netloc, ("ssh", *options, "-S", str(socket)))
+        return master, Connection(bare, netloc, ("ssh", *options, "-S", str(socket)), socket)
+
+    def close(self) -> None:
+        """End all logins, and what runs by them."""
+        self._open.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def forwarding(address: str, *, here: Path, there: str) -> list[str]:
-    """Return the arguments of an ssh of its own, for which a socket here leads to one there."""
-    options, bare = _asked(address, OPTIONS)
-    return ["ssh", *options, "-S", "none", "-L", f"{here}:{there}", bare]
+_kept: list[Logins] = []  # one at most: a process has one login to a host, whoever asks for it
+
+
+@contextmanager
+def kept(folder: Path) -> Iterator[None]:
+    """Keep all logins that are made in this process until the block is left."""
+    logins = Logins(folder)
+    _kept.append(logins)
+    try:
+        yield
+    finally:
+        _kept.remove(logins)
+        logins.close()
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Connection]:
+    """Log in to ssh://USER@HOST:PORT[?keyfile=/PATH], or yield the login that is there already.
+
+    Where none is kept it ends with the block. Raises HostKeyUnknown, SourceAuthFailed or
+    ConnectionFailed.
+    """
+    if _kept:
+        yield _kept[-1].connection(address)
+        return
+    with TemporaryDirectory(prefix="xen2kvm-ssh-") as folder:
+        logins = Logins(Path(folder, "logins"))
+        try:
+            yield logins.connection(address)
+        finally:
+            logins.close()
 
 
 @contextmanager
 def as_program(address: str) -> Iterator[str]:
-    """Yield the path of a program that is ssh with our options, for who takes no more than a path.
+    """Yield the path of a program that is ssh by our login, for who takes no more than a path.
 
-    It is there for the time of the block, in which it must be started.
+    Both are there for the time of the block. Raises what connected() raises.
     """
-    options, _ = _asked(address, (*OPTIONS, "ClearAllForwardings=yes"))
-    with TemporaryDirectory() as folder:
+    with connected(address) as host, TemporaryDirectory() as folder:
         program = Path(folder, "ssh")
-        program.write_text(f'#!/bin/sh\nexec {shlex.join(["ssh", *options])} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(host.argv)} "$@"\n')
         program.chmod(0o700)
         yield str(program)
 
