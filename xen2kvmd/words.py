@@ -4,6 +4,8 @@
 import re
 from datetime import datetime
 
+LINE = 800  # characters of a program's output that a message shows
+
 # Controls but tab and line feed; characters that turn the direction of writing, so that a name
 # reads as another (Unicode TR 36, 2.3); halves of characters, and what XML 1.0 (2.2) forbids.
 _CONTROL = re.compile(
@@ -15,6 +17,11 @@ _ESCAPE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78cDEHM])|[\x0
 def printable(text: str) -> str:
     """Return text that does nothing to a terminal or a page: a guest's files may hold anything."""
     return _CONTROL.sub("\ufffd", text)
+
+
+def one_line(text: str) -> str:
+    """Return the end of what a program printed as one line, for a message."""
+    return " ".join(printable(text).split())[-LINE:]
 
 
 def without_escapes(text: str) -> str:

@@ -51,8 +51,9 @@ def test_damage_is_told_and_nothing_else(tmp_path: Path) -> None:
             ("filesystem-damaged", "/dev/vda1"),
             ("filesystem-damaged", "/dev/vda3"),
         ]
-        assert "which it was not before" in found[0].message
-        assert "as it was before" in found[1].message
+        assert found[0].message.endswith(" is damaged, which it was not before.")
+        assert found[1].message.endswith(" is damaged, as it was before.")
+        assert all(one.said for one in found)  # names of the guest's files, perhaps
 
 
 def mount(appliance: Appliance) -> None:

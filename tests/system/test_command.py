@@ -2,6 +2,8 @@
 """Programs that fail, hang, and are not there."""
 
 import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,29 @@ def test_output_comes_back() -> None:
 def test_failure_tells_what_the_program_said() -> None:
     with pytest.raises(Failed, match=r"ls failed with exit code 2: .*No such file"):
         run(["ls", "/nonexistent"], timeout=10)
+
+
+def test_failure_is_told_in_one_line_that_does_nothing_to_a_terminal() -> None:
+    with pytest.raises(Failed) as caught:
+        run(["sh", "-c", r"printf 'one\n\033[31mtwo%2000s\n' . >&2; exit 1"], timeout=10)
+    assert caught.value.message == "sh failed with exit code 1: one \ufffd[31mtwo ."
+
+
+def test_what_a_program_says_that_reads_images_is_not_for_everybody(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_text("secret")
+    argv = ["qemu-img", "info", "-f", "qcow2", str(image)]
+    for fail in (partial(run, argv, timeout=10), partial(ends, argv)):
+        with pytest.raises(Failed) as caught:
+            fail()
+        assert caught.value.message.startswith("qemu-img ")
+        assert str(image) not in caught.value.message
+        assert str(image) in caught.value.said
+
+
+def ends(argv: list[str]) -> None:
+    with running(argv) as program:
+        program.check(seconds=10)
 
 
 def test_missing_program_is_named() -> None:

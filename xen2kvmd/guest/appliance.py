@@ -26,10 +26,10 @@ from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest.archive import packed
 from xen2kvmd.guest.devices import letters, xen_order
 from xen2kvmd.guest.key import Key
-from xen2kvmd.guest.launch import DiskImage, launch
+from xen2kvmd.guest.launch import DiskImage, launch, refused
 from xen2kvmd.guest.partitions import BIOS_BOOT, SECTOR
 from xen2kvmd.guest.search import Found, read_found, search_line
-from xen2kvmd.guest.tree import LARGEST, BootCode, Room, printable
+from xen2kvmd.guest.tree import LARGEST, BootCode, Room
 from xen2kvmd.guest.watchdog import Watchdog
 from xen2kvmd.model import Finding
 from xen2kvmd.system.appliances import kill
@@ -41,7 +41,6 @@ PROGRAM = 1200.0  # seconds for a program of the guest: an initrd takes a minute
 REMOTE = 5.0  # times as long where disks are read over a network: 1 MB/s was seen
 # The binding hides the error number; the appliance speaks English.
 ABSENT = tuple(map(os.strerror, (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)))
-TAIL = 800  # characters of a failed program's output that an error shows
 
 
 class Appliance:
@@ -112,7 +111,7 @@ class Appliance:
                 handle.umount_all()
                 handle.shutdown()
         except RuntimeError as error:
-            raise Failed(f"The guest's disks could not be closed: {error}") from error
+            raise refused("The guest's disks could not be closed", error, handle) from error
         finally:
             handle.close()
 
@@ -193,7 +192,8 @@ class Appliance:
         except Failed as error:
             if code:
                 self.install(code)
-            return (replace(failing, message=f"{printable(error.message)} {failing.message}"),)
+            message = f"{error.message} {failing.message}"
+            return (replace(failing, message=message, said=error.said),)
         return ()
 
     def divide(self, disk: str, start: int, sectors: int) -> None:
@@ -219,28 +219,19 @@ class Appliance:
 
     def output(self, *command: str, seconds: float = PROGRAM) -> str:
         """Run a program of the guest in the guest; return what it printed."""
-        try:
-            with self._limit(seconds, command[0]):
-                return str(self._guestfs.command(list(command)))
-        except RuntimeError as error:
-            said = str(error).removeprefix("command: ")[-TAIL:]
-            raise Failed(f"{' '.join(command)} failed in the guest: {said}") from error
+        failing = f"{' '.join(command)} failed in the guest"
+        with self._limit(seconds, command[0], failing=failing):
+            return str(self._guestfs.command(list(command)))
 
     def call(self, name: str, *arguments: object, **options: object) -> Any:
-        """Call libguestfs. Raises Failed with its message if that fails or is not done in time."""
-        try:
-            with self._limit(CALL, name):
-                return getattr(self._guestfs, name)(*arguments, **options)
-        except RuntimeError as error:
-            raise Failed(f"The guest's disks could not be worked on: {error}") from error
+        """Call libguestfs. Raises Failed if that fails or is not done in time."""
+        with self._limit(CALL, name, failing=f"The guest's disks could not be worked on ({name})"):
+            return getattr(self._guestfs, name)(*arguments, **options)
 
     def shell(self, line: str) -> str:
         """Run a line in a shell of the appliance, not of the guest; return what it printed."""
-        try:
-            with self._limit(PROGRAM, line):
-                return str(self._guestfs.debug("sh", [line]))
-        except RuntimeError as error:
-            raise Failed(f"The guest's disks could not be worked on: {error}") from error
+        with self._limit(PROGRAM, line, failing="The guest's disks could not be worked on"):
+            return str(self._guestfs.debug("sh", [line]))
 
     def read_bytes(self, device: str, *, offset: int, size: int) -> bytes:
         """Read from a disk."""
@@ -273,15 +264,15 @@ class Appliance:
     def _stat(self, path: str, *, follow: bool = True) -> dict[str, int] | None:
         """Return the state of a path, or None where there is nothing or links lead nowhere."""
         try:
-            with self._limit(CALL, "stat"):
+            with self._limit(CALL, "stat", failing=f"{path} of the guest cannot be looked at"):
                 found: dict[str, int] = (
                     self._guestfs.statns(path) if follow else self._guestfs.lstatns(path)
                 )
                 return found
-        except RuntimeError as error:
-            if str(error).endswith(ABSENT):
+        except Failed as error:
+            if error.said.endswith(ABSENT):
                 return None
-            raise Failed(f"{path} of the guest cannot be looked at: {error}") from error
+            raise
 
     def _read(self, path: str) -> bytes:
         state = self._stat(path)
@@ -293,8 +284,11 @@ class Appliance:
         return bytes(self.call("pread", path, LARGEST, 0))
 
     @contextmanager
-    def _limit(self, seconds: float, what: str) -> Iterator[None]:
+    def _limit(self, seconds: float, what: str, *, failing: str) -> Iterator[None]:
         if self._guestfs is None:
             raise Failed("The appliance is closed.")
-        with self._watchdog.limit(seconds, f"In the guest, {what}"):
-            yield
+        try:
+            with self._watchdog.limit(seconds, f"In the guest, {what}"):
+                yield
+        except RuntimeError as error:
+            raise refused(failing, error, self._guestfs) from error

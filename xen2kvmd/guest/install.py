@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from difflib import unified_diff
 
 from xen2kvmd.errors import Failed, InsufficientSpace
-from xen2kvmd.guest.appliance import TAIL, Appliance
+from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.kernel_packages import AGENT, agent_among, kernel_among, kernel_package
 from xen2kvmd.guest.managers import Command, Manager, Package, manager_of
 from xen2kvmd.guest.selection import select
 from xen2kvmd.guest.tree import printable
 from xen2kvmd.model import Change, Facts, Finding, Installed, Severity
 from xen2kvmd.system.package_files import PackageFile
+from xen2kvmd.words import LINE
 
 FOLDER = "/var/tmp/xen2kvm-packages"  # always the same: it is part of commands in the plan
 LOG = f"{FOLDER}/log"
@@ -150,10 +151,10 @@ def _run(guest: Appliance, command: Command) -> None:
     try:
         guest.output("sh", "-c", 'exec "$@" >>"$0" 2>&1', LOG, *command)
     except Failed as error:
-        said = _tail(guest) or error.message
         raise Failed(
-            f"{' '.join(command)} failed in the guest: {said}",
+            error.message,
             hint="Its output says what is missing; nothing was changed outside the job.",
+            said=_tail(guest) or error.said,
         ) from error
 
 
@@ -161,10 +162,10 @@ def _tail(guest: Appliance) -> str:
     """Return the end of what the package managers said, as one line; "" if it is out of reach."""
     try:
         size = guest.size(LOG)
-        said = bytes(guest.call("pread", LOG, TAIL, max(0, size - TAIL))) if size else b""
+        said = bytes(guest.call("pread", LOG, LINE, max(0, size - LINE))) if size else b""
     except Failed:
         return ""  # the appliance was ended: a time limit
-    cut = 1 if size > TAIL else 0  # the first line may be a part of one
+    cut = 1 if size > LINE else 0  # the first line may be a part of one
     lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines()[cut:]]
     return printable("; ".join([line for line in lines if line][-LINES:]))
 

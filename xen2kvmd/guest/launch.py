@@ -14,6 +14,7 @@ from xen2kvmd.guest.emulation import ARGUMENTS, PROCESSOR
 from xen2kvmd.guest.watchdog import Watchdog
 from xen2kvmd.model import Joined
 from xen2kvmd.system.appliances import children, end_start
+from xen2kvmd.words import one_line
 
 # More do not help: a guest's programs are mostly shell scripts. Emulated ones wait for each other.
 PROCESSORS, EMULATED = 4, 1
@@ -66,7 +67,17 @@ def launch(
     except (RuntimeError, Failed) as error:
         handle.close()
         raise Failed(
-            f"The appliance did not start: {error}",
+            f"The appliance did not start: {one_line(str(error))}",
             hint="Run libguestfs-test-tool on this host to see why.",
         ) from error
     return handle
+
+
+def refused(what: str, error: RuntimeError, handle: Any) -> Failed:
+    """Return the error for what libguestfs did not do.
+
+    The system's reason is for everybody; its own words may be the guest's.
+    """
+    number = handle.last_errno()
+    why = f": {os.strerror(number)}" if number else ""
+    return Failed(f"{one_line(what)}{why}.", said=one_line(str(error).removeprefix("command: ")))

@@ -98,13 +98,13 @@ def _open(
         try:
             appliance.call("cryptsetup_open", device, key.secret, name)
         except Failed as error:
-            refused = str(error)
+            refused = error.said
         else:
             return Opened(name, device, uuid, key)
     return InvalidOption(
-        f"The key for {keys[0].selector} does not open {xen_name(appliance, device)} ({uuid}): "
-        f"{refused}",
+        f"The key for {keys[0].selector} does not open {xen_name(appliance, device)} ({uuid}).",
         hint="Try it in the guest: cryptsetup open --test-passphrase --key-file FILE DEVICE.",
+        said=refused,
     )
 
 

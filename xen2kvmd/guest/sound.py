@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from xen2kvmd.guest.appliance import Appliance
-from xen2kvmd.guest.tree import printable
 from xen2kvmd.model import Finding, Severity
+from xen2kvmd.words import one_line
 
 # None of them writes. The exit status that means damage: e2fsck(8), xfs_repair(8), btrfs-check(8),
 # fsck.fat(8).
@@ -100,18 +100,19 @@ def _examine(appliance: Appliance, command: str, device: str, *, seconds: int) -
     )
     answer = appliance.shell(f"{line}; tail -c {SHOWN} /tmp/said")
     status, _, said = answer.partition("\n")
-    return _Result(device, command, int(status), printable(" ".join(said.split())))
+    return _Result(device, command, int(status), one_line(said))
 
 
 def _damaged_before(result: _Result) -> Finding:
     return Finding(
         "filesystem-damaged-before",
         f"The source's file system, {result.device} in the new guest, was damaged before its "
-        f"conversion: {result.said}",
+        "conversion.",
         Severity.WARNING,
         hint="Check it in the source, and migrate again, or in the new guest before you trust it: "
         "fsck, xfs_repair, btrfs check.",
         place=result.device,
+        said=result.said,
     )
 
 
@@ -121,11 +122,12 @@ def _damaged(result: _Result, before: Before) -> Finding:
         since = "as it was before" if before[result.device] else "which it was not before"
     return Finding(
         "filesystem-damaged",
-        f"The converted guest's file system on {result.device} is damaged, {since}: {result.said}",
+        f"The converted guest's file system on {result.device} is damaged, {since}.",
         Severity.WARNING,
         hint="Check it in the new guest before you trust it (fsck, xfs_repair, btrfs check), and "
         "the source's, too.",
         place=result.device,
+        said=result.said,
     )
 
 

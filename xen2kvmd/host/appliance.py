@@ -30,7 +30,7 @@ def main() -> int:
             with Appliance.open([image], writable=False, emulate=emulate):
                 return 0
         except MigrationError as error:
-            sys.stderr.write(f"{error.message}\n")
+            sys.stderr.write(f"{error.message} {error.said}\n")
             return 1
 
 

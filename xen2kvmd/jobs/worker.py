@@ -18,6 +18,7 @@ from xen2kvmd.jobs.status import JobState
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.jobs.stop import Stop
 from xen2kvmd.jobs.store import Store
+from xen2kvmd.words import one_line
 
 log = logging.getLogger(__name__)
 
@@ -156,9 +157,11 @@ def _forward(run: Run, steps: Sequence[Step], stop: Stop) -> MigrationError | No
             log.error("Step %s failed: %s %s", name, error, error.said)
             return error
         log.exception("Step %s failed", name)
+        told, said = _words(error)
         return Internal(
-            f"Internal error in step {name}: {error}.",
+            f"Internal error in step {name}: {told}.",
             hint="This is a fault of xen2kvm: please report it with the log of the job.",
+            said=said,
         )
     finally:
         _release(run)
@@ -225,17 +228,27 @@ def _tell_waiting(run: Run, step: Step, why: str) -> None:
 
 
 def _tell_left_behind(run: Run, what: str, failure: Exception) -> None:
-    message, hint = str(failure), ""
+    hint, (message, said) = "", _words(failure)
     if isinstance(failure, MigrationError):
-        message, hint = failure.message, failure.hint
+        message, hint, said = failure.message, failure.hint, failure.said
     run.finding(
         {
             "id": "left-behind",
             "severity": "warning",
             "message": f"{what}: {message}",
             "hint": hint or "Look at the report for what the job had made; remove it by hand.",
+            "said": said,
         }
     )
+
+
+def _words(failure: Exception) -> tuple[str, str]:
+    """Return what everybody may read of an exception that is none of ours, and what may not be.
+
+    The system's errors tell of this host; others may quote what was read in a guest.
+    """
+    words = one_line(str(failure))
+    return (words, "") if isinstance(failure, OSError) else (type(failure).__name__, words)
 
 
 def _record_rollback(run: Run, error: MigrationError) -> None:

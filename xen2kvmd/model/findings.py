@@ -18,7 +18,8 @@ class Finding:
     """Something that a person must know: what is lost, what was not understood, what to do.
 
     id is stable, lower case with dashes: scripts, waivers and searches use it. place is a file and
-    line of the guest ("/etc/fstab:3") or a path in the domain XML ("devices/disk[xvda]").
+    line of the guest ("/etc/fstab:3") or a path in the domain XML ("devices/disk[xvda]"). said is
+    what a program or the guest printed, for those only who may read the job's report.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Finding:
     severity: Severity = Severity.WARNING
     hint: str = ""
     place: str = ""
+    said: str = ""
 
 
 @dataclass(frozen=True)

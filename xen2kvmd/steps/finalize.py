@@ -90,7 +90,8 @@ def _not_reached(error: MigrationError, asked: Settlement) -> Finding:
     """Return what to tell of a source whose host is gone; raises the error if nobody said so."""
     if not asked.source_gone:
         gone = "If that host is gone, or runs no Xen any more, finalize with --source-gone."
-        raise type(error)(error.message, hint=f"{error.hint} {gone}".strip()) from error
+        hint = f"{error.hint} {gone}".strip()
+        raise type(error)(error.message, hint=hint, said=error.said) from error
     if asked.undefine_source:
         raise InvalidOption(
             f"The source '{asked.undefine_source}' cannot be undefined: {error.message}",

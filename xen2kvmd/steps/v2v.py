@@ -14,18 +14,21 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import cattrs
+
 from xen2kvmd import domain
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest import emulation
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.devices import letters, remap_text, xen_order
 from xen2kvmd.jobs.step import Run
-from xen2kvmd.model import Case, Request
+from xen2kvmd.model import Case, Finding, Request, Severity
 from xen2kvmd.steps import context, keys, turn, v2v_words
 from xen2kvmd.steps.engine import TOOLS, virtio_win
 from xen2kvmd.steps.v2v_document import NAME, given, output_name, written
 from xen2kvmd.system import appliances, files
 from xen2kvmd.system.supervised import End, supervise
+from xen2kvmd.words import one_line
 
 LIMIT = 86400.0  # seconds; a terabyte over ssh takes that long
 OUTPUT = 1 << 26  # bytes of its output that are read: its bar prints 60 each second, for hours
@@ -87,7 +90,7 @@ def _run(run: Run, folder: Path) -> None:
     watch.look()
     for message in watch.messages:
         if message.type == "warning":
-            _warn(run, message.text)
+            _warn(run, "It warned of something.", said=one_line(message.text))
     if outcome.end is End.TIME:
         raise Failed(f"virt-v2v was not done after {LIMIT:g} seconds and was ended.")
     if outcome.code:
@@ -173,10 +176,10 @@ class _Watch:
 
     def _show(self) -> None:
         done = v2v_words.copied(self._phase, self._percent, self._sizes)
-        share, activity = v2v_words.share(self._phase) or 0.0, self._phase
+        share, activity = v2v_words.share(self._phase) or 0.0, one_line(self._phase)
         if done is not None:
             share += (1 - share) * done[0] / done[1]
-            activity = f"{self._phase}: {done[0] >> 20} of {done[1] >> 20} MiB"
+            activity = f"{activity}: {done[0] >> 20} of {done[1] >> 20} MiB"
         if activity != self._shown:
             self._shown = activity
             self._run.fraction(share, f"virt-v2v: {activity}")
@@ -197,12 +200,6 @@ def _check_outcome(run: Run, document: str) -> None:
         _warn(run, "The guest has no virtio driver for its NICs: it will have no network.")
 
 
-def _warn(run: Run, text: str) -> None:
-    run.finding(
-        {
-            "id": "v2v-warning",
-            "severity": "warning",
-            "message": f"virt-v2v: {' '.join(text.split())[:800]}",
-            "hint": "",
-        }
-    )
+def _warn(run: Run, what: str, *, said: str = "") -> None:
+    finding = Finding("v2v-warning", f"virt-v2v: {what}", Severity.WARNING, said=said)
+    run.finding(cattrs.unstructure(finding))

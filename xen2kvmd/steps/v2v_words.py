@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from xen2kvmd.errors import Failed, InsufficientSpace, InvalidOption, MigrationError, Unsupported
+from xen2kvmd.words import one_line
 
 _BAR = re.compile(r"(\d{1,3})% \[")  # common/progress of nbdcopy: "█ 42% [****----]"
 _COPYING = re.compile(r"Copying disk (\d+)/(\d+)")
@@ -84,8 +85,9 @@ def failure(found: Sequence[Message], last: Sequence[str], code: int) -> Migrati
     """Make an error of ours of virt-v2v's; last are the last lines that it printed."""
     said = "; ".join(message.text for message in found if message.type == "error")
     said = said or " / ".join(last) or f"it ended with exit code {code}"
-    said = " ".join(said.split())[:800]
+    said = one_line(said)
     for pattern, error, hint in _FAULTS:
         if re.search(pattern, said, re.IGNORECASE):
-            return error(f"virt-v2v failed: {said}", hint=hint)
-    return Failed(f"virt-v2v failed: {said}", hint="The log of the job has all that it printed.")
+            return error("virt-v2v failed.", hint=hint, said=said)
+    hint = "The log of the job has all that it printed."
+    return Failed("virt-v2v failed.", hint=hint, said=said)

@@ -46,7 +46,7 @@ def check_driver() -> None:
     try:
         run(["qemu-img", "info", 'json:{"driver": "rbd"}'], timeout=SECONDS)
     except Failed as error:
-        if "Unknown driver" in error.message:
+        if "Unknown driver" in error.said:
             raise Unsupported(
                 "QEMU on this host has no driver for images in Ceph.",
                 hint="Install qemu-block-extra (Debian, Ubuntu), or qemu-block-rbd (SUSE, Fedora, "
@@ -74,11 +74,14 @@ def opened(where: CephPool, image: str, key: bytes) -> Iterator[str]:
                     server.check()
                     time.sleep(0.01)
             except Failed as error:
-                raise Failed(f"The disk {named} cannot be opened: {error.message}") from error
+                raise Failed(
+                    f"The disk {named} cannot be opened: {error.message}", said=error.said
+                ) from error
             try:
                 yield uri
             except Failed as error:  # of a disk that is a socket here
-                raise Failed(error.message.replace(uri, named), hint=error.hint) from error
+                told = error.message.replace(uri, named)
+                raise Failed(told, hint=error.hint, said=error.said) from error
 
 
 def _filename(where: CephPool, image: str, *, with_key: bool) -> str:

@@ -13,10 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from xen2kvmd.errors import Failed
+from xen2kvmd.words import one_line
 
 log = logging.getLogger(__name__)
 
-TAIL = 800  # characters of a failed program's output that an error shows
+# They read what a guest has written, or name what an image names, and may print it: that is not for
+# everybody. Others tell of this host, or of another, and of what we have given them.
+PRIVATE = ("qemu-img", "qemu-nbd")
 
 # A program that works for us ends with us, even if we are killed (prctl(2), PR_SET_PDEATHSIG).
 # Popen's preexec_fn could set it too, but is not safe where there are threads.
@@ -44,8 +47,8 @@ def run(argv: Sequence[str], *, timeout: float, stdin: bytes = b"", with_us: boo
     except subprocess.TimeoutExpired as error:
         raise Failed(f"{argv[0]} was not done after {timeout:g} seconds and was ended.") from error
     if done.returncode:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip()
-        raise Failed(f"{argv[0]} failed with exit code {done.returncode}: {said[-TAIL:]}")
+        said = (done.stderr or done.stdout).decode(errors="replace")
+        raise failed(argv[0], f"failed with exit code {done.returncode}", said)
     return done.stdout
 
 
@@ -83,9 +86,8 @@ class Running:
         """Raise Failed, with what the program said, if it has ended, or ends within the time."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=seconds)
-            raise Failed(
-                f"{self._name} ended with exit code {self._process.returncode}: {self._output()}"
-            )
+            how = f"ended with exit code {self._process.returncode}"
+            raise failed(self._name, how, self._output())
 
     def last_words(self) -> str:
         """Let the program end, and return the last line of its standard error; threads may ask."""
@@ -93,7 +95,7 @@ class Running:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=1.0)  # by itself, with a reason to tell
             self.end()
-            return self._output().rpartition("\n")[2]
+            return one_line(self._output().rpartition("\n")[2])
 
     def end(self) -> None:
         """End the program."""
@@ -107,8 +109,16 @@ class Running:
     def _output(self) -> str:
         if self._said is None:  # it can be read once
             said = self._process.stderr.read() if self._process.stderr else b""
-            self._said = said.decode(errors="replace").strip()[-TAIL:]
+            self._said = said.decode(errors="replace").strip()
         return self._said
+
+
+def failed(program: str, how: str, said: str) -> Failed:
+    """Return the error for a program that failed, with the end of what it said."""
+    words = one_line(said)
+    if program in PRIVATE or not words:
+        return Failed(f"{program} {how}.", said=words)
+    return Failed(f"{program} {how}: {words}")
 
 
 def spawn(argv: Sequence[str], *, output: Path) -> int:

@@ -147,6 +147,7 @@ def _examine(location: str, image_format: str, *, path: str, head: bytes) -> Dis
         raise InvalidDisk(
             f"The disk {path} cannot be read as {image_format}: {error.message}",
             hint="Check the type attribute of its <driver> element.",
+            said=error.said,
         ) from error
     found = json.loads(output)
     details = found.get("format-specific", {}).get("data", {})

@@ -16,8 +16,9 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from xen2kvmd.errors import Failed, Unsupported
-from xen2kvmd.system.command import TAIL, WITH_US
+from xen2kvmd.system.command import WITH_US
 from xen2kvmd.system.ssh import Connection, unreachable
+from xen2kvmd.words import one_line
 
 SOON = 2.0  # seconds in which it shows that a connection is over
 GRACE = 60.0  # seconds that the other end has to write what it has not yet
@@ -68,7 +69,7 @@ def opened(host: Connection, folder: Path, path: str, image_format: str) -> Iter
             if words := last_words():
                 raise unreachable(host.host, words) from error
             told = error.message.replace(uri, f"{path} of the host {host.host}")
-            raise Failed(told, hint=error.hint) from error
+            raise Failed(told, hint=error.hint, said=error.said) from error
 
 
 @contextmanager
@@ -94,7 +95,7 @@ def _served(
                 words = _last_words(process, said)
                 if "qemu-nbd" in words or "mkdir" in words:
                     raise Failed(
-                        f"The disk {path} of the host {host.host} cannot be opened: {words}."
+                        f"The disk {path} of the host {host.host} cannot be opened.", said=words
                     )
                 raise unreachable(host.host, words)
             yield partial(_last_words, process, said)
@@ -116,4 +117,4 @@ def _last_words(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> str:
     except subprocess.TimeoutExpired:
         return ""
     said.seek(0)
-    return said.read().decode(errors="replace").strip()[-TAIL:] or "the connection was lost"
+    return one_line(said.read().decode(errors="replace")) or "the connection was lost"

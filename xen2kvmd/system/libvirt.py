@@ -20,6 +20,7 @@ from xen2kvmd.system.libvirt_link import opened
 from xen2kvmd.system.libvirt_pool import Pool, look, refresh
 from xen2kvmd.system.libvirt_uri import is_remote, ssh_address, with_program
 from xen2kvmd.system.ssh import as_program
+from xen2kvmd.words import one_line
 
 TARGET_URI = "qemu:///system"
 _DOMAIN_0 = 0  # its id: Xen's host itself, which libvirt lists among its guests
@@ -287,7 +288,7 @@ def connected(uri: str = TARGET_URI) -> Iterator[Host]:
                 raise lost(uri, cause.get_error_message()) from error
             raise
         except libvirt.libvirtError as error:
-            said = error.get_error_message()
+            said = one_line(error.get_error_message())
             if not host.is_alive():
                 raise lost(uri, said) from error
             raise Failed(f"libvirt failed: {said}.") from error

@@ -15,6 +15,7 @@ from xen2kvmd.errors import (
     TargetExists,
 )
 from xen2kvmd.system.ssh import login_of, refusal
+from xen2kvmd.words import one_line
 
 _EXISTS = (libvirt.VIR_ERR_STORAGE_VOL_EXIST, libvirt.VIR_ERR_DOM_EXIST)
 _BAD_XML = (libvirt.VIR_ERR_XML_ERROR, libvirt.VIR_ERR_XML_INVALID_SCHEMA)
@@ -29,7 +30,7 @@ def unreachable(uri: str, said: str) -> MigrationError:
     if host and (refused := refusal(host, said)):
         return refused
     return ConnectionFailed(
-        f"libvirt at {uri.partition('?')[0]} cannot be reached: {said.strip()}.",
+        f"libvirt at {uri.partition('?')[0]} cannot be reached: {one_line(said)}.",
         hint=f"See that this works as root, and that libvirt runs there: {login_of(host)}"
         if host
         else "Is libvirtd (or its daemon for this driver) installed and running on this host?",
@@ -48,7 +49,7 @@ def silent(uri: str, *, seconds: float) -> MigrationError:
 
 def lost(uri: str, said: str) -> MigrationError:
     """Return the error for a libvirt that the connection was lost to, by what libvirt said."""
-    what = "it does not answer any more" if "keepalive" in said else said
+    what = "it does not answer any more" if "keepalive" in said else one_line(said)
     return ConnectionFailed(
         f"The connection to libvirt at {uri.partition('?')[0]} was lost: {what}.",
         hint="Does it hang, did it crash, or was it stopped? Its journal there may tell: "
@@ -67,7 +68,7 @@ def translated(what: str, *, hint: str = "") -> Iterator[None]:
             kind = TargetExists
         elif error.get_error_code() in _BAD_XML:
             kind = InvalidXml
-        raise kind(f"{what}: {error.get_error_message()}.", hint=hint) from error
+        raise kind(f"{what}: {one_line(error.get_error_message())}.", hint=hint) from error
 
 
 class absent:
@@ -87,4 +88,4 @@ class absent:
             return False
         if error.get_error_code() in self._codes:
             return True
-        raise Failed(f"libvirt failed: {error.get_error_message()}.") from error
+        raise Failed(f"libvirt failed: {one_line(error.get_error_message())}.") from error

@@ -210,9 +210,13 @@ def _served(
         address, ready = Path(folder) / "socket", Path(folder) / "pid"
         argv = ["qemu-nbd", "-t", *access, "-k", str(address), "--pid-file", str(ready)]
         with running([*argv, *image]) as server:
-            while not ready.exists():  # the socket is there before anybody listens
-                server.check()
-                time.sleep(0.01)
+            try:
+                while not ready.exists():  # the socket is there before anybody listens
+                    server.check()
+                    time.sleep(0.01)
+            except Failed as error:
+                told = f"The disk {path} cannot be opened: {error.message}"
+                raise Failed(told, said=error.said) from error
             named = partial(_named, path, verb, server)
             with named():
                 handle.connect_unix(str(address))
@@ -229,6 +233,6 @@ def _named(path: str, verb: str, server: Running | None = None) -> Iterator[None
         yield
     except (nbd.Error, OSError) as error:
         reason = error.string if isinstance(error, nbd.Error) else error.strerror
-        if server:  # it knows better what went wrong
+        if server:  # it knows better what went wrong, and has opened the image already
             reason = server.last_words() or reason
         raise Failed(f"The disk {path} cannot be {verb}: {reason}.") from error

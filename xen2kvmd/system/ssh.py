@@ -27,7 +27,8 @@ from xen2kvmd.errors import (
     MigrationError,
     SourceAuthFailed,
 )
-from xen2kvmd.system.command import TAIL, WITH_US, Running, log, run, running
+from xen2kvmd.system.command import WITH_US, Running, log, run, running
+from xen2kvmd.words import one_line
 
 CONFIG = config.FILE
 SECONDS = 60.0  # for the login; a jump host takes its time, too
@@ -66,7 +67,7 @@ def refusal(host: str, said: str) -> MigrationError | None:
         )
     if any(words in said for words in _REFUSED):
         return SourceAuthFailed(
-            f"The host {host} refused the login: {said.strip()}.",
+            f"The host {host} refused the login: {one_line(said)}.",
             hint="Nobody is asked for a password: put the public key of root of this host there, "
             f"and see that this works as root: {login}",
         )
@@ -154,7 +155,7 @@ class Program:
     def lost(self) -> MigrationError:
         """Return the error for a program that ended when it should not have."""
         self.messages.seek(0)
-        said = self.messages.read().decode(errors="replace").strip()[-TAIL:]
+        said = one_line(self.messages.read().decode(errors="replace"))
         return ConnectionFailed(
             f"The connection to the host {self.host} was lost: {said or 'it was closed'}.",
             hint="See that the host runs, and that its disks and network are sound; migrate again.",
@@ -288,6 +289,6 @@ def _configured(address: str) -> config.HostOptions:
 def unreachable(host: str, said: str) -> MigrationError:
     """Return the error for a host that ssh did not get into, or lost."""
     return refusal(host, said) or ConnectionFailed(
-        f"The host {host} cannot be reached: {said.strip()}.",
+        f"The host {host} cannot be reached: {one_line(said)}.",
         hint=f"See that this works as root, without a question: {login_of(host)}",
     )
