@@ -36,7 +36,7 @@ def test_scratch_files_make_room_for_the_way_back(
         return append(kind, **data)
 
     monkeypatch.setattr(journal, "append", while_full)
-    worker._back(run, [step], Failed("The disk is full."))
+    worker._back(run, [step], Failed("The disk is full."), shutdown=lambda: False)
 
     assert undone == ["copy"]
     assert not overlay.exists()

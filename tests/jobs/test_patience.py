@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An undo waits for a host that is out of reach, says so, and not for ever."""
 
+import asyncio
+import os
+import signal
 import time
 
 import pytest
 
-from tests.jobs.lab import Lab
+from tests.jobs.lab import SECONDS, Lab
 from xen2kvmd.errors import ConnectionFailed, Failed
 from xen2kvmd.jobs import patience
 from xen2kvmd.jobs.status import JobState
@@ -23,6 +26,20 @@ async def test_undo_waits_until_the_host_is_back(lab: Lab) -> None:
     status = await lab.end(job)
     assert (status.state, status.error_name) == (JobState.FAILED, "InvalidDisk")
     assert (lab.left(), status.findings, status.activity) == ([], (), "")
+
+
+async def test_host_that_shuts_down_does_not_wait_for_another(lab: Lab) -> None:
+    job = await lab.submit(three="fail", **AWAY)
+    await lab.wait(job, lambda status: "waiting" in status.activity)
+    lock = lab.folder / "jobs" / job / "lock"
+    worker = lock.read_text()
+    os.kill(int(worker), signal.SIGTERM)
+    async with asyncio.timeout(SECONDS):
+        while lock.read_text() in (worker, ""):  # the next one goes on undoing
+            await asyncio.sleep(0.05)
+    (lab.place / "back").touch()
+    assert (await lab.end(job)).error_name == "InvalidDisk"
+    assert lab.left() == []
 
 
 async def test_what_a_host_that_stays_away_has_is_left_behind(

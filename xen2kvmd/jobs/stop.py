@@ -42,6 +42,10 @@ class Stop:
         """Tell whether somebody cancelled, as against a shutdown; the signal may be on its way."""
         return self._mark.exists()
 
+    def shutdown(self) -> bool:
+        """Tell whether the job is to end and to go on later."""
+        return self.wanted() and not self.marked()
+
     def heed(self) -> None:
         """Say that the steps have ended: children started from now on are those of undo."""
         self._heeded.set()

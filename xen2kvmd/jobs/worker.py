@@ -3,7 +3,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -62,7 +62,7 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
         error = None
     if error is not None:
         stop.heed()
-        _back(run, steps, error)
+        _back(run, steps, error, shutdown=stop.shutdown)
     shutil.rmtree(folder / "scratch", ignore_errors=True)
     ended = {
         "state": _final_state(error),
@@ -199,10 +199,13 @@ def _release(run: Run) -> None:
         log.exception("What the steps kept open could not be closed in order")
 
 
-def _back(run: Run, steps: Sequence[Step], error: MigrationError) -> None:
+def _back(
+    run: Run, steps: Sequence[Step], error: MigrationError, *, shutdown: Callable[[], bool]
+) -> None:
     """Undo the steps that have begun, last first; what cannot be undone is a finding.
 
-    A host that is out of reach is waited for: one time for all of them together.
+    A host that is out of reach is waited for: one time for all of them together. Raises Stopped if
+    this host shuts down meanwhile.
     """
     standing, until = _standing(run), patience.limit()
     if not any(event["type"] == "rollback" for event in run.journal.events):
@@ -214,8 +217,10 @@ def _back(run: Run, steps: Sequence[Step], error: MigrationError) -> None:
         log.info("Step %s is undone", step.name)
         run.undoing(f"undoing {step.name}")
         try:
-            waiting = partial(_tell_waiting, run, step)
+            waiting = partial(_tell_waiting, run, step, shutdown)
             patience.patiently(partial(step.undo, run), until=until, waiting=waiting)
+        except Stopped:
+            raise
         except Exception as failure:
             log.exception("Undo of %s failed", step.name)
             _tell_left_behind(run, f"Undo of step {step.name} failed", failure)
@@ -223,7 +228,9 @@ def _back(run: Run, steps: Sequence[Step], error: MigrationError) -> None:
             run.record("step-undone", step=step.name)
 
 
-def _tell_waiting(run: Run, step: Step, why: str) -> None:
+def _tell_waiting(run: Run, step: Step, shutdown: Callable[[], bool], why: str) -> None:
+    if shutdown():
+        raise Stopped
     run.undoing(f"waiting to undo {step.name}: {why}")
 
 
