@@ -4,7 +4,7 @@
 import asyncio
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -58,11 +58,13 @@ class Client:
         bus.add_message_handler(self._hear)
 
     @staticmethod
-    async def connect(address: str, user: str = "root") -> "Client":
+    async def connect(address: str, user: str = "root", *, descriptors: bool = True) -> "Client":
+        """Connect as a user; who sends no descriptors reads what comes in fewer parts."""
         uid = pwd.getpwnam(user).pw_uid
         os.seteuid(uid)  # what the bus sees of us
         try:
-            bus = MessageBus(bus_address=address, auth=_AuthAs(uid))
+            login = _AuthAs(uid)
+            bus = MessageBus(bus_address=address, auth=login, negotiate_unix_fd=descriptors)
         finally:
             os.seteuid(0)
         return Client(await bus.connect())
@@ -81,6 +83,7 @@ class Client:
         destination: str = NAME,
         interactive: bool = False,
         timeout: float = 10.0,
+        descriptors: Sequence[int] = (),
     ) -> list[Any]:
         message = Message(
             destination=destination,
@@ -90,6 +93,7 @@ class Client:
             signature=signature,
             body=list(body),
             flags=MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION if interactive else MessageFlag.NONE,
+            unix_fds=list(descriptors),
         )
         reply = await asyncio.wait_for(self.bus.call(message), timeout)
         assert reply is not None

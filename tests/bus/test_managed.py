@@ -35,7 +35,7 @@ async def test_managed_objects_are_all_jobs(root: Client, daemon: Daemon) -> Non
 async def test_who_reads_all_jobs_holds_up_nobody(library: str) -> None:
     jobs = " ".join(f"j{number}" for number in range(4000))
     with running_bus() as (address, _), running_daemon(address, library, TEST_JOBS=jobs):
-        root = await Client.connect(address)
+        root = await Client.connect(address, descriptors=False)
         await root.call("ListJobs", "a{sv}", {})
         with RawCaller(address, "mail") as caller:
             reading = asyncio.create_task(asyncio.to_thread(caller.ask_for_all, "jobs/j3999"))

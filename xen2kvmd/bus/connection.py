@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Our connection to the bus: messages out, calls and signals in.
 
-File descriptors are not negotiated: no method takes one, so the bus refuses messages that carry
-some, and nobody can fill our table of them (dbus-next closes none).
+File descriptors come with them: descriptors.py sees to it that nobody fills our table of them.
 """
 
 import asyncio
@@ -10,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from xen2kvmd.bus.descriptors import Brought, Descriptors
 from xen2kvmd.bus.fault import BusError, fault
 from xen2kvmd.bus.library import (
     BusType,
@@ -37,22 +37,24 @@ class Connection:
 
     def __init__(self, bus: MessageBus) -> None:
         self._bus = bus
-        self._on_call: Callable[[Message], None] | None = None
+        self._on_call: Callable[[Message, Brought], None] | None = None
         self._on_signal: dict[str, Callable[[Sequence[Any]], None]] = {}
+        self._descriptors = Descriptors()
         make_patient(bus)
         bus.add_message_handler(self._receive)
 
     @staticmethod
     async def open() -> "Connection":
         """Connect to the system bus (DBUS_SYSTEM_BUS_ADDRESS, else the standard address)."""
-        return Connection(await MessageBus(bus_type=BusType.SYSTEM).connect())
+        bus = MessageBus(bus_type=BusType.SYSTEM, negotiate_unix_fd=True)
+        return Connection(await bus.connect())
 
     @property
     def name(self) -> str:
         return str(self._bus.unique_name)
 
-    def serve(self, on_call: Callable[[Message], None]) -> None:
-        """Hand all method calls to on_call."""
+    def serve(self, on_call: Callable[[Message, Brought], None]) -> None:
+        """Hand all method calls to on_call, with the descriptors they bring, which it closes."""
         self._on_call = on_call
 
     async def listen(
@@ -178,12 +180,16 @@ class Connection:
 
         What is raised here the library would send to the caller, with a traceback.
         """
+        brought = self._descriptors.take(message.sender or "", message.unix_fds or ())
         try:
             forget_signatures()
             if message.message_type is MessageType.METHOD_CALL:
                 if self._on_call:
-                    self._on_call(message)
+                    self._on_call(message, brought)
+                else:
+                    brought.close()
                 return True
+            brought.close()  # nobody whom we call, or listen to, has any for us
             # Anybody can send us a signal of any name: only the bus itself is believed.
             if message.message_type is MessageType.SIGNAL and message.sender == BUS:
                 receiver = self._on_signal.get(message.member)
@@ -191,6 +197,7 @@ class Connection:
                     receiver(message.body)
         except Exception:
             log.exception("A message of %s could not be taken in", message.sender)
+            brought.close()
             return message.message_type is MessageType.METHOD_CALL
         return None
 

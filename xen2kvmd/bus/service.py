@@ -21,6 +21,7 @@ from xen2kvmd.bus import standard
 from xen2kvmd.bus.callers import Callers
 from xen2kvmd.bus.connection import Connection
 from xen2kvmd.bus.contract import ContractError, Interface
+from xen2kvmd.bus.descriptors import Brought
 from xen2kvmd.bus.fault import BusError, CallerLeftError, fault
 from xen2kvmd.bus.library import Message, MessageFlag, Variant
 from xen2kvmd.bus.packed import Entries, Packed
@@ -32,12 +33,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Call:
-    """Who calls what: as the bus says, not as the caller says."""
+    """Who calls what: as the bus says, not as the caller says.
+
+    What it has brought is there for the handler alone, and closed before polkit is asked.
+    """
 
     sender: str
     uid: int
     path: str
     member: str
+    brought: Brought
 
 
 @dataclass(frozen=True)
@@ -191,12 +196,13 @@ class Service:
     def busy(self) -> bool:
         return bool(self._tasks)
 
-    def take(self, message: Message) -> None:
+    def take(self, message: Message, brought: Brought) -> None:
         """Begin to answer a call."""
         self.calls += 1
-        task = asyncio.get_running_loop().create_task(self._answer(message))
+        task = asyncio.get_running_loop().create_task(self._answer(message, brought))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: brought.close())
 
     async def drain(self, *, grace: float) -> None:
         """Wait some seconds for the calls under way; those left get ShuttingDown."""
@@ -207,11 +213,12 @@ class Service:
         if self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def _answer(self, message: Message) -> None:
+    async def _answer(self, message: Message, brought: Brought) -> None:
         """Answer one call: the last catch of everything."""
         try:
+            brought.check()
             await self.open.wait()
-            signature, body = await self._perform(message)
+            signature, body = await self._perform(message, brought)
             self.connection.reply(message, signature, body)
         except CallerLeftError:
             log.debug("%s left before %s was answered", message.sender, message.member)
@@ -227,12 +234,12 @@ class Service:
             internal = Internal("This is a fault of xen2kvmd; see the journal.")
             self.connection.refuse(message, PREFIX + internal.name, str(internal))
 
-    async def _perform(self, message: Message) -> tuple[str, list[Any] | Packed]:
+    async def _perform(self, message: Message, brought: Brought) -> tuple[str, list[Any] | Packed]:
         found = standard.find(self, message)
         if found:
             _check_types(message, found.takes)
             if message.member == "Set":
-                return found.gives, await self._set(message)
+                return found.gives, await self._set(message, brought)
             done = found.do(self, message)
             return found.gives, done if isinstance(done, list) else await done
         exported = self.objects.get(message.path)
@@ -245,23 +252,30 @@ class Service:
             raise fault("UnknownMethod", f"{exported.interface} has no method {message.member}.")
         _check_types(message, method.takes)
         handler = exported.handlers[message.member]
-        return method.gives, await self._guard(message, method.actions, handler, *message.body)
+        body = await self._guard(message, brought, method.actions, handler, *message.body)
+        return method.gives, body
 
-    async def _set(self, message: Message) -> list[Any]:
+    async def _set(self, message: Message, brought: Brought) -> list[Any]:
         name = standard.settable(self, message)
         exported = self.objects[message.path]
         actions = self.contract[exported.interface].properties[name].actions
         setter = exported.setters[name]
-        return await self._guard(message, actions, setter, message.body[2].value)
+        return await self._guard(message, brought, actions, setter, message.body[2].value)
 
     async def _guard(
-        self, message: Message, actions: frozenset[Action], handler: Handler, *body: Any
+        self,
+        message: Message,
+        brought: Brought,
+        actions: frozenset[Action],
+        handler: Handler,
+        *body: Any,
     ) -> list[Any]:
         """Ask polkit whether the caller may have this done, and do it."""
         uid = await self._callers.uid(message.sender)
-        call = Call(message.sender, uid, message.path, message.member)
+        call = Call(message.sender, uid, message.path, message.member, brought)
         looked = handler(call, *body)
         guarded = looked if isinstance(looked, Guarded) else await looked
+        brought.close()
         may_ask = bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION)
         for action in (guarded.action, *guarded.also):
             if action not in actions:
