@@ -22,9 +22,9 @@ class Lab:
         self.seen: list[tuple[JobStatus | None, JobStatus | None]] = []
         self.jobs = self.another()
 
-    def another(self, **more: Any) -> Jobs:
+    def another(self, *, worker: str = "tests.jobs.toy", **more: Any) -> Jobs:
         """Return another daemon, which has not started."""
-        jobs = Jobs(self.folder / "jobs", self.folder / "events", worker="tests.jobs.toy", **more)
+        jobs = Jobs(self.folder / "jobs", self.folder / "events", worker=worker, **more)
         jobs.watch(lambda old, new: self.seen.append((old, new)))
         return jobs
 

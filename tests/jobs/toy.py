@@ -99,6 +99,16 @@ def _keep_broken(run_: Run) -> None:
     _fail(run_)
 
 
+def _use_secret(run_: Run) -> None:
+    if (run_.secrets / "1").read_text() != "hunter2":
+        _fail(run_)
+
+
+def _use_secret_twice(run_: Run) -> None:
+    _use_secret(run_)
+    _die_once(run_)
+
+
 BEHAVIOUR: dict[str, Callable[[Run], None]] = {
     "ok": lambda run_: run_.progress(SIZE, SIZE),
     "fail": _fail,
@@ -108,6 +118,8 @@ BEHAVIOUR: dict[str, Callable[[Run], None]] = {
     "die once": _die_once,
     "slow": _slow,
     "child": _child,
+    "secret": _use_secret,
+    "secret, die once": _use_secret_twice,
     "wait": partial(_wait_for, name="go"),
     "wait again": partial(_wait_for, name="go again"),
 }

@@ -13,17 +13,18 @@ from typing import Any
 from xen2kvmd.errors import (
     Busy,
     JobNotFound,
+    MigrationError,
     NotCancellable,
     NotFinished,
     NotQueued,
 )
-from xen2kvmd.jobs import queue
+from xen2kvmd.jobs import queue, vault
 from xen2kvmd.jobs.admission import check_not_needed, check_room, check_same
 from xen2kvmd.jobs.board import Board, Watcher
 from xen2kvmd.jobs.events import Receiver
 from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.status import Event, JobState, JobStatus, fold
-from xen2kvmd.jobs.store import JobRecord, Store, new_id
+from xen2kvmd.jobs.store import JobRecord, Store, new_id, writing
 from xen2kvmd.jobs.supervisor import CANCELLED, Supervisor
 from xen2kvmd.jobs.tasks import Tasks
 from xen2kvmd.model import Limits
@@ -54,10 +55,12 @@ class Jobs:
         most is how many jobs may be queued or running, limits what else the queue heeds.
         """
         self._store = Store(folder)
+        self._events = events
         self._receiver = Receiver(events, self._hear)
         self._most = most
         self._limits = limits
         self._board = Board(self._store)
+        self._board.watch(self._forget_secrets)
         self._supervisor = Supervisor(
             self._store,
             self._board,
@@ -83,6 +86,8 @@ class Jobs:
         await self._take_over()
         self._receiver.open()
         await self._board.load()
+        not_over = {status.id for status in self._board.all() if not status.state.final}
+        await asyncio.to_thread(vault.sweep, self._events, not_over)
         for status in self._board.all():
             if not status.state.final:
                 await self._supervisor.adopt(status.id)
@@ -131,8 +136,12 @@ class Jobs:
         target: str,
         owner_uid: int,
         job_id: str = "",
+        secrets: Mapping[str, str] = vault.NOTHING,
     ) -> JobStatus:
         """Make a job, durably, and begin it if there is room. A job_id that exists returns its job.
+
+        That is the same job whatever secrets come with it: one that is over has none any more, and
+        by a hash of one that were kept to compare it, a passphrase could be guessed.
 
         Raises LimitExceeded, Busy if another migration of the same guest is not over, or
         InvalidOption if the job that exists is another than this.
@@ -152,10 +161,27 @@ class Jobs:
                 check_same(await asyncio.to_thread(self._store.record, job_id), record)
                 return self.get(job_id)
             check_room(self.all(), record, limit=self._most)
-            status = await asyncio.to_thread(self._store.create, record)
+            status = await asyncio.to_thread(self._make, record, secrets)
             self._board.change(status)
         self._begin_queued()
         return self.get(status.id)
+
+    def _make(self, record: JobRecord, secrets: Mapping[str, str]) -> JobStatus:
+        """Write down a job, its secrets first: the next daemon may begin what is written down."""
+        folder = vault.folder_of(self._events, record.id)
+        try:
+            with writing(folder.parent):
+                vault.keep(folder, secrets)
+            return self._store.create(record)
+        except MigrationError:
+            vault.forget(folder)
+            raise
+
+    def _forget_secrets(self, old: JobStatus | None, new: JobStatus | None) -> None:
+        """Remove the secrets of a job that is over now: not each worker comes so far."""
+        if new and new.state.final and not (old and old.state.final):
+            folder = vault.folder_of(self._events, new.id)
+            self._tasks.begin(asyncio.to_thread(vault.forget, folder))
 
     async def cancel(self, job_id: str) -> None:
         """Ask a job to end and undo what it did. Raises NotCancellable once it is too late."""

@@ -15,6 +15,7 @@ from xen2kvmd.jobs.journal import Journal, now
 T = TypeVar("T")
 
 TICK = 250_000  # µs between two progress messages
+NOWHERE = Path("/nonexistent")
 WINDOW = 30_000_000  # µs over which a rate is taken: UDisks' mean of speeds jumps too much
 
 
@@ -24,7 +25,8 @@ class Run:
 
     notes is what the steps wrote down of what they made, durably and before they made it, so that
     undo finds it after a crash. kept holds what lives in this process only (an open appliance);
-    a step must be able to do without.
+    a step must be able to do without. secrets is the folder of what the caller gave to this job
+    alone (jobs/vault.py), which need not be there.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Run:
     journal: Journal
     sender: Sender
     cancelled: Callable[[], bool]
+    secrets: Path = NOWHERE
     notes: dict[str, Any] = field(default_factory=dict)
     kept: dict[type, tuple[Any, Callable[[], None]]] = field(default_factory=dict)
     _samples: deque[tuple[int, int]] = field(default_factory=deque)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xen2kvmd import errors
 from xen2kvmd.errors import Cancelled, Internal, Interrupted, MigrationError
-from xen2kvmd.jobs import leftovers, patience, report
+from xen2kvmd.jobs import leftovers, patience, report, vault
 from xen2kvmd.jobs import log as job_log
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
@@ -44,6 +44,7 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
         journal=Journal(folder / "journal"),
         sender=Sender(events, job_id),
         cancelled=stop.wanted,
+        secrets=vault.folder_of(events, job_id),
     )
     run.notes.update(
         (event["key"], event["value"]) for event in run.journal.events if event["type"] == "note"
@@ -64,6 +65,7 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
         stop.heed()
         _back(run, steps, error, shutdown=stop.shutdown)
     shutil.rmtree(folder / "scratch", ignore_errors=True)
+    vault.forget(run.secrets)
     ended = {
         "state": _final_state(error),
         "error_name": error.name if error else "",
