@@ -36,6 +36,7 @@ class ToldJobs:
     def __init__(self) -> None:
         self.jobs: dict[str, JobStatus] = {}
         self.specs: dict[str, Mapping[str, Any]] = {}
+        self.secrets: dict[str, Mapping[str, str]] = {}
         self.records: dict[str, JobRecord] = {}
         self.watchers: list[Watcher] = []
         self.files: dict[tuple[str, str], str] = {}
@@ -75,6 +76,7 @@ class ToldJobs:
         target: str,
         owner_uid: int,
         job_id: str = "",
+        secrets: Mapping[str, str],
     ) -> JobStatus:
         asked = JobRecord(job_id, operation, vm, source, target, owner_uid, 0, spec)
         if job_id in self.jobs:
@@ -85,6 +87,7 @@ class ToldJobs:
         job_id = job_id or f"20260101-000000-{len(self.specs):08x}"
         self.records[job_id] = asked
         self.specs[job_id] = json.loads(json.dumps(spec))
+        self.secrets[job_id] = secrets
         self._change(None, _status(job_id, operation, vm, source, target, owner_uid))
         return self.jobs[job_id]
 
@@ -160,6 +163,9 @@ class ToldJobs:
 
     def do_spec(self, job: str) -> object:
         return self.specs[job]
+
+    def do_secrets(self, job: str) -> object:
+        return dict(self.secrets[job])
 
     def do_stall(self, seconds: float) -> None:
         time.sleep(seconds)

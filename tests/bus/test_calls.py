@@ -25,7 +25,7 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
         "network-map": Variant("as", ["xenbr0=bridge:br0"]),
         "boot-timeout": Variant("u", 60), "shutdown-mode": Variant("s", "destroy"),
         "plan-digest": Variant("s", "abc"),
-        "keys": Variant("as", ["all:file:/root/key"]),
+        "keys": Variant("as", ["all:credential:web1"]),
         "engine": Variant("s", "v2v"), "packages": Variant("as", ["/srv/k.rpm"]),
     }  # fmt: skip
     job = await root.start(options=options)
@@ -47,7 +47,7 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
         "boot_timeout": 60, "shutdown_mode": "destroy", "shutdown_timeout": 300,
         "engine": "v2v", "virtio_win": "", "vmdp": "", "root": "", "not_before": 0,
         "finish_by": 0, "hold": False, "resume": False, "autostart": None, "backup_disks": "",
-        "keys": [{"selector": "all", "file": "/root/key", "credential": ""}],
+        "keys": [{"selector": "all", "file": "", "credential": "web1"}],
         "packages": ["/srv/k.rpm"], "guest_repositories": False, "guest_agent": False,
     }  # fmt: skip
 

@@ -106,7 +106,7 @@ def test_methods_of_the_options_are_methods() -> None:
 def test_every_documented_option_is_one() -> None:
     for comment in ROOT_ELEMENT.iter(etree.Comment):
         name = str(comment.text).split(":", 1)[0].strip()
-        documented = set(re.findall(r"^          ([a-z._-]+) \(\w+\):", str(comment.text), re.M))
+        documented = set(re.findall(r"^          ([a-z._-]+) \([^ ]+\):", str(comment.text), re.M))
         assert documented == set(options.taken_by(name) if documented else ())
 
 

@@ -36,6 +36,11 @@ VARIANTS = st.one_of(
     st.builds(Variant, st.just("as"), st.lists(TEXT, max_size=4)),
     st.builds(Variant, st.just("ay"), st.binary(max_size=20)),
     st.builds(Variant, st.just("a{ss}"), st.dictionaries(TEXT, TEXT, max_size=3)),
+    st.builds(
+        Variant,
+        st.just("a(sh)"),
+        st.lists(st.tuples(TEXT, st.integers(0, 20)).map(list), max_size=3),
+    ),
     st.builds(Variant, st.just("v"), st.builds(Variant, st.just("s"), TEXT)),
 )
 KEYS = st.one_of(st.sampled_from(sorted({option.key for option in OPTIONS})), TEXT)

@@ -49,7 +49,6 @@ DISK = (
         ("xen:///system", "virtio-win", "/root/win.iso", CHALLENGE),
         ("xen:///system", "packages", ["/root/kernel.rpm"], CHALLENGE),
         ("xen:///system", "target", "qemu+ssh://root@kvm2/system?keyfile=/root/k", CHALLENGE),
-        ("xen:///system", "keys", ["all:file:/root/vm.key"], CHALLENGE),
         ("xen:///system", "keys", ["all:credential:vm1"], CHALLENGE),
         ("xen:///system", "vmdp", "/root/vmdp.exe", CHALLENGE),
     ],

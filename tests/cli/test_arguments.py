@@ -46,11 +46,6 @@ def test_what_the_guest_lacks() -> None:
     }
 
 
-def test_keys_are_files_or_credentials() -> None:
-    line = "inspect x.xml --key /dev/xvda2:file:/srv/./vm.key --key all:credential:vm1"
-    assert options(line) == {"keys": ["/dev/xvda2:file:/srv/vm.key", "all:credential:vm1"]}
-
-
 def test_night_ends_on_the_next_day() -> None:
     hour = 3_600_000_000
     for begin, end in (("22:00", "04:00"), ("01:00", "02:00"), ("23:00", "22:00")):

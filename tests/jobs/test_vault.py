@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import cattrs
 import pytest
 
 from tests.jobs.lab import SECONDS, Lab
@@ -15,6 +16,7 @@ from xen2kvmd.errors import Busy, InsufficientSpace
 from xen2kvmd.jobs import vault
 from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.status import JobState
+from xen2kvmd.model import DiskKey, Operation, Request
 
 SECRET = "hunter2"
 GIVEN = {"1": SECRET}
@@ -160,3 +162,18 @@ async def test_the_same_token_keeps_the_first(lab: Lab) -> None:
             owner_uid=7, job_id="u7_token", secrets={"1": secret},
         )  # fmt: skip
     assert (lab.folder / "secrets/u7_token/1").read_text() == "first"
+
+
+async def test_after_the_host_was_started_anew_the_job_says_what_is_gone(lab: Lab) -> None:
+    await lab.restart(worker="xen2kvmd.job")
+    keys = (DiskKey("/dev/xvda2", file="1"),)
+    request = Request(Operation.INSPECT, "libvirtxml:/x", keys=keys, not_before=now() + 1_000_000)
+    job = await submit(lab, **cattrs.unstructure(request) | {"vm": "web1"})
+    await lab.jobs.close()
+    vault.forget(lab.folder / "secrets")
+    await lab.restart(closed=True, worker="xen2kvmd.job")
+    status = await lab.end(job)
+    assert (status.state, status.error_name) == (JobState.FAILED, "InvalidOption")
+    assert "The key for /dev/xvda2, which was given to this job, is gone" in status.error_message
+    assert "give it again" in status.error_message
+    assert "--key SELECTOR:credential:NAME" in status.error_message

@@ -1,48 +1,53 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Keys of encrypted disks are read where they lie; what can be none is refused, and never shown."""
+"""Keys of encrypted disks are read where they lie; what can be none is refused, never shown."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from xen2kvmd.errors import InvalidOption
 from xen2kvmd.guest.key import Key
+from xen2kvmd.jobs import vault
 from xen2kvmd.model import DiskKey, Operation, Request
 from xen2kvmd.steps import keys
 from xen2kvmd.system import credentials
 
 
-def read(*given: DiskKey) -> tuple[Key, ...]:
-    return keys.read(Request(Operation.PLAN, "xen:///system", keys=given))
+def read(*given: DiskKey, secrets: Path = Path("/nonexistent")) -> tuple[Key, ...]:
+    return keys.read(Request(Operation.PLAN, "xen:///system", keys=given), secrets)
 
 
 @pytest.mark.parametrize(
     ("content", "secret"),
     [(b"hunter2", "hunter2"), (b"hunter2\n", "hunter2"), (b" x \n\n", " x \n"), (b"\xc3\xbc", "ü")],
 )
-def test_file_is_the_passphrase_without_its_last_newline(
-    tmp_path: Path, content: bytes, secret: str
-) -> None:
-    (tmp_path / "key").write_bytes(content)
-    (key,) = read(DiskKey("all", file=str(tmp_path / "key")))
-    assert (key.selector, key.secret) == ("all", secret)
-    assert secret not in repr(key)
+def test_a_newline_at_the_end_is_not_part_of_a_passphrase(content: bytes, secret: str) -> None:
+    assert keys.passphrase(content, "the file") == secret
+    assert keys.passphrase(b"x" * 4096 + b"\n", "the file") == "x" * 4096
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"a\0b", b"\xff\xfe", b"x" * 4097])
-def test_what_is_no_passphrase_is_refused_and_not_shown(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "key").write_bytes(content)
-    with pytest.raises(InvalidOption, match=r"key is no passphrase") as refused:
-        read(DiskKey("all", file=str(tmp_path / "key")))
+def test_what_is_no_passphrase_is_refused_and_not_shown(content: bytes) -> None:
+    with pytest.raises(InvalidOption, match=r"in the file is no passphrase") as refused:
+        keys.passphrase(content, "the file")
     assert "a\\0b" not in str(refused.value)
 
 
-def test_only_files_are_read(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "fifo")
-    for name, why in (("fifo", "no regular file"), ("missing", "No such file"), ("", "directory")):
-        with pytest.raises(InvalidOption, match=why):
-            read(DiskKey("all", file=str(tmp_path / name)))
+def test_what_was_given_is_read_as_it_is(tmp_path: Path) -> None:
+    vault.keep(tmp_path / "job", {"1": " x\r\n"})
+    given = DiskKey("/dev/xvda2", file="1")
+    (key,) = read(given, secrets=tmp_path / "job")
+    assert (key.selector, key.secret) == ("/dev/xvda2", " x\r\n")
+    assert " x" not in repr(key)
+    assert keys.path(given, tmp_path / "job") == f"{tmp_path}/job/1"
+
+
+def test_what_was_given_and_is_gone_is_to_be_given_again(tmp_path: Path) -> None:
+    given = DiskKey("/dev/xvda2", file="1")
+    for use in (lambda: read(given, secrets=tmp_path), lambda: keys.path(given, tmp_path)):
+        with pytest.raises(InvalidOption, match=r"/dev/xvda2.*is gone") as missing:
+            use()
+        assert "give it again" in missing.value.hint
 
 
 def test_credential_has_our_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

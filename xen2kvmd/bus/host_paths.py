@@ -22,12 +22,13 @@ SHOWN = 20  # paths that polkit's dialog lists
 def named_paths(request: Request, described: SourceDomain | None) -> Iterator[str]:
     """Yield the paths that a request names, none if it names none; described is the document.
 
-    A credential is a file, too, which systemd gives the job: "credential:NAME".
+    A credential is a file, too, which systemd gives the job: "credential:NAME". A key that came as
+    a descriptor is none: whoever sends one has opened it.
     """
     named = (request.directory, request.nfs_export, request.backup_disks)
     yield from filter(None, (*named, request.virtio_win, request.vmdp))
     yield from request.packages
-    yield from (key.file or f"credential:{key.credential}" for key in request.keys)
+    yield from (f"credential:{key.credential}" for key in request.keys if key.credential)
     yield from (entry.new for entry in request.path_map)
     yield from (value for key, value in parse_qsl(urlsplit(request.target).query) if key == KEY)
     if described:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The grammar of keys, which is virt-v2v's: SELECTOR:file:PATH, or SELECTOR:credential:NAME.
+"""The grammar of keys: SELECTOR:credential:NAME, or a SELECTOR beside a file descriptor.
 
-The key itself is never given: what callers send, others can read.
+The key itself is never an argument: what callers send so, others can read. Nor is its path: the
+service would read it as root, and the caller may not be allowed to.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from xen2kvmd.errors import InvalidOption
 from xen2kvmd.model import DiskKey
@@ -15,28 +17,54 @@ _SELECTOR = re.compile(rf"all|/dev/[A-Za-z0-9/._+-]{{1,100}}|{_UUID}")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 
 
+@dataclass(frozen=True)
+class Handed:
+    """A key that comes as a file descriptor.
+
+    index is which of the message's descriptors, name is that of the job's secret it becomes.
+    """
+
+    selector: str
+    index: int
+    name: str
+
+
 def parse(items: Iterable[str]) -> tuple[DiskKey, ...]:
-    """Read items, in their order. Raises InvalidOption, without what may be a key."""
-    return tuple(map(_parse, items))
+    """Read credentials, in their order. Raises InvalidOption, without what may be a key."""
+    return tuple(map(_credential, items))
 
 
-def _parse(item: str) -> DiskKey:
+def parse_handed(items: Iterable[Sequence[object]]) -> tuple[Handed, ...]:
+    """Read pairs of a selector and the index of a descriptor. Raises InvalidOption."""
+    return tuple(
+        Handed(_selector("key-descriptors", str(selector)), int(str(index)), name=str(number))
+        for number, (selector, index) in enumerate(items, 1)
+    )
+
+
+def _credential(item: str) -> DiskKey:
     selector, _, where = item.partition(":")
     kind, _, name = where.partition(":")
-    if not _SELECTOR.fullmatch(selector):
-        raise _wrong("what it is for is neither all, nor a UUID of LUKS, nor a device /dev/xvda2")
-    if kind == "file" and name.startswith("/") and ".." not in name.split("/"):
-        return DiskKey(selector, file=name)
+    _selector("keys", selector)
     if kind == "credential" and _CREDENTIAL.fullmatch(name):
         return DiskKey(selector, credential=name)
     if kind == "key":
-        raise _wrong(f"the key for {selector} is in it, where others can read it")
-    raise _wrong(f"where the key for {selector} is, is neither file:PATH nor credential:NAME")
+        raise _wrong("keys", f"the key for {selector} is in it, where others can read it")
+    raise _wrong("keys", f"where the key for {selector} is, is not credential:NAME")
 
 
-def _wrong(why: str) -> InvalidOption:
+def _selector(option: str, text: str) -> str:
+    if not _SELECTOR.fullmatch(text):
+        raise _wrong(
+            option, "what it is for is neither all, nor a UUID of LUKS, nor a device /dev/xvda2"
+        )
+    return text
+
+
+def _wrong(option: str, why: str) -> InvalidOption:
     return InvalidOption(
-        f"A key of the option 'keys' cannot be used: {why}.",
-        hint="Write for example all:file:/root/vm.key, with a full path of the target host; the "
-        "file holds the passphrase.",
+        f"A key of the option '{option}' cannot be used: {why}.",
+        hint="Write all:credential:vm1, and put the passphrase into the credential xen2kvm.vm1 of "
+        "systemd; or hand it over as a file descriptor (the option 'key-descriptors'), as xen2kvm "
+        "does for all:file:PATH and all:ask.",
     )

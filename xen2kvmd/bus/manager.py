@@ -15,6 +15,7 @@ from xen2kvmd.bus.feed import Feed
 from xen2kvmd.bus.guest_name import check_told, label
 from xen2kvmd.bus.host_paths import named_paths, told
 from xen2kvmd.bus.job import Options
+from xen2kvmd.bus.key_descriptors import KeyDescriptors
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Call, Guarded, Handler
@@ -24,7 +25,7 @@ from xen2kvmd.domain import SourceDomain
 from xen2kvmd.errors import Busy, InvalidXml, JobNotFound, Unsupported, VmNotFound
 from xen2kvmd.jobs.queue import is_open
 from xen2kvmd.jobs.status import JobState, JobStatus
-from xen2kvmd.model import Operation, Request, Restoration, Target
+from xen2kvmd.model import DiskKey, Operation, Request, Restoration, Target
 from xen2kvmd.sources import FORMATS
 from xen2kvmd.targets import check_target_host
 
@@ -43,6 +44,7 @@ FEATURES = (
     "priority",
     "reload",
     "job-token",
+    "key-descriptors",
     *(f"convert:{name}" for name in FORMATS),
 )
 
@@ -71,6 +73,7 @@ class Manager:
         self._max_jobs = max_jobs
         self._reload_config = reload
         self._documents = Documents()
+        self._keys = KeyDescriptors()
         self.handlers: Mapping[str, Handler] = {
             "ListGuests": self._list_guests,
             "Inspect": self._inspect,
@@ -126,9 +129,12 @@ class Manager:
     ) -> Guarded:
         asked = begin.read(call, given)
         check_source(source)
-        request = Request(operation, source, domain_name(vm), **asked.values, **fields)
+        kept = tuple(DiskKey(key.selector, file=key.name) for key in asked.handed)
+        values = {**asked.values, "keys": (*asked.values.get("keys", ()), *kept)}
+        request = Request(operation, source, domain_name(vm), **values, **fields)
         check_told(request, uid=call.uid)
         check_target_host(request)
+        secrets = await self._keys.read(call, asked.handed)
         described = await self._described(request, uid=call.uid)
         about = {
             "vm": described.name if described else label(request),
@@ -139,7 +145,9 @@ class Manager:
         paths = tuple(named_paths(request, described))
 
         async def do() -> list[Any]:
-            return await begin.begin(self._jobs, call, request, token=asked.token, about=about)
+            return await begin.begin(
+                self._jobs, call, request, token=asked.token, about=about, secrets=secrets
+            )
 
         action = _ACTIONS[operation][bool(paths)]
         details = {**about, "path": told(paths)} if paths else about

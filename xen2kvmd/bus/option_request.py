@@ -229,10 +229,18 @@ OF_REQUESTS = (
     ),
     Option(
         "keys", "as", f"Inspect {_PLANNING}",
-        "What opens the guest's encrypted disks (LUKS). Each item is SELECTOR:file:PATH, a file of "
-        "the target host that holds the passphrase, or SELECTOR:credential:NAME, the credential "
-        "xen2kvm.NAME of systemd. SELECTOR: all, a UUID of LUKS, or a device of Xen: /dev/xvda2.",
+        "What opens the guest's encrypted disks (LUKS). Each item is SELECTOR:credential:NAME: the "
+        "passphrase is in the credential xen2kvm.NAME of systemd. SELECTOR: all, a UUID of LUKS, "
+        "or a device of Xen: /dev/xvda2.",
         values.disk_keys, "keys",
+    ),
+    Option(
+        "key-descriptors", "a(sh)", f"Inspect {_PLANNING}",
+        "The same, handed over: each item is a SELECTOR, and a file descriptor from which the "
+        "passphrase is read at once: a file, a pipe that is closed within 10 seconds, a memfd. It "
+        "is kept in memory until the job ends or this host stops. With job-token, it is not "
+        "compared.",
+        values.handed_keys,
     ),
     Option(
         "packages", "as", _PLANNING,

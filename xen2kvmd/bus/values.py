@@ -5,7 +5,7 @@ Each reader takes the option's key, for its error, and the value; it raises Inva
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -120,6 +120,12 @@ def path_map(key: str, value: list[str]) -> object:
 def disk_keys(key: str, value: list[str]) -> object:
     """Return what opens encrypted disks; bus/keys.py has the grammar."""
     return keys.parse(str(item) for item in each(key, value, read=text))
+
+
+def handed_keys(key: str, value: list[Sequence[object]]) -> object:
+    """Return what comes as file descriptors to open encrypted disks."""
+    each(key, [str(selector) for selector, _ in value], read=text)
+    return keys.parse_handed(value)
 
 
 def disk_pools(key: str, value: list[str]) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,7 @@ from xen2kvmd.cli.arguments import parse
 from xen2kvmd.cli.check_host import check_host
 from xen2kvmd.cli.commands import COMMANDS
 from xen2kvmd.cli.exits import EX_INTERRUPTED, exit_code
+from xen2kvmd.cli.keys import opened
 from xen2kvmd.cli.service import CallFailed
 from xen2kvmd.errors import MigrationError
 
@@ -22,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "check-host":
         check_host(arguments)
     try:
-        return asyncio.run(COMMANDS[arguments.command](arguments))
+        with opened(arguments):
+            return asyncio.run(COMMANDS[arguments.command](arguments))
     except (CallFailed, MigrationError) as error:
         _complain(error, as_json=arguments.json)
         return exit_code(error.name)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from xen2kvmd import __version__
-from xen2kvmd.cli.keys import disk_key
 from xen2kvmd.cli.numbers import count, moment, seconds, size
 from xen2kvmd.cli.packages import add_packages
 from xen2kvmd.model import Allocation, DiskFormat, Engine, MacPolicy, ShutdownMode
@@ -126,8 +125,8 @@ def _add_source(command: argparse.ArgumentParser) -> None:
 
 def _add_key(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--key", action="append", default=[], type=disk_key, metavar="SELECTOR:file:PATH",
-        help="what opens an encrypted disk: a file with the passphrase, or :credential:NAME",
+        "--key", action="append", default=[], metavar="SELECTOR:file:PATH",
+        help="what opens an encrypted disk: the file of its passphrase, or :ask, :credential:NAME",
     )  # fmt: skip
 
 

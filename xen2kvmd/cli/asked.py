@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xen2kvmd.cli.documents import format_of, read_document
+from xen2kvmd.cli.keys import Keys
 from xen2kvmd.cli.nics import nic_maps
 from xen2kvmd.cli.numbers import Moment, microseconds
 from xen2kvmd.cli.packages import packages_of
@@ -47,8 +48,8 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
     if own := [pool for pool in given.get("pool", ()) if not _kind_of_storage(pool)]:
         found.append(("disk-pool", "as", own))
     found += packages_of(given)
-    if given.get("key"):
-        found.append(("keys", "as", given["key"]))
+    if keys := given.get("keys"):
+        found += _keys(keys)
     if given.get("path_map"):
         found.append(("path-map", "as", given["path_map"]))
     if "nic" in given and (nics := nic_maps(arguments)):
@@ -83,6 +84,15 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
             found.append((key, "b", True))
     found += [(key, "b", False) for key in ("start", "verify") if given.get(f"no_{key}")]
     return found
+
+
+def _keys(keys: Keys) -> Iterator[Option]:
+    """Yield what opens encrypted disks; a descriptor is told by its place in the message."""
+    if keys.credentials:
+        yield "keys", "as", list(keys.credentials)
+    if keys.handed:
+        places = [[selector, place] for place, (selector, _) in enumerate(keys.handed)]
+        yield "key-descriptors", "a(sh)", places
 
 
 def _window(not_before: Moment | None, finish_by: Moment | None) -> Iterator[Option]:

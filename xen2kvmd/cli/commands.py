@@ -24,7 +24,9 @@ async def _start(service: Service, arguments: Arguments, member: str) -> str:
     """Start a job about the guest of the arguments; return its path."""
     source, guest, given = source_of(arguments)
     options = variants([*given, *options_of(arguments)])
-    (path,) = await service.manager(member, "ssa{sv}", source, guest, options)
+    descriptors = [descriptor for _, descriptor in arguments.keys.handed]
+    body = (source, guest, options)
+    (path,) = await service.manager(member, "ssa{sv}", *body, descriptors=descriptors)
     return str(path)
 
 

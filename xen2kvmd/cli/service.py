@@ -50,9 +50,13 @@ class Service:
         self._interactive = interactive
         bus.add_message_handler(self._take)
 
-    async def manager(self, member: str, signature: str = "", *body: Any) -> list[Any]:
+    async def manager(
+        self, member: str, signature: str = "", *body: Any, descriptors: Sequence[int] = ()
+    ) -> list[Any]:
         """Call a method of the manager and return what it answers."""
-        return await self.call(NAME, ROOT, MANAGER, member, signature, *body)
+        return await self.call(
+            NAME, ROOT, MANAGER, member, signature, *body, descriptors=descriptors
+        )
 
     async def job(self, path: str, member: str, signature: str = "", *body: Any) -> list[Any]:
         """Call a method of a job and return what it answers."""
@@ -88,8 +92,12 @@ class Service:
         signature: str,
         *body: Any,
         ask: bool = True,
+        descriptors: Sequence[int] = (),
     ) -> list[Any]:
-        """Call a method; ask: it may be one that asks for a password. Raises CallFailed."""
+        """Call a method; ask: it may be one that asks for a password. Raises CallFailed.
+
+        The descriptors go with it: an `h` in the body is a place among them.
+        """
         flags = MessageFlag.NONE
         ask = ask and self._interactive
         if ask:
@@ -102,6 +110,7 @@ class Service:
             signature=signature,
             body=list(body),
             flags=flags,
+            unix_fds=list(descriptors),
         )
         limit = SECONDS_TO_ASK if ask else SECONDS
         try:
@@ -165,7 +174,7 @@ async def connected(*, ask: bool) -> AsyncIterator[Service]:
     If ask, the person at the terminal is asked for a password where polkit wants one.
     """
     try:
-        bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
+        bus = await MessageBus(bus_type=BusType.SYSTEM, negotiate_unix_fd=True).connect()
     except (OSError, AuthError, InvalidAddressError, EOFError) as error:
         raise CallFailed(
             "ServiceUnknown",

@@ -15,6 +15,7 @@ from xen2kvmd.model.installed import Installed
 from xen2kvmd.model.limits import Limits
 from xen2kvmd.model.plan import Plan, PlannedDisk, PlannedFile
 from xen2kvmd.model.request import (
+    LONGEST_KEY,
     Allocation,
     DiskFormat,
     DiskKey,
@@ -50,6 +51,7 @@ from xen2kvmd.model.target import (
 )
 
 __all__ = [
+    "LONGEST_KEY",
     "Allocation",
     "Backing",
     "Backup",

@@ -69,11 +69,15 @@ class PathMap:
     new: str
 
 
+LONGEST_KEY = 4096  # bytes; a passphrase of LUKS has 512 at most (cryptsetup(8))
+
+
 @dataclass(frozen=True)
 class DiskKey:
-    """What opens an encrypted disk: a file of this host, or a credential; the key itself is in it.
+    """What opens an encrypted disk: a credential, or what the caller gave this job; never the key.
 
-    selector is "all", a UUID of LUKS, or the name of a device under Xen: /dev/xvda2.
+    selector is "all", a UUID of LUKS, or the name of a device under Xen: /dev/xvda2. file is the
+    name that the caller's has among the job's secrets (jobs/vault.py).
     """
 
     selector: str

@@ -121,7 +121,7 @@ def _open(run: Run, opened: tuple[DiskImage, ...], *, network: bool) -> Applianc
         emulate=not run.notes["kvm"],
         remote=any(disk.host for disk in disks(run)),
         network=network,
-        keys=keys.read(asked),
+        keys=keys.read(asked, run.secrets),
         root="" if asked.engine is Engine.V2V else asked.root,  # virt-v2v's own words for it
     )
     return run.keep(new, partial(new.close))

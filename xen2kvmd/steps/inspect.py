@@ -21,7 +21,7 @@ def do(run: Run) -> None:
     request = context.request(run)
     window.check(request, needed=0)
     packages.check(request)
-    keys.read(request)  # better now than after a launch
+    keys.read(request, run.secrets)  # better now than after a launch
     tuple(hooks.folders(request))
     source, found = find.find(run, request)
     text = context.document(run)

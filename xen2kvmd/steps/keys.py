@@ -1,37 +1,40 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The keys of the guest's encrypted disks: read where they lie, when an appliance is started.
 
-A job keeps where they are and never what they are, so that nothing secret outlives its process.
+What the job writes down of them is where they are, never what they are.
 """
 
-import os
-import stat
+from pathlib import Path
 
 from xen2kvmd.errors import InvalidOption
 from xen2kvmd.guest.key import Key
-from xen2kvmd.model import DiskKey, Request
+from xen2kvmd.model import LONGEST_KEY, DiskKey, Request
 from xen2kvmd.system import credentials
 
-LARGEST = 4096  # bytes; a passphrase of LUKS has 512 at most (cryptsetup(8))
+
+def read(request: Request, secrets: Path) -> tuple[Key, ...]:
+    """Return the keys; `secrets` is the folder of those that the caller gave to the job.
+
+    Raises InvalidOption for one that is not there, or cannot be one.
+    """
+    return tuple(Key(key.selector, _secret(key, secrets)) for key in request.keys)
 
 
-def read(request: Request) -> tuple[Key, ...]:
-    """Return the keys. Raises InvalidOption for one that is not there, or cannot be one."""
-    return tuple(Key(key.selector, _secret(key)) for key in request.keys)
+def path(key: DiskKey, secrets: Path) -> str:
+    """Return the file that holds a key in clear, or "" where none does. Raises InvalidOption."""
+    if key.file:
+        _given(key, secrets)
+        return str(secrets / key.file)
+    return str(credentials.plain(key.credential) or "")
 
 
-def path(key: DiskKey) -> str:
-    """Return the file that holds a key in clear, or "" where there is none."""
-    return key.file or str(credentials.plain(key.credential) or "")
+def passphrase(data: bytes, where: str) -> str:
+    """Return what was read as a passphrase: a newline at its end is not part of it.
 
-
-def _secret(key: DiskKey) -> str:
-    if key.credential:
-        data, where = credentials.read(key.credential), f"the credential {key.credential}"
-    else:
-        data, where = _of_file(key.file), key.file
+    Raises InvalidOption for what is none; `where` says where it was.
+    """
     data = data.removesuffix(b"\n")
-    if not data or len(data) > LARGEST or b"\0" in data:
+    if not data or len(data) > LONGEST_KEY or b"\0" in data:
         raise _unusable(where)
     try:
         return data.decode()
@@ -39,15 +42,26 @@ def _secret(key: DiskKey) -> str:
         raise _unusable(where) from None
 
 
-def _of_file(name: str) -> bytes:
+def _secret(key: DiskKey, secrets: Path) -> str:
+    if key.file:
+        return _given(key, secrets)
+    return passphrase(credentials.read(key.credential), f"the credential {key.credential}")
+
+
+def _given(key: DiskKey, secrets: Path) -> str:
     try:
-        # Without waiting for the other end of a fifo.
-        with os.fdopen(os.open(name, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise InvalidOption(f"{name}, which shall hold a key, is no regular file.")
-            return file.read(LARGEST + 2)
+        return (secrets / key.file).read_bytes().decode()
+    except FileNotFoundError:
+        raise InvalidOption(
+            f"The key for {key.selector}, which was given to this job, is gone: it is kept until "
+            "this host stops, and no longer.",
+            hint="Begin the job anew and give it again, or use a credential of systemd, which "
+            "stays: --key SELECTOR:credential:NAME.",
+        ) from None
     except OSError as error:
-        raise InvalidOption(f"The key in {name} cannot be read: {error.strerror}.") from error
+        raise InvalidOption(
+            f"The key for {key.selector} cannot be read: {error.strerror}."
+        ) from error
 
 
 def _unusable(where: str) -> InvalidOption:

@@ -102,7 +102,7 @@ def _keys(run: Run, request: Request) -> Iterator[str]:
     order = sorted((disk.dev for disk in context.disks(run)), key=xen_order)
     here = Case(devices=tuple((dev, f"sd{letters(n)}") for n, dev in enumerate(order)))
     for key in request.keys:
-        file = keys.path(key)
+        file = keys.path(key, run.secrets)
         if not file:
             raise Unsupported(
                 f"virt-v2v cannot read the credential {key.credential}, which is encrypted.",

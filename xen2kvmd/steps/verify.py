@@ -67,7 +67,7 @@ def _verify(run: Run, *, begun: bool) -> None:
             raise Failed(f"The domain '{run.notes['domain']}' is gone.", hint="Who removed it?")
         if not domain.is_active():  # this host went down since the step before
             start(run, domain, paused=True)
-        recorder = Recorder(host.console(run.notes["domain"]), _passphrases(request))
+        recorder = Recorder(host.console(run.notes["domain"]), _passphrases(run, request))
         try:
             if domain.is_paused():
                 domain.resume()
@@ -121,10 +121,10 @@ class Recorder:
         return text
 
 
-def _passphrases(request: Request) -> tuple[str, ...]:
+def _passphrases(run: Run, request: Request) -> tuple[str, ...]:
     """Return what opens the guest's disks; a key that was taken away meanwhile is none."""
     with suppress(InvalidOption):
-        return tuple(key.secret for key in keys.read(request))
+        return tuple(key.secret for key in keys.read(request, run.secrets))
     return ()
 
 
