@@ -4,6 +4,7 @@
 import re
 from collections.abc import Iterator
 
+from xen2kvmd.guest.initrd_tools import preset, updates_initrds
 from xen2kvmd.guest.kernel_packages import kernel_package
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Family, Finding, Kernel, Severity
@@ -67,13 +68,13 @@ def initramfs_modules(guest: Tree, case: Case) -> Iterator[Finding]:
     machine needs on which it is built (initramfs.conf(5), MODULES=list and dep). Xen's drivers
     stay, and are listed where it is dep: the guest can still be started under Xen.
     """
-    kernel = _kernel(case)
+    kernel = kernel_to_start(case)
     if kernel is None or case.facts.initrd_tool != "initramfs-tools":
         return
     held = _held(guest)
     if kernel.initrd_virtio and held not in ("list", "dep"):
         return
-    xen = _xen_drivers(guest, kernel)[:1] if held == "dep" else ()  # NICs as virtio's, see above
+    xen = xen_drivers(guest, kernel)[:1] if held == "dep" else ()  # NICs as virtio's, see above
     text = guest.read(INITRAMFS_MODULES) if guest.is_file(INITRAMFS_MODULES) else ""
     listed = {line.split()[0].replace("-", "_") for line in text.splitlines() if line.strip()}
     wanted = (*DISK_DRIVERS, *xen)
@@ -92,7 +93,7 @@ def _held(guest: Tree) -> str:
     return chosen[-1] if chosen else ""
 
 
-def _xen_drivers(guest: Tree, kernel: Kernel) -> tuple[str, ...]:
+def xen_drivers(guest: Tree, kernel: Kernel) -> tuple[str, ...]:
     """Return Xen's drivers for disks and NICs that a kernel has as modules."""
     modules = guest.glob(f"/lib/modules/{kernel.version}/kernel/drivers/*/xen-*.ko*")
     have = {path.rpartition("/")[2].partition(".ko")[0] for path in modules}
@@ -107,7 +108,7 @@ def suse_initrd_modules(guest: Tree, case: Case) -> Iterator[Finding]:
     has ata_piix and the like. DOMU_INITRD_MODULES is read for Xen kernels only and stays.
     """
     if guest.is_file(SUSE_KERNEL):
-        kernel = _kernel(case)
+        kernel = kernel_to_start(case)
         lacks = kernel is not None and not kernel.initrd_virtio
         text = guest.read(SUSE_KERNEL)
         changed = _SUSE_LIST.sub(lambda found: _replaced(found, anyway=lacks), text)
@@ -147,26 +148,34 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
 
     It holds copies of what was changed: drivers, the resume device, names of NICs.
     """
-    kernel = _kernel(case)
+    kernel = kernel_to_start(case)
     if kernel is None:
         return
     if not kernel.initrd:
         yield from _without(kernel)
         return
     match case.facts.initrd_tool:
-        case "initramfs-tools":
+        case "initramfs-tools" if updates_initrds(guest):
             guest.run("update-initramfs", "-u", "-k", kernel.version)
+        case "initramfs-tools":
+            guest.run("mkinitramfs", "-o", kernel.initrd, kernel.version)
         case "dracut":
-            drivers = " ".join((*DISK_DRIVERS, "virtio_net", *_xen_drivers(guest, kernel)))
+            drivers = " ".join((*DISK_DRIVERS, "virtio_net", *xen_drivers(guest, kernel)))
             guest.run("dracut", "--force", "--add-drivers", drivers, kernel.initrd, kernel.version)
         case "mkinitrd" if case.facts.family is Family.SUSE:
             # It takes names in /boot only.
             image, initrd = kernel.image.removeprefix("/boot/"), kernel.initrd
             guest.run("mkinitrd", "-k", image, "-i", initrd.removeprefix("/boot/"))
         case "mkinitrd":
-            needed = (*DISK_DRIVERS[:2], *_xen_drivers(guest, kernel))
+            needed = (*DISK_DRIVERS[:2], *xen_drivers(guest, kernel))
             wanted = (f"--with={driver}" for driver in needed)
             guest.run("mkinitrd", "-f", *wanted, kernel.initrd, kernel.version)
+        case "mkinitcpio" if made := preset(guest, kernel.initrd):
+            guest.run("mkinitcpio", "-p", made)
+        case "mkinitcpio":
+            guest.run("mkinitcpio", "-k", kernel.version, "-g", kernel.initrd)
+        case "mkinitfs":
+            guest.run("mkinitfs", "-o", kernel.initrd, kernel.version)
         case _ if not kernel.initrd_virtio:
             yield Finding(
                 "no-initrd-tool",
@@ -214,7 +223,7 @@ def _replaced(found: re.Match[str], *, anyway: bool = False) -> str:
     return found[0].replace(found["list"], listed)
 
 
-def _kernel(case: Case) -> Kernel | None:
+def kernel_to_start(case: Case) -> Kernel | None:
     """Return the kernel to start, if it can use virtio."""
     kernels = case.facts.kernels
     return kernels[0] if kernels and kernels[0].virtio else None

@@ -10,6 +10,7 @@ import shlex
 from dataclasses import replace
 
 from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.initrd_tools import initrd_tool
 from xen2kvmd.guest.kernels import find_kernels
 from xen2kvmd.guest.menu_device import menu_place
 from xen2kvmd.guest.menus import read_menu
@@ -22,7 +23,6 @@ from xen2kvmd.guest.partitions import (
     has_boot_code,
     read_table,
 )
-from xen2kvmd.guest.programs import has
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import BootArea, Facts, Family, Firmware
 
@@ -40,11 +40,6 @@ RELEASES = (
     ("/etc/redhat-release", "rhel"),
     ("/etc/debian_version", "debian"),
 )
-INITRD_TOOLS = (
-    ("initramfs-tools", "update-initramfs"),
-    ("dracut", "dracut"),
-    ("mkinitrd", "mkinitrd"),
-)
 MENUS = (
     ("grub2", "/boot/grub2/grub.cfg"),
     ("grub2", "/boot/grub/grub.cfg"),
@@ -60,7 +55,6 @@ def inspect(appliance: Appliance) -> Facts:
     mounts = mount_guest(appliance)
     facts = _release(appliance)
     loader, menu = _boot_loader(appliance)
-    tools = (name for name, tool in INITRD_TOOLS if has(appliance, tool))
     return replace(
         _boot_disk(appliance, mounts, menu, facts),
         arch=_arch(appliance),
@@ -70,7 +64,7 @@ def inspect(appliance: Appliance) -> Facts:
         other_roots=mounts.other_roots,
         bootloader=loader,
         kernels=find_kernels(appliance),
-        initrd_tool=next(tools, ""),
+        initrd_tool=initrd_tool(appliance),
         init=_init(appliance),
         agent=any(appliance.exists(path) for path in AGENTS),
     )

@@ -3,7 +3,9 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import takewhile
 
 from xen2kvmd.errors import Failed
@@ -19,7 +21,7 @@ IMAGES = ("/boot/vmlinuz-*", "/boot/vmlinux-*", "/boot/kernel-*", "/boot/vmlinuz
 INITRDS = ("initrd.img-{}", "initramfs-{}.img", "initrd-{}", "initrd-{}.img", "initramfs-{}")
 NEEDED = ("virtio_pci", "virtio_blk", "virtio_net")
 DISK = ("virtio_pci", "virtio_blk")
-LISTERS = ("lsinitramfs", "lsinitrd")
+LISTERS = ("lsinitramfs", "lsinitrd", "lsinitcpio")
 
 
 def find_kernels(appliance: Appliance) -> tuple[Kernel, ...]:
@@ -64,9 +66,12 @@ def initrd_lacks(appliance: Appliance, kernel: Kernel) -> tuple[str, ...]:
 
 
 def list_initrd(appliance: Appliance, path: str) -> str:
-    """List an initrd by the guest's own tool, which can unpack what the guest packs; "" if none."""
-    for tool in LISTERS:
-        if has(appliance, tool):
+    """List an initrd by the guest's own tool, which can unpack what the guest packs; "" if none.
+
+    One that fails may be left over from another way to build initrds.
+    """
+    for tool in filter(partial(has, appliance), LISTERS):
+        with suppress(Failed):
             return appliance.output(tool, path)
     try:
         return "\n".join(appliance.call("initrd_list", path))

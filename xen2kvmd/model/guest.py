@@ -80,7 +80,7 @@ class Facts:
     boot_disk: str = ""  # <target dev> of the disk with /boot: xvda
     boot_area: BootArea = field(default_factory=BootArea)
     kernels: tuple[Kernel, ...] = ()  # the one to boot first
-    initrd_tool: str = ""  # initramfs-tools, dracut, mkinitrd
+    initrd_tool: str = ""  # initramfs-tools, dracut, mkinitrd, mkinitcpio, mkinitfs
     init: str = "systemd"  # systemd, upstart, sysvinit
     agent: bool = False  # qemu-guest-agent is installed
     drivers: bool = False  # a Windows that gets virtio drivers by its conversion

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which tool builds a guest's initrds, and which of its files configure that."""
+
+import re
+
+from xen2kvmd.guest.programs import find_program, has
+from xen2kvmd.guest.tree import Tree
+
+# In this order: RHEL 6 and SLES 12 have a mkinitrd that calls dracut.
+_TOOLS = (
+    ("initramfs-tools", "update-initramfs"),
+    ("mkinitcpio", "mkinitcpio"),
+    ("dracut", "dracut"),
+    ("mkinitrd", "mkinitrd"),
+    ("mkinitfs", "mkinitfs"),
+)
+# The package dracut of Debian 14 and Ubuntu 25.10 has an update-initramfs of its own.
+_CALLS_DRACUT = re.compile(r"^\s*(?:if\s+)?dracut\s", re.MULTILINE)
+_UPDATES = re.compile(r"""^\s*update_initramfs=["']?(\w+)""", re.MULTILINE)
+_UPDATE_INITRAMFS = "/etc/initramfs-tools/update-initramfs.conf"
+PRESETS = "/etc/mkinitcpio.d/*.preset"
+
+
+def initrd_tool(tree: Tree) -> str:
+    """Return the tool that builds the initrds of a guest's next kernels, "" for none known."""
+    found = (name for name, tool in _TOOLS if has(tree, tool) and not _is_other(tree, name))
+    return next(found, "")
+
+
+def updates_initrds(tree: Tree) -> bool:
+    """Tell whether update-initramfs does anything: it may be told not to (update_initramfs=no)."""
+    text = tree.read(_UPDATE_INITRAMFS) if tree.is_file(_UPDATE_INITRAMFS) else ""
+    return _UPDATES.findall(text)[-1:] != ["no"]
+
+
+def preset(tree: Tree, initrd: str) -> str:
+    """Return the preset of mkinitcpio that makes this initrd, "" where none does."""
+    line = re.compile(rf"""^\s*\w+_image=["']?{re.escape(initrd)}["']?\s*$""", re.MULTILINE)
+    paths = (path for path in tree.glob(PRESETS) if tree.is_file(path))
+    found = next((path for path in paths if line.search(tree.read(path))), "")
+    return found.rpartition("/")[2].removesuffix(".preset")
+
+
+def _is_other(tree: Tree, name: str) -> bool:
+    """Tell whether a program of initramfs-tools' name is dracut's."""
+    path = find_program(tree, "update-initramfs") if name == "initramfs-tools" else ""
+    calls = bool(path) and tree.is_file(path) and _CALLS_DRACUT.search(tree.read(path))
+    return bool(calls) and has(tree, "dracut")
