@@ -55,3 +55,17 @@ def test_files_of_extlinux_that_include_each_other_are_read_once(tmp_path: Path)
 
     assert menu is not None
     assert [entry.name for entry in menu.entries] == ["a"]
+
+
+def test_default_of_a_menu_of_syslinux_is_marked_in_the_entry(tmp_path: Path) -> None:
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot/extlinux.conf").write_text(
+        "DEFAULT menu.c32\nLABEL virt\n  LINUX vmlinuz-virt\n"
+        "LABEL lts\n  MENU DEFAULT\n  MENU LABEL Linux lts\n  LINUX vmlinuz-lts\n  APPEND ro\n"
+    )
+
+    menu = read_menu(Folder(tmp_path))
+
+    assert menu is not None
+    assert menu.default is not None
+    assert (menu.default.kernel, menu.default.arguments) == ("vmlinuz-lts", "ro")

@@ -15,9 +15,9 @@ Edit = Callable[[str], str]
 # Tools of SUSE read the same variables (guide 15.2.3, step 4).
 GRUB_DEFAULTS = "/etc/default/grub"
 # What the entries of new kernels get: of kernel-install(8), which RHEL 9.3 and later and Fedora use
-# with GRUB too; of SUSE's perl-Bootloader; and of Debian's extlinux-update.
+# with GRUB too; of SUSE's perl-Bootloader; of Debian's extlinux-update, and Alpine's.
 KERNEL_INSTALL = "/etc/kernel/cmdline"
-_IN_QUOTES = ("/etc/sysconfig/bootloader", "/etc/default/extlinux")
+_IN_QUOTES = ("/etc/sysconfig/bootloader", "/etc/default/extlinux", "/etc/update-extlinux.conf")
 DEFAULTS = (
     GRUB_DEFAULTS,
     "/etc/default/grub.d/*.cfg",
@@ -38,6 +38,7 @@ MENUS = (
     "/efi/loader/entries/*.conf",
     "/boot/extlinux/extlinux.conf",
     "/boot/extlinux/*.cfg",  # Debian's includes linux.cfg
+    "/boot/extlinux.conf",
     "/boot/syslinux/*.cfg",
     "/extlinux.conf",
     "/boot/grub/custom.cfg",
@@ -51,7 +52,7 @@ _BY_HAND = re.compile(r"""^[ \t]*menuentry[ \t]+["'][^$\n]""", re.MULTILINE)
 # No two parts of it take the same characters: a guest may write what it likes.
 _DEFAULT = re.compile(
     r"""^(?P<head>[ \t]*(?:export[ \t]+)?(?:GRUB_CMDLINE_LINUX\w*\+?|\w+_APPEND|
-    EXTLINUX_ROOT|EXTLINUX_PARAMETERS|kernel_cmdline\+?)=)
+    EXTLINUX_ROOT|EXTLINUX_PARAMETERS|kernel_cmdline\+?|root|default_kernel_opts)=)
     (?:"(?P<line>(?:[^"\\]|\\.)*)"|'(?P<single>[^']*)'|(?P<plain>[^\s"'\#]*))[ \t]*(?:\#.*)?$""",
     re.DOTALL | re.VERBOSE,
 )
@@ -62,7 +63,7 @@ _MENU = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _QUOTED = re.compile(
-    r"""^(?P<head>(?:DEFAULT_APPEND|FAILSAFE_APPEND|EXTLINUX_PARAMETERS)=)
+    r"""^(?P<head>(?:DEFAULT_APPEND|FAILSAFE_APPEND|EXTLINUX_PARAMETERS|default_kernel_opts)=)
     "(?P<line>(?:[^"\\]|\\.)*)\"""",
     re.VERBOSE,
 )

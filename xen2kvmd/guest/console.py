@@ -167,9 +167,14 @@ def inittab_getty(guest: Tree, case: Case) -> Iterator[Finding]:
 
 
 def _serial_line(line: str, lines: Sequence[str]) -> str:
-    """Move a line of inittab(5) to ttyS0; its id has four characters at most, and is no other's."""
+    """Move a line of inittab(5) to ttyS0; its id has four characters at most, and is no other's.
+
+    For busybox, whose lines need no id (Alpine), it is no name: it is the terminal.
+    """
     own, colon, rest = line.partition(":")
-    if _XEN.fullmatch(own):
+    if any(other.startswith("::") for other in lines):
+        own = _XEN.sub("ttyS0", own)
+    elif _XEN.fullmatch(own):
         own = "x0" if any(other.startswith("S0:") for other in lines) else "S0"
     return own + colon + _XEN.sub("ttyS0", rest)
 

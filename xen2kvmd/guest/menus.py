@@ -19,7 +19,12 @@ from xen2kvmd.guest.tree import Tree
 GRUB2 = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/efi/EFI/*/grub.cfg")
 LEGACY = ("/boot/grub/menu.lst", "/boot/grub/grub.conf")
 LOADER = tuple(f"{place}/loader/loader.conf" for place in ("/boot", "/boot/efi", "/efi"))
-EXTLINUX = ("/boot/extlinux/extlinux.conf", "/boot/syslinux/syslinux.cfg", "/extlinux.conf")
+EXTLINUX = (
+    "/boot/extlinux/extlinux.conf",
+    "/boot/extlinux.conf",  # of Alpine
+    "/boot/syslinux/syslinux.cfg",
+    "/extlinux.conf",
+)
 
 _ITEM = re.compile(r"""^\s*(menuentry|submenu)\s+(['"])(?P<title>.*?)\2(?P<rest>.*)\{\s*$""")
 _ID = re.compile(r"""(?:\$\{?menuentry_id_option\}?|--id)\s+['"]?(?P<id>[^'"\s]+)""")
@@ -236,6 +241,7 @@ def _extlinux(tree: Tree) -> Menu | None:
         return None
     text = "\n".join(_syslinux_lines(tree, path, dirname(path), seen={path}))
     entries: list[Entry] = []
+    name = ""
     for block in re.split(r"^[ \t]*label[ \t]+", text, flags=re.M | re.I)[1:]:
         label = block.partition("\n")[0].strip()
         found = re.search(r"^[ \t]*(?:kernel|linux)[ \t]+(\S+)", block, re.M | re.I)
@@ -243,8 +249,12 @@ def _extlinux(tree: Tree) -> Menu | None:
             given = re.search(r"^[ \t]*append[ \t]+(.*)", block, re.M | re.I)
             kernel = found[1].rpartition("/")[2]
             entries.append(Entry(label, kernel, label, arguments=given[1] if given else ""))
-    said = re.search(r"^[ \t]*(?:default|ontimeout)[ \t]+(\S+)", text, re.M | re.I)
-    name = said[1] if said else ""
+            if re.search(r"^[ \t]*menu[ \t]+default[ \t]*$", block, re.M | re.I):
+                name = label  # then DEFAULT only names the menu's program, menu.c32
+    if said := re.search(r"^[ \t]*ontimeout[ \t]+(\S+)", text, re.M | re.I):
+        name = said[1]
+    elif not name and (said := re.search(r"^[ \t]*default[ \t]+(\S+)", text, re.M | re.I)):
+        name = said[1]
     default = next((one for one in entries if one.name == name), entries[0] if entries else None)
     return Menu("extlinux", path, tuple(entries), default) if entries else None
 
