@@ -13,6 +13,7 @@ from difflib import unified_diff
 
 from xen2kvmd.errors import Failed, InsufficientSpace
 from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.kernel_install import own_arguments
 from xen2kvmd.guest.kernel_packages import AGENT, agent_among, kernel_among, kernel_package
 from xen2kvmd.guest.managers import Command, Manager, Package, manager_of
 from xen2kvmd.guest.selection import select
@@ -107,8 +108,9 @@ def install(guest: Appliance, intent: Intent) -> Installed:
     if policy:
         guest.write(POLICY, "#!/bin/sh\nexit 101\n")
         guest.call("chmod", 0o755, POLICY)
-    for command in intent.commands:
-        _run(guest, command)
+    with own_arguments(guest):
+        for command in intent.commands:
+            _run(guest, command)
     after = manager.installed(guest)
     missing = [name for name in intent.names if name not in after]
     if missing:

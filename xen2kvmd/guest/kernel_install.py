@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The rule for the arguments that kernel-install(8) gives to the entries of systemd-boot."""
+"""The arguments that kernel-install(8) gives to the entries of the Boot Loader Specification.
+
+It takes those of the running kernel where no file has them: in the appliance, the appliance's.
+Fedora's grub2 (20-grub.install) and openSUSE's sdbootutil do the same.
+"""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from xen2kvmd.guest.cmdline import KERNEL_INSTALL
-from xen2kvmd.guest.menus import read_menu
+from xen2kvmd.guest.menus import Menu, read_menu
 from xen2kvmd.guest.programs import has
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding
 from xen2kvmd.rule import rule
+
+_KEPT = (KERNEL_INSTALL, "/usr/lib/kernel/cmdline")
 
 
 @rule(guide="")
@@ -18,12 +25,30 @@ def kernel_install_cmdline(guest: Tree, case: Case) -> Iterator[Finding]:
     Debian's update-initramfs calls it, and runs in the appliance here: the entry would get the
     arguments of the appliance's kernel.
     """
-    kept = (KERNEL_INSTALL, "/usr/lib/kernel/cmdline")
     menu = read_menu(guest)
-    if menu is None or menu.kind != "systemd-boot" or menu.default is None:
-        return
-    if not has(guest, "kernel-install") or any(map(guest.exists, kept)):
-        return
-    if menu.default.arguments:
-        guest.write(KERNEL_INSTALL, f"{menu.default.arguments}\n")
+    if menu and menu.kind == "systemd-boot" and has(guest, "kernel-install"):
+        _keep(guest, menu)
     yield from ()
+
+
+@contextmanager
+def own_arguments(guest: Tree) -> Iterator[None]:
+    """Let the entries that packages make meanwhile have the default entry's arguments.
+
+    The file for that is gone afterwards: a guest without one takes what its kernel was started
+    with for the next one, so that it keeps what its administrator changes in the menu alone.
+    """
+    menu = read_menu(guest)
+    made = bool(menu and menu.kind in ("bls", "systemd-boot") and _keep(guest, menu))
+    yield
+    if made:
+        guest.remove(KERNEL_INSTALL)
+
+
+def _keep(guest: Tree, menu: Menu) -> bool:
+    """Write the file, if the guest has none; tell whether it was made."""
+    arguments = menu.default.arguments if menu.default else ""
+    if not arguments or any(map(guest.exists, _KEPT)):
+        return False
+    guest.write(KERNEL_INSTALL, f"{arguments}\n")
+    return True
