@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
+from fnmatch import fnmatchcase
 from posixpath import dirname, join, normpath
 
 from xen2kvmd.guest import grubenv
@@ -17,11 +18,13 @@ GRUB_DEFAULTS = "/etc/default/grub"
 # What the entries of new kernels get: of kernel-install(8), which RHEL 9.3 and later and Fedora use
 # with GRUB too; of SUSE's perl-Bootloader; of Debian's extlinux-update, and Alpine's.
 KERNEL_INSTALL = "/etc/kernel/cmdline"
+CMDLINE_D = "/etc/cmdline.d/*.conf"  # of mkinitcpio, for unified kernel images
 _IN_QUOTES = ("/etc/sysconfig/bootloader", "/etc/default/extlinux", "/etc/update-extlinux.conf")
 DEFAULTS = (
     GRUB_DEFAULTS,
     "/etc/default/grub.d/*.cfg",
     KERNEL_INSTALL,
+    CMDLINE_D,
     *_IN_QUOTES,
     "/etc/dracut.conf",
     "/etc/dracut.conf.d/*.conf",
@@ -90,7 +93,8 @@ def words_of(cmdline: str) -> list[str]:
 def edit_defaults(tree: Tree, edit: Edit) -> None:
     """Change every command line that a menu is made from."""
     for path in _files(tree, DEFAULTS):
-        pattern = _PLAIN if path == KERNEL_INSTALL else _DEFAULT
+        plain = path == KERNEL_INSTALL or fnmatchcase(path, CMDLINE_D)
+        pattern = _PLAIN if plain else _DEFAULT
         _edit(tree, path, _joined(tree.read(path).split("\n")), pattern, edit)
 
 

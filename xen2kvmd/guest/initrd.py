@@ -4,7 +4,7 @@
 import re
 from collections.abc import Iterator
 
-from xen2kvmd.guest.initrd_tools import preset, updates_initrds
+from xen2kvmd.guest.initrd_tools import builder, preset, updates_initrds
 from xen2kvmd.guest.kernel_packages import kernel_package
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Family, Finding, Kernel, Severity
@@ -154,7 +154,7 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
     if not kernel.initrd:
         yield from _without(kernel)
         return
-    match case.facts.initrd_tool:
+    match builder(guest, case.facts.initrd_tool, kernel):
         case "initramfs-tools" if updates_initrds(guest):
             guest.run("update-initramfs", "-u", "-k", kernel.version)
         case "initramfs-tools":

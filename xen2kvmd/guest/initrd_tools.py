@@ -5,6 +5,7 @@ import re
 
 from xen2kvmd.guest.programs import find_program, has
 from xen2kvmd.guest.tree import Tree
+from xen2kvmd.model import Kernel
 
 # In this order: RHEL 6 and SLES 12 have a mkinitrd that calls dracut.
 _TOOLS = (
@@ -33,9 +34,19 @@ def updates_initrds(tree: Tree) -> bool:
     return _UPDATES.findall(text)[-1:] != ["no"]
 
 
+def builder(tree: Tree, tool: str, kernel: Kernel) -> str:
+    """Return the tool that builds a kernel's initrd anew, "" for none.
+
+    A unified image of others than mkinitcpio's presets is put together by kernel-install's plugins
+    or by hand, signed often: it stays.
+    """
+    unified = kernel.initrd.lower().endswith(".efi")
+    return "" if unified and not (tool == "mkinitcpio" and preset(tree, kernel.initrd)) else tool
+
+
 def preset(tree: Tree, initrd: str) -> str:
     """Return the preset of mkinitcpio that makes this initrd, "" where none does."""
-    line = re.compile(rf"""^\s*\w+_image=["']?{re.escape(initrd)}["']?\s*$""", re.MULTILINE)
+    line = re.compile(rf"""^\s*\w+_(?:image|uki)=["']?{re.escape(initrd)}["']?\s*$""", re.MULTILINE)
     paths = (path for path in tree.glob(PRESETS) if tree.is_file(path))
     found = next((path for path in paths if line.search(tree.read(path))), "")
     return found.rpartition("/")[2].removesuffix(".preset")

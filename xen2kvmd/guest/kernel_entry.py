@@ -31,6 +31,8 @@ def kernel_entry(guest: Tree, case: Case) -> Iterator[Finding]:
     kernel, menu = next(iter(case.facts.kernels), None), read_menu(guest)
     if kernel is None or not (kernel.virtio and kernel.initrd) or menu is None:
         return
+    if kernel.initrd == kernel.image:  # a unified image, which needs none
+        return
     image = kernel.image.rpartition("/")[2]
     known = {one.image.rpartition("/")[2] for one in case.facts.kernels if not one.virtio}
     now = menu.default

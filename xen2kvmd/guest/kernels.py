@@ -15,6 +15,7 @@ from xen2kvmd.guest.kernel_header import SIZE, is_version, version_said
 from xen2kvmd.guest.menus import image_of, read_menu
 from xen2kvmd.guest.programs import has
 from xen2kvmd.guest.tree import Tree
+from xen2kvmd.guest.uki import unified_images
 from xen2kvmd.model import Kernel
 
 IMAGES = ("/boot/vmlinuz-*", "/boot/vmlinux-*", "/boot/kernel-*", "/boot/vmlinuz")
@@ -86,7 +87,7 @@ def installed_kernels(tree: Tree) -> Iterator[Kernel]:
     openSUSE and kernel-install put both on the EFI system partition.
     """
     found: dict[str, Kernel] = {}
-    for kernel in (*_by_name(tree), *_by_entry(tree), *_by_header(tree)):
+    for kernel in (*_by_name(tree), *_by_entry(tree), *_by_header(tree), *_unified(tree)):
         known = found.get(kernel.version)
         if known is None or (kernel.initrd and not known.initrd):
             found[kernel.version] = kernel
@@ -124,6 +125,13 @@ def _by_entry(tree: Tree) -> Iterator[Kernel]:
         version = next((name for name in names if _has_modules(tree, name)), "")
         if image and version:
             yield _kernel(tree, version, image, next(filter(None, initrds), ""))
+
+
+def _unified(tree: Tree) -> Iterator[Kernel]:
+    """Yield the kernels of unified images, which are their own initrd."""
+    for image in unified_images(tree):
+        if _has_modules(tree, image.version):
+            yield _kernel(tree, image.version, image.path, image.path)
 
 
 def _kernel(tree: Tree, version: str, image: str, initrd: str) -> Kernel:

@@ -7,6 +7,7 @@ would fail at its next kernel update: better told in the plan.
 
 from collections.abc import Iterator, Sequence
 
+from xen2kvmd.guest.initrd_tools import builder
 from xen2kvmd.guest.operations import Copy, Operation, Write
 from xen2kvmd.guest.tree import Room, Tree
 from xen2kvmd.model import Case, Finding, Firmware, Severity
@@ -24,7 +25,7 @@ WORK = "/var/tmp"  # where dracut, mkinitrd and update-initramfs put it together
 def room_for_changes(guest: Tree, case: Case) -> Iterator[Finding]:
     """Make sure that the guest's file systems have room for a new initrd and a boot loader."""
     kernel = next(iter(case.facts.kernels), None)
-    made = kernel and kernel.initrd and case.facts.initrd_tool
+    made = kernel and kernel.initrd and builder(guest, case.facts.initrd_tool, kernel)
     initrd = guest.size(kernel.initrd) if kernel and made else 0
     loader = case.facts.firmware is Firmware.BIOS and not case.facts.boot_code and not case.direct
     # The old initrd stays until the new one is whole; that has more drivers.
