@@ -68,6 +68,7 @@ def test_an_option_is_read(key: str, variant: Variant, field: str, value: object
         ("engine", Variant("s", "perl"), InvalidOption),
         ("virtio-win", Variant("s", "virtio-win.iso"), InvalidOption),
         ("root", Variant("s", "ask"), InvalidOption),
+        ("root", Variant("s", "btrfsvol:@"), InvalidOption),
         ("packages", Variant("as", ["kernel.rpm"]), InvalidOption),
         ("packages", Variant("as", ["/srv/../etc"]), InvalidOption),
         ("packages", Variant("as", ["/srv"] * 65), InvalidOption),

@@ -46,7 +46,7 @@ def convert(disk: Path) -> Facts:
         again = guest.rehearse(appliance, case)
         assert not [change for change in again.changes if change.place.startswith("/")]
         with timed("trim"):
-            appliance.trim()
+            guest.trim(appliance)
     return facts
 
 

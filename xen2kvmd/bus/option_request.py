@@ -220,10 +220,12 @@ OF_REQUESTS = (
     Option(
         "root", "s", f"Inspect {_PLANNING}",
         "Root file system that is converted where a guest has several: a device, as Xen calls it: "
-        "/dev/xvda2; for virt-v2v /dev/sda2; or first. By default the one that its own fstab and "
-        "boot menu name; virt-v2v takes the first.",
+        "/dev/xvda2; for virt-v2v /dev/sda2; a subvolume of btrfs: btrfsvol:/dev/xvda2/@; or "
+        "first. By default the one that its own boot menu and fstab name; for virt-v2v the first.",
         partial(
-            values.matching, pattern=r"first|/dev/[A-Za-z0-9_./-]{1,200}", says="first, or a device"
+            values.matching,
+            pattern=r"first|(?:btrfsvol:)?/dev/[A-Za-z0-9_./@:+-]{1,200}",
+            says="first, a device, or btrfsvol:DEVICE/SUBVOLUME",
         ),
         "root",
     ),

@@ -197,7 +197,7 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument("--virtio-win", metavar="PATH", help="virtio-win, for virt-v2v")
     command.add_argument("--vmdp", metavar="FILE", help="SUSE's vmdp.exe, for virt-v2v")
-    command.add_argument("--root", metavar="DEVICE", help="which root is converted")
+    command.add_argument("--root", metavar="NAME", help="which root is converted")
 
 
 def _add_migration(command: argparse.ArgumentParser) -> None:

@@ -8,12 +8,14 @@
     rehearse(tree, case) ─▶ Rehearsed    RULES run on a copy in memory: operations, their diffs
     apply(tree, operations) ─▶ Findings  does these operations, and nothing else
     check(appliance, case) ─▶ Findings   looks at what came out: initrd, menu, boot code
+    trim(appliance)                      what is not used is not copied
 
 The same appliance serves all, so a conversion costs one launch.
 """
 
 from xen2kvmd.guest.check import check
 from xen2kvmd.guest.convert import Rehearsed, rehearse
+from xen2kvmd.guest.filesystems import trim
 from xen2kvmd.guest.host_kernel import HostFile, carry, version_of, without_modules
 from xen2kvmd.guest.inspect import inspect
 from xen2kvmd.guest.install import Allowed, Intent, install, prepare
@@ -41,6 +43,7 @@ __all__ = [
     "mount_guest",
     "prepare",
     "rehearse",
+    "trim",
     "under_xen",
     "unknown",
     "version_of",

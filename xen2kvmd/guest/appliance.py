@@ -53,11 +53,13 @@ class Appliance:
         *,
         keys: Sequence[Key],
         root: str,
+        arguments: str,
         patience: float,
     ) -> None:
         self._guestfs = handle
         self.keys = tuple(keys)
         self.root = root
+        self.arguments = arguments
         # The pid is not asked for later: a handle does one call at a time.
         self._watchdog = Watchdog(partial(kill, handle.get_pid()), patience=patience)
         self.joined = tuple(volume for disk in disks for volume in disk.joined)
@@ -74,19 +76,21 @@ class Appliance:
         network: bool = False,
         keys: Sequence[Key] = (),
         root: str = "",
+        arguments: str = "",
         on_process: Callable[[int], None] | None = None,
     ) -> Self:
         """Start the appliance with these disks; remote: they are read over a network.
 
         With network, what is in it reaches what this host does, the host itself at 169.254.2.2.
-        keys open the encrypted disks. root is the device under Xen of the guest's root, "" where
-        that is to be found out. on_process learns the pid of its QEMU.
+        keys open the encrypted disks. root is the device under Xen of the guest's root, or a
+        subvolume (btrfsvol:/dev/xvda1/@), "" where that is to be found out; arguments are those
+        that the Xen host gives its kernel. on_process learns the pid of its QEMU.
         """
         ordered = sorted(disks, key=lambda disk: xen_order(disk.dev))
         memory = MEMORY_FOR_KEYS if keys else MEMORY
         handle = launch(ordered, writable=writable, emulate=emulate, network=network, memory=memory)
         patience = REMOTE if remote else 1.0
-        opened = cls(handle, ordered, keys=keys, root=root, patience=patience)
+        opened = cls(handle, ordered, keys=keys, root=root, arguments=arguments, patience=patience)
         if on_process:
             on_process(handle.get_pid())
         return opened
@@ -249,12 +253,6 @@ class Appliance:
         """Return the partitions of the guest's disks: /dev/vda1."""
         found: list[str] = self.call("list_partitions")
         return tuple(sorted({re.sub(r"^/dev/[shv]d", "/dev/vd", name) for name in found}))
-
-    def trim(self) -> None:
-        """Give back what the guest's file systems do not use, so that it is not copied."""
-        for path in self.call("mountpoints").values():
-            with suppress(Failed):  # a file system that cannot be trimmed is copied whole
-                self.call("fstrim", path)
 
     # --- within -----------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from xen2kvmd.errors import Failed
@@ -33,6 +34,13 @@ def file_systems(appliance: Appliance) -> Iterator[FileSystem]:
             continue  # nothing that blkid knows
         label = re.sub(r"\\(.)", r"\1", tags.get("LABEL", ""))  # blkid escapes for a shell
         yield FileSystem(device, tags.get("TYPE", ""), uuid=tags.get("UUID", ""), label=label)
+
+
+def trim(appliance: Appliance) -> None:
+    """Give back what the guest's file systems do not use, so that it is not copied."""
+    for path in appliance.call("mountpoints").values():
+        with suppress(Failed):  # a file system that cannot be trimmed is copied whole
+            appliance.call("fstrim", path)
 
 
 def _divided(disk: str, partitions: tuple[str, ...]) -> bool:

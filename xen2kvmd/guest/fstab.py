@@ -25,7 +25,7 @@ class Line:
 
     spec: str
     path: str
-    subvolume: str  # of btrfs: "subvol=NAME"
+    subvolume: str  # of btrfs: "subvol=NAME" or "subvolid=NUMBER"
     kind: str = ""
     options: tuple[str, ...] = ()
 
@@ -47,10 +47,17 @@ def lines(guest: Tree) -> Iterator[Line]:
         if len(fields) >= 4 and not fields[0].startswith("#") and fields[1].startswith("/"):
             path = fields[1].rstrip("/")
             if path and ".." not in path and "bind" not in fields[3].split(","):
-                subvolume = (word for word in fields[3].split(",") if word.startswith("subvol="))
                 spec = fields[0].replace('"', "").replace(r"\040", " ")
                 options = tuple(fields[3].split(","))
-                yield Line(spec, path, next(subvolume, ""), fields[2], options)
+                yield Line(spec, path, subvolume(options), fields[2], options)
+
+
+def subvolume(options: Sequence[str]) -> str:
+    """Return the option that names a subvolume of btrfs; by its number if by nothing else."""
+    for key in ("subvol=", "subvolid="):
+        if found := next((word for word in options if word.startswith(key)), ""):
+            return found
+    return ""
 
 
 class Names:

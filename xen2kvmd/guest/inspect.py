@@ -61,6 +61,7 @@ def inspect(appliance: Appliance) -> Facts:
         hostname=printable(_first_line(appliance, "/etc/hostname", "/etc/HOSTNAME")),
         root=xen_name(appliance, mounts.root.device),
         missing=mounts.missing,
+        subvolume=printable(mounts.subvolume),
         other_roots=mounts.other_roots,
         bootloader=loader,
         kernels=find_kernels(appliance),

@@ -10,13 +10,14 @@ from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.filesystems import FileSystem, file_systems
 from xen2kvmd.guest.naming import disk_of, xen_name
 from xen2kvmd.guest.partitions import EFI_SYSTEM
-from xen2kvmd.guest.roots import FILE_SYSTEMS, find_roots
+from xen2kvmd.guest.root_named import FILE_SYSTEMS
+from xen2kvmd.guest.roots import find_roots
+from xen2kvmd.guest.subvolumes import TOP
 
 SYSTEM = ("/boot", "/etc", "/lib", "/opt", "/usr", "/var")
 
 # Where systemd-gpt-auto-generator(8) and installers put an EFI system partition.
 ESP_PLACES = ("/efi", "/boot/efi", "/boot")
-TOP = 5  # the number of the subvolume that holds all others
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class Mounts:
     """What is mounted where: path to file system.
 
     missing are folders of the system that fstab mounts and we could not, each with its device;
-    other_roots the devices, as the guest has them under Xen, that look like a root, too.
+    subvolume is the path of the one with the root, of btrfs; other_roots are what else may be it,
+    as they are asked for.
     """
 
     by_path: tuple[tuple[str, FileSystem], ...]
     missing: tuple[tuple[str, str], ...] = ()
+    subvolume: str = ""
     other_roots: tuple[str, ...] = ()
 
     @property
@@ -63,14 +66,17 @@ def mount_guest(appliance: Appliance) -> Mounts:
 
 def _mount(appliance: Appliance) -> Mounts:
     systems = tuple(file_systems(appliance))
-    root, *others = find_roots(appliance, systems) or (None,)
-    if root is None:
+    roots = find_roots(appliance, systems)
+    if not roots:
         raise _no_root(appliance, systems)
+    root = roots[0].system
     options = root.subvolume
     appliance.call("mount_options", options, root.device, "/")
     if root.kind == "btrfs" and not options:
         default = appliance.call("btrfs_subvolume_get_default", "/")
         root = replace(root, subvolume="" if default == TOP else "default")
+    if not roots[0].subvolume:  # the top, where another one is the default
+        root = replace(root, subvolume="")
     mounted, missing = {"/": root}, []
     names = fstab.Names(appliance, systems)
     for line in sorted(fstab.lines(appliance), key=lambda line: line.path):
@@ -86,8 +92,8 @@ def _mount(appliance: Appliance) -> Mounts:
     if esp and place:
         appliance.call("mount", esp.device, place)
         mounted[place] = esp
-    copies = tuple(xen_name(appliance, other.device) for other in others if other)
-    return Mounts(tuple(mounted.items()), tuple(missing), copies)
+    others = tuple(other.name for other in roots[1:] if not other.is_copy)
+    return Mounts(tuple(mounted.items()), tuple(missing), roots[0].subvolume, others)
 
 
 def _mounted(appliance: Appliance, system: FileSystem, line: fstab.Line) -> bool:

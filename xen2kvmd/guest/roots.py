@@ -6,96 +6,87 @@ upgrade. A copy's fstab names the original; what has an fstab of its own is told
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
-from xen2kvmd.errors import Failed, InvalidOption, Unsupported
-from xen2kvmd.guest import fstab
+from xen2kvmd.errors import Failed, InvalidOption
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.filesystems import FileSystem
-from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.naming import appliance_name, xen_name
+from xen2kvmd.guest.root_named import FILE_SYSTEMS, mounted_read_only, names_in
+from xen2kvmd.guest.subvolumes import ROOT_MARKS, candidates, name_of
 
-FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "reiserfs", "jfs", "vfat"})
-ROOT_MARKS = ("/etc/fstab", "/etc/passwd")  # both in every root, neither in /boot or /home
-
-# The default first, which is the active snapshot of SUSE; then where Ubuntu, Debian and Fedora put
-# the root, with root= and fstab that name it and a default that stays the top.
-SUBVOLUMES = ("", "subvol=@", "subvol=@rootfs", "subvol=root")
 FIRST = "first"  # virt-v2v's word
 
 
-def find_roots(appliance: Appliance, systems: Sequence[FileSystem]) -> tuple[FileSystem, ...]:
-    """Return the file systems that hold a Linux root, the guest's own first; none is mounted.
+@dataclass(frozen=True)
+class Root:
+    """A file system, or a subvolume of one, that looks like a Linux root.
+
+    name is how it is asked for: a device as under Xen, or a subvolume. What is a copy names another
+    subvolume in its own boot menu or fstab.
+    """
+
+    system: FileSystem
+    name: str
+    subvolume: str = ""
+    is_copy: bool = False
+
+
+def find_roots(appliance: Appliance, systems: Sequence[FileSystem]) -> tuple[Root, ...]:
+    """Return what holds a Linux root, the guest's own first; none is mounted.
 
     Raises InvalidOption where the one that was asked for is not among them.
     """
     found = tuple(_roots(appliance, systems))
     if appliance.root not in ("", FIRST) and found:
-        wanted = appliance_name(appliance, appliance.root)
-        if wanted not in (system.device for system in found):
-            names = ", ".join(xen_name(appliance, system.device) for system in found)
+        wanted = _asked(appliance, found)
+        if wanted is None:
+            names = ", ".join(root.name for root in found)
             raise InvalidOption(
                 f"There is no Linux root on {appliance.root}.", hint=f"The guest has: {names}."
             )
-        return tuple(sorted(found, key=lambda system: system.device != wanted))
-    if len(found) < 2 or appliance.root == FIRST:
+        return (wanted, *(root for root in found if root is not wanted))
+    if len({root.system.device for root in found}) < 2 or appliance.root == FIRST:
         return found
-    ranks = {system.device: _rank(appliance, systems, system) for system in found}
-    return tuple(sorted(found, key=lambda system: ranks[system.device]))
+    ranks = {root.name: _rank(appliance, systems, root) for root in found}
+    return tuple(sorted(found, key=lambda root: ranks[root.name]))
 
 
-def _roots(appliance: Appliance, systems: Sequence[FileSystem]) -> Iterator[FileSystem]:
-    """Yield the file systems, or the first subvolumes of them, that hold a Linux root."""
+def _asked(appliance: Appliance, found: Sequence[Root]) -> Root | None:
+    """Return the root that was asked for by its name, or the likeliest of its device."""
+    device = appliance_name(appliance, appliance.root)
+    names = ((name_of(appliance, root.system, root.subvolume), root) for root in found)
+    named = [root for name, root in names if name == appliance.root]
+    named += [root for root in found if root.system.device == device]
+    return next(iter(named), None)
+
+
+def _roots(appliance: Appliance, systems: Sequence[FileSystem]) -> Iterator[Root]:
+    """Yield what looks like a root, on one file system the likeliest first."""
     for system in systems:
-        for subvolume in SUBVOLUMES if system.kind == "btrfs" else ("",):
-            if _is_root(appliance, system, subvolume):
-                yield replace(system, subvolume=subvolume)
-                break
+        device = xen_name(appliance, system.device)
+        if system.kind == "btrfs":
+            several = candidates(appliance, systems, system)
+            for one in several:
+                name = name_of(appliance, one.system, one.path) if several[1:] else device
+                yield Root(one.system, name, one.path, is_copy=not one.may_start)
+        elif _is_root(appliance, system):
+            yield Root(system, device)
 
 
-def _is_root(appliance: Appliance, system: FileSystem, subvolume: str) -> bool:
+def _is_root(appliance: Appliance, system: FileSystem) -> bool:
     if system.kind not in FILE_SYSTEMS:
         return False
     try:
-        _mount(appliance, replace(system, subvolume=subvolume), "/")
+        with mounted_read_only(appliance, system):
+            return all(appliance.is_file(path) for path in ROOT_MARKS)
     except Failed:
         return False
-    try:
-        return all(appliance.is_file(path) for path in ROOT_MARKS)
-    finally:
-        appliance.call("umount_all")
 
 
-def _rank(
-    appliance: Appliance, systems: Sequence[FileSystem], system: FileSystem
-) -> tuple[bool, bool]:
-    """Tell whether its own fstab, and its boot menu, mean another root."""
-    try:
-        _mount(appliance, system, "/")
-        names = fstab.Names(appliance, systems)
-        named = _named_by_fstab(appliance)
-        boot = next((line for line in fstab.lines(appliance) if line.path == "/boot"), None)
-        if boot and (place := names.find(boot.spec)) and place.kind in FILE_SYSTEMS:
-            _mount(appliance, replace(place, subvolume=boot.subvolume), "/boot")
-        meant = (names.find(named), names.find(_named_by_menu(appliance)))
-    except (Failed, Unsupported):
+def _rank(appliance: Appliance, systems: Sequence[FileSystem], root: Root) -> tuple[bool, bool]:
+    """Tell whether its own fstab, and what its kernel is told, mean another root."""
+    if root.is_copy:
         return True, True
-    finally:
-        appliance.call("umount_all")
-    by_fstab, by_menu = (found is None or found.device != system.device for found in meant)
-    return by_fstab, by_menu
-
-
-def _named_by_fstab(appliance: Appliance) -> str:
-    lines = (line.split() for line in appliance.read("/etc/fstab").splitlines())
-    return next((words[0].replace('"', "") for words in lines if words[1:2] == ["/"]), "")
-
-
-def _named_by_menu(appliance: Appliance) -> str:
-    menu = read_menu(appliance)
-    return menu.default.root if menu and menu.default else ""
-
-
-def _mount(appliance: Appliance, system: FileSystem, path: str) -> None:
-    options = f"ro,{system.subvolume}" if system.subvolume else "ro"
-    appliance.call("mount_options", options, system.device, path)
+    by_kernel, by_fstab = names_in(appliance, systems, root.system)
+    return by_fstab.device != root.system.device, by_kernel.device != root.system.device

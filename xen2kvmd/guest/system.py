@@ -13,12 +13,13 @@ def one_root(guest: Tree, case: Case) -> Iterator[Finding]:
     """Make sure that the root which is converted is the one that the guest starts."""
     facts = case.facts
     if facts.other_roots:
+        where = f"{facts.root}, subvolume {facts.subvolume}," if facts.subvolume else facts.root
         yield Finding(
             "several-roots",
-            f"The system on {printable(facts.root)} is converted. These look like a root, too, "
+            f"The system on {printable(where)} is converted. These look like a root, too, "
             f"and stay as they are: {printable(', '.join(facts.other_roots))}.",
             Severity.WARNING,
-            hint="If the guest starts another one, say which: --root DEVICE.",
+            hint="If the guest starts another one, say which: --root NAME.",
             place="/etc/fstab",
         )
 

@@ -62,7 +62,8 @@ class Facts:
     The defaults are those of a current Linux guest, for when nobody looked (ConvertXml).
     root is the guest's own device name of / under Xen as the domain XML has it ("/dev/xvda1");
     missing are folders of the system that its fstab mounts, each with the device, and that are not
-    on the disks that we have; other_roots are devices that look like a root, too.
+    on the disks that we have; other_roots are devices that look like a root, too, or subvolumes
+    (btrfsvol:/dev/xvda1/@), as Request.root names them.
     """
 
     family: Family = Family.LINUX
@@ -74,6 +75,7 @@ class Facts:
     firmware: Firmware = Firmware.BIOS
     root: str = ""
     missing: tuple[tuple[str, str], ...] = ()
+    subvolume: str = ""  # of btrfs, with the root: "@"; "" for its top
     other_roots: tuple[str, ...] = ()
     bootloader: str = ""  # grub2, grub-legacy, extlinux, systemd-boot, or "" for no menu
     boot_code: bool = True  # the boot disk holds code that a BIOS can start

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cattrs
 
+from xen2kvmd import domain
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.launch import DiskImage
 from xen2kvmd.jobs.step import Run
@@ -123,6 +124,7 @@ def _open(run: Run, opened: tuple[DiskImage, ...], *, network: bool) -> Applianc
         network=network,
         keys=keys.read(asked, run.secrets),
         root="" if asked.engine is Engine.V2V else asked.root,  # virt-v2v's own words for it
+        arguments=domain.read(document(run)).cmdline,
     )
     return run.keep(new, partial(new.close))
 

@@ -69,7 +69,7 @@ def _convert(run: Run) -> None:
     run.fraction(0.8, "looking at the result")
     judge(run, (*failed, *guest.check(appliance, context.case(run))))
     run.fraction(0.9, "giving back unused blocks")
-    appliance.trim()
+    guest.trim(appliance)
     run.fraction(0.95, "checking file systems")
     checked = (NOT_OVER_SSH,) if remote else guest.check_file_systems(appliance, before)
     for found in checked:
