@@ -166,7 +166,7 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
             # It takes names in /boot only.
             image, initrd = kernel.image.removeprefix("/boot/"), kernel.initrd
             guest.run("mkinitrd", "-k", image, "-i", initrd.removeprefix("/boot/"))
-        case "mkinitrd":
+        case "mkinitrd" if case.facts.family is Family.REDHAT:  # Slackware's has other options
             needed = (*DISK_DRIVERS[:2], *xen_drivers(guest, kernel))
             wanted = (f"--with={driver}" for driver in needed)
             guest.run("mkinitrd", "-f", *wanted, kernel.initrd, kernel.version)
