@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from xen2kvmd.guest import grubenv
 from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.menus import Menu, read_menu
 
@@ -69,3 +70,33 @@ def test_default_of_a_menu_of_syslinux_is_marked_in_the_entry(tmp_path: Path) ->
     assert menu is not None
     assert menu.default is not None
     assert (menu.default.kernel, menu.default.arguments) == ("vmlinuz-lts", "ro")
+
+
+@pytest.mark.parametrize(
+    ("said", "saved", "kernel"),
+    [
+        ("${saved_entry}", "id-5.14.0-1", "vmlinuz-5.14.0-1"),
+        ("${saved_entry}", "1", "vmlinuz-5.14.0-1"),  # grub2-set-default 1
+        ("${saved_entry}", "Rocky 5.14.0-1", "vmlinuz-5.14.0-1"),
+        ("${saved_entry}", "id-4.18.0-1", "vmlinuz-5.14.0-2"),  # removed since
+        ("${saved_entry}", "7", "vmlinuz-5.14.0-2"),
+        ("1", "id-5.14.0-2", "vmlinuz-5.14.0-1"),  # GRUB_DEFAULT=1: what is saved is not read
+    ],
+)
+def test_default_of_bls_entries_is_named_as_grub_lets_it_be(
+    said: str, saved: str, kernel: str, tmp_path: Path
+) -> None:
+    guest = Folder(tmp_path)
+    guest.write("/boot/grub2/grub.cfg", f'set default="{said}"\ninsmod blscfg\nblscfg\n')
+    guest.write(
+        "/boot/grub2/grubenv", grubenv.with_value(grubenv.EMPTY, "saved_entry", saved) or ""
+    )
+    for version in ("5.14.0-1", "5.14.0-2"):
+        text = f"title Rocky {version}\nlinux /vmlinuz-{version}\noptions ro\n"
+        guest.write(f"/boot/loader/entries/id-{version}.conf", text)
+
+    menu = read_menu(guest)
+
+    assert menu is not None
+    assert menu.default is not None
+    assert menu.default.kernel == kernel

@@ -95,7 +95,7 @@ def _say(guest: Tree, menu: Menu, name: str) -> None:
     match menu.kind:
         case "bls" | "grub2" if menu.saved:
             _save(guest, menu.saved, name)
-        case "grub2":
+        case "bls" | "grub2":
             _put(guest, menu.path, _SET, f'"{name}"', f'set default="{name}"\n')
             if guest.is_file(_DEFAULTS) and "GRUB_DEFAULT=saved" not in guest.read(_DEFAULTS):
                 line = f'GRUB_DEFAULT="{name}"\n'

@@ -115,15 +115,21 @@ def _grub2(tree: Tree) -> Menu | None:
             env = _env_beside(tree, path)
             said = _said_default(text)
             saved = grubenv.value(tree.read(env), "saved_entry") if tree.is_file(env) else ""
+            name, kept = (saved, env) if said == _SAVED else (said, "")
             if "blscfg" in text and (entries := tuple(_bls(tree))):
-                default = next((one for one in entries if one.name == saved), entries[0])
-                return Menu("bls", path, entries, _with_kernelopts(tree, default, env), env)
+                default = _with_kernelopts(tree, _chosen(entries, name), env)
+                return Menu("bls", path, entries, default, kept)
             entries = tuple(_flat(items, "", top=True))
             if entries:
-                name = saved if said == _SAVED else said
-                chosen = _resolve(items, name)
-                return Menu("grub2", path, entries, chosen, env if said == _SAVED else "")
+                return Menu("grub2", path, entries, _resolve(items, name), kept)
     return None
+
+
+def _chosen(entries: tuple[Entry, ...], said: str) -> Entry:
+    """Return the entry that a default names, by its file, its title or its number."""
+    if said.isdecimal() and int(said) < len(entries):
+        return entries[int(said)]
+    return next((one for one in entries if said in (one.name, one.title)), entries[0])
 
 
 def _with_kernelopts(tree: Tree, entry: Entry, env: str) -> Entry:
