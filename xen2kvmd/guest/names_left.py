@@ -11,8 +11,13 @@ from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 
-_WORDS = ("/dev/xvd", "hvc0", "xvc0")
-_NAME = re.compile(r"/dev/xvd[a-z]{1,2}[0-9]*(?!\w)|(?<![\w.-])[hx]vc0(?!\w)")
+_WORDS = ("xvd", "hvc0", "xvc0")
+# Rules of udev, Oracle's ASM and multipath leave /dev/ out; they have names, or patterns of them.
+_NAME = re.compile(
+    r"""/dev/xvd[a-z]{1,2}[0-9]*(?!\w)|(?<![\w.-])[hx]vc0(?!\w)
+    |(?<![\w/+.-])xvd(?:[a-z]{1,2}[0-9]{0,2}(?![\w/+=-])|(?=[*?.[|)"'\s]))""",
+    re.VERBOSE,
+)
 _COMMENT = re.compile(r"^\s*(?:[#;]|//).*|\s#.*")
 _MOST = 20  # files that are told one by one
 # Other rules tell of these; or programs write them down anew; or nothing reads them.
