@@ -12,10 +12,11 @@ from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 
 _WORDS = ("xvd", "hvc0", "xvc0")
-# Rules of udev, Oracle's ASM and multipath leave /dev/ out; they have names, or patterns of them.
+# Rules of udev, Oracle's ASM and multipath leave /dev/ out, and have names or patterns of them; a
+# unit of systemd's waits for dev-xvdb1.device.
 _NAME = re.compile(
     r"""/dev/xvd[a-z]{1,2}[0-9]*(?!\w)|(?<![\w.-])[hx]vc0(?!\w)
-    |(?<![\w/+.-])xvd(?:[a-z]{1,2}[0-9]{0,2}(?![\w/+=-])|(?=[*?.[|)"'\s]))""",
+    |(?:(?<![\w/+.-])|(?<=\bdev-))xvd(?:[a-z]{1,2}[0-9]{0,2}(?![\w/+=-])|(?=[*?.[|)"'\s]))""",
     re.VERBOSE,
 )
 _COMMENT = re.compile(r"^\s*(?:[#;]|//).*|\s#.*")

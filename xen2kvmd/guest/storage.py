@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Rules for what names disks: fstab, crypttab, the resume device, mdadm."""
 
+import re
 from collections.abc import Iterator
 
+from xen2kvmd.guest.arrays import CONFIGS
 from xen2kvmd.guest.devices import remap_file, remap_text
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.model import Case, Finding, Severity
@@ -14,6 +16,9 @@ _OF_INITRDS = (
     "/etc/dracut.conf.d/*.conf",
     "/etc/suspend.conf",
 )
+
+_PATTERN = re.compile(r"(?<!\S)/dev/xvd\S*[*?[]\S*")  # as glob(7) has them
+_VIRTIO = "/dev/vd*"
 
 
 @rule(guide="15.2.3 (3)")
@@ -78,7 +83,17 @@ def resume_device(guest: Tree, case: Case) -> Iterator[Finding]:
 def mdadm_devices(guest: Tree, case: Case) -> Iterator[Finding]:
     """Name the members in mdadm's configuration as KVM does.
 
-    Arrays are found by their UUID, but a DEVICE line that lists disks hides all others.
+    Arrays are found by their UUID, but a DEVICE line that lists disks hides all others. A pattern
+    for Xen's gets one for KVM's beside it.
     """
-    yield from remap_file(guest, case, "/etc/mdadm.conf")
-    yield from remap_file(guest, case, "/etc/mdadm/mdadm.conf")
+    for path in CONFIGS:
+        yield from remap_file(guest, case, path)
+        if guest.is_file(path):
+            lines = guest.read(path).splitlines(keepends=True)
+            guest.write(path, "".join(map(_with_pattern, lines)))
+
+
+def _with_pattern(line: str) -> str:
+    if line.lstrip().startswith("#") or _VIRTIO in line.split():
+        return line
+    return _PATTERN.sub(lambda found: f"{found[0]} {_VIRTIO}", line, count=1)
