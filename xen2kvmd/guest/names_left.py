@@ -13,9 +13,10 @@ from xen2kvmd.rule import rule
 
 _WORDS = ("xvd", "hvc0", "xvc0")
 # Rules of udev, Oracle's ASM and multipath leave /dev/ out, and have names or patterns of them; a
-# unit of systemd's waits for dev-xvdb1.device.
+# unit of systemd's waits for dev-xvdb1.device; schedulers are set in /sys/block/xvda.
 _NAME = re.compile(
     r"""/dev/xvd[a-z]{1,2}[0-9]*(?!\w)|(?<![\w.-])[hx]vc0(?!\w)
+    |\bblock/xvd(?:[a-z]{1,2}(?!\w)|(?=[*?.[]))
     |(?:(?<![\w/+.-])|(?<=\bdev-))xvd(?:[a-z]{1,2}[0-9]{0,2}(?![\w/+=-])|(?=[*?.[|)"'\s]))""",
     re.VERBOSE,
 )
