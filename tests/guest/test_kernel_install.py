@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import cast
 
+from tests.guest.unified import program, written
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.bls import bls_entries
 from xen2kvmd.guest.cmdline import KERNEL_INSTALL
@@ -74,6 +75,17 @@ def test_new_entry_has_the_guests_own_arguments(tmp_path: Path) -> None:
 
     assert guest.options.startswith(OWN)
     assert not guest.exists(KERNEL_INSTALL), "a file that the guest did not have"
+
+
+def test_entry_beside_unified_images_has_the_arguments_of_these(tmp_path: Path) -> None:
+    image = program(uname="5.11", cmdline=OWN, linux="kernel")
+    written(tmp_path, f"boot/efi/EFI/Linux/{TOKEN}-5.11.efi", image)
+    guest = Folder(tmp_path)
+
+    with own_arguments(guest):
+        options = add_kernel(guest)
+
+    assert options.startswith(OWN)
 
 
 def test_arguments_that_the_guest_keeps_itself_stay(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from xen2kvmd.guest.cmdline import KERNEL_INSTALL
 from xen2kvmd.guest.menus import Menu, read_menu
 from xen2kvmd.guest.programs import has
 from xen2kvmd.guest.tree import Tree
+from xen2kvmd.guest.uki import unified_images
 from xen2kvmd.model import Case, Finding
 from xen2kvmd.rule import rule
 
@@ -27,7 +28,7 @@ def kernel_install_cmdline(guest: Tree, case: Case) -> Iterator[Finding]:
     """
     menu = read_menu(guest)
     if menu and menu.kind == "systemd-boot" and has(guest, "kernel-install"):
-        _keep(guest, menu)
+        _keep(guest, _arguments(guest, menu))
     yield from ()
 
 
@@ -38,16 +39,22 @@ def own_arguments(guest: Tree) -> Iterator[None]:
     The file for that is gone afterwards: a guest without one takes what its kernel was started
     with for the next one, so that it keeps what its administrator changes in the menu alone.
     """
-    menu = read_menu(guest)
-    made = bool(menu and menu.kind in ("bls", "systemd-boot") and _keep(guest, menu))
+    made = _keep(guest, _arguments(guest, read_menu(guest)))
     yield
     if made:
         guest.remove(KERNEL_INSTALL)
 
 
-def _keep(guest: Tree, menu: Menu) -> bool:
+def _arguments(guest: Tree, menu: Menu | None) -> str:
+    """Return the arguments of what starts by default, "" where no file of kernel-install's does."""
+    if menu is None:
+        return next((image.arguments for image in unified_images(guest)), "")
+    of_files = menu.kind in ("bls", "systemd-boot")
+    return menu.default.arguments if menu.default and of_files else ""
+
+
+def _keep(guest: Tree, arguments: str) -> bool:
     """Write the file, if the guest has none; tell whether it was made."""
-    arguments = menu.default.arguments if menu.default else ""
     if not arguments or any(map(guest.exists, _KEPT)):
         return False
     guest.write(KERNEL_INSTALL, f"{arguments}\n")

@@ -15,13 +15,17 @@ from xen2kvmd.rule import rule
 _XEN_ROOT = re.compile(r"(?:^|\s)(root=/dev/xvd\S+)")
 _XEN = re.compile(r"(?:^|\s)(console=[hx]vc\d\S*|clocksource=xen|earlyprintk=xen\S*)")
 
+_HOOK = "/etc/initramfs/post-update.d/systemd-boot"  # of Debian
+_LAYOUTS = ("/etc/kernel/install.conf", "/usr/lib/kernel/install.conf")
+_UKI = re.compile(r"^\s*layout\s*=\s*uki\s*$", re.MULTILINE)
+
 
 @rule(guide="15.2.3 (4)")
 def unified_image_cmdline(guest: Tree, case: Case) -> Iterator[Finding]:
     """Write down the arguments of the unified image that the guest builds anew.
 
-    Without a file that has them mkinitcpio takes those of the running kernel: the appliance's. It
-    comes before the rules that change arguments.
+    Without a file that has them mkinitcpio and kernel-install take those of the running kernel: the
+    appliance's. It comes before the rules that change arguments.
     """
     kept = (KERNEL_INSTALL, "/usr/lib/kernel/cmdline", *guest.glob(CMDLINE_D))
     for image in _rebuilt(guest, case):
@@ -60,7 +64,16 @@ def unified_images_left(guest: Tree, case: Case) -> Iterator[Finding]:
 
 
 def _rebuilt(guest: Tree, case: Case) -> Iterator[Uki]:
-    """Yield the image of the kernel to start, if a tool of the guest's builds it anew."""
+    """Yield the image of the kernel to start, if what builds its initrd makes it anew, too."""
     for kernel in case.facts.kernels[:1]:
-        if builder(guest, case.facts.initrd_tool, kernel):
-            yield from (image for image in unified_images(guest) if image.path == kernel.initrd)
+        tool = builder(guest, case.facts.initrd_tool, kernel)
+        for image in unified_images(guest):
+            by_hook = tool == "initramfs-tools" and image.version == kernel.version
+            if (tool and image.path == kernel.initrd) or (by_hook and _by_kernel_install(guest)):
+                yield image
+
+
+def _by_kernel_install(guest: Tree) -> bool:
+    """Tell whether update-initramfs calls kernel-install(8), and that makes unified images."""
+    path = next(filter(guest.is_file, _LAYOUTS), "")
+    return guest.exists(_HOOK) and bool(path) and bool(_UKI.search(guest.read(path)))
