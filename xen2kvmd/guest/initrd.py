@@ -2,7 +2,7 @@
 """Rules for the initrd: it must find the root disk on virtio."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from xen2kvmd.guest.initrd_tools import builder, preset, updates_initrds
 from xen2kvmd.guest.kernel_packages import kernel_package
@@ -95,9 +95,13 @@ def _held(guest: Tree) -> str:
 
 def xen_drivers(guest: Tree, kernel: Kernel) -> tuple[str, ...]:
     """Return Xen's drivers for disks and NICs that a kernel has as modules."""
-    modules = guest.glob(f"/lib/modules/{kernel.version}/kernel/drivers/*/xen-*.ko*")
-    have = {path.rpartition("/")[2].partition(".ko")[0] for path in modules}
-    return tuple(driver for driver in XEN_DRIVERS if driver in have)
+    return modules_among(guest, kernel, XEN_DRIVERS)
+
+
+def modules_among(guest: Tree, kernel: Kernel, drivers: Sequence[str]) -> tuple[str, ...]:
+    """Return those drivers that a kernel has as modules: not built in, nor left out."""
+    folder = f"/lib/modules/{kernel.version}/kernel/drivers"
+    return tuple(name for name in drivers if guest.glob(f"{folder}/*/{name}.ko*"))
 
 
 @rule(guide="15.2.3 (1)")

@@ -4,7 +4,7 @@
 import re
 from collections.abc import Iterator
 
-from xen2kvmd.guest.initrd import DISK_DRIVERS, kernel_to_start, xen_drivers
+from xen2kvmd.guest.initrd import DISK_DRIVERS, XEN_DRIVERS, kernel_to_start, modules_among
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding
 from xen2kvmd.rule import rule
@@ -24,7 +24,8 @@ def mkinitcpio_modules(guest: Tree, case: Case) -> Iterator[Finding]:
     """Put the virtio drivers on mkinitcpio's list, where the initrd lacks them, or may lack Xen's.
 
     Its hook autodetect takes what the machine needs on which it is built, and finds no Xen in our
-    appliance: with the driver for Xen's disks the guest can still be started there.
+    appliance: with the driver for Xen's disks the guest can still be started there. What is no
+    module of the kernel's is not listed: mkinitcpio would fail over it.
     """
     kernel = kernel_to_start(case)
     if kernel is None or case.facts.initrd_tool != "mkinitcpio" or not guest.is_file(MKINITCPIO):
@@ -35,7 +36,7 @@ def mkinitcpio_modules(guest: Tree, case: Case) -> Iterator[Finding]:
         return
     lists = [(path, found) for path in files for found in _MODULES.finditer(texts[path])]
     listed = {word.replace("-", "_") for _, found in lists for word in found["list"].split()}
-    wanted = (*DISK_DRIVERS, *xen_drivers(guest, kernel)[:1])
+    wanted = modules_among(guest, kernel, (*DISK_DRIVERS, *XEN_DRIVERS[:1]))
     missing = [driver for driver in wanted if driver.replace("-", "_") not in listed]
     if not missing:
         return
