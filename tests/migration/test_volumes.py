@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.migration.conftest import build
 from tests.migration.sandbox import Sandbox
 from tests.migration.sshd import know_each_other
 from tests.migration.test_migration import sha256, shell
@@ -16,25 +17,39 @@ from xen2kvmd.guest.host_kernel import version_of
 pytestmark = pytest.mark.guest
 
 
-def test_swap_and_root_volumes_become_partitions(sandbox: Sandbox, tiny_xentools: Path) -> None:
-    """The layout of xen-tools: the guest boots from /dev/vda2 and pages to /dev/vda1."""
-    before = [sha256(tiny_xentools / name) for name in ("swap.raw", "root.raw")]
-    guest = str(tiny_xentools / "guest.xml")
-    plan = sandbox.run("xen2kvm", "plan", "--network", "default", guest)
-    assert plan.code == 0, plan.err + plan.out
-    assert re.search(r"partition 1 +32\.0 MiB: volume xvda1, \S+/swap.raw", plan.out), plan.out
-    assert "[volumes-joined]" in plan.out
-    ended = sandbox.run("xen2kvm", "migrate", "--network", "default", guest)
+def test_debian_of_xen_tools_becomes_a_disk_that_boots(sandbox: Sandbox) -> None:
+    """Swap and root become partitions; its own kernel starts, and not the Xen host's."""
+    guest = build("debian12-xentools")
+    names = ("swap.raw", "root.raw", "vmlinuz", "initrd.img")
+    before = [sha256(guest / name) for name in names]
+    ended = sandbox.run(
+        "xen2kvm", "migrate", "--network", "default", f"{guest}/guest.xml", seconds=900
+    )
     assert ended.code == 0, ended.err + ended.out
-    commands = ("cat /proc/mounts /proc/swaps /proc/cmdline /etc/fstab", "ip -4 address show eth0")
-    said = shell(sandbox, "tiny3", *commands)
-    assert "/dev/vda2 / ext4 rw" in said
-    assert re.search(r"^/dev/vda1\s+partition", said, re.MULTILINE)
-    assert "root=/dev/vda2" in said
-    assert "/dev/vda1 none swap sw 0 0" in said
-    assert "inet 192.168.122." in said
-    assert [sha256(tiny_xentools / name) for name in ("swap.raw", "root.raw")] == before
-    assert sandbox.run("virsh", "domblklist", "--details", "tiny3").out.count("disk ") == 1
+    said = shell(
+        sandbox,
+        "xentools1",
+        "findmnt -rn -o TARGET,SOURCE,OPTIONS /; cat /etc/fstab /proc/cmdline",
+        "swapon --show=NAME,SIZE --bytes --noheadings",
+        "ip -4 -br address show eth0",
+        "systemctl --failed --no-pager",
+        "ls /boot/grub/grub.cfg",
+    )
+    for line in (
+        "/ /dev/vda2 rw,noatime",
+        "/dev/vda1 none swap sw 0 0",
+        "root=/dev/vda2 ro elevator=noop",
+        "console=ttyS0",
+        "/dev/vda1 67104768",
+        "192.168.122.",
+        "0 loaded units listed.",
+        "/boot/grub/grub.cfg",
+    ):
+        assert line in said
+    assert "xvda" not in said
+    assert [sha256(guest / name) for name in names] == before
+    assert sandbox.run("virsh", "domblklist", "--details", "xentools1").out.count("disk ") == 1
+    assert "<kernel>" not in sandbox.run("virsh", "dumpxml", "xentools1").out
 
 
 def test_file_system_as_whole_disk_becomes_a_partition(
@@ -143,5 +158,7 @@ def test_initrd_that_the_guest_has_stays(
     (tmp_path / "guest.xml").write_text(text)
     plan = sandbox.run("xen2kvm", "plan", "--network", "default", f"{tmp_path}/guest.xml")
     assert plan.code == 0, plan.err + plan.out
+    assert re.search(r"partition 1 +32\.0 MiB: volume xvda1, \S+/swap.raw", plan.out), plan.out
+    assert "[volumes-joined]" in plan.out
     assert f"(copy of {tiny_xentools}/vmlinuz-xen of the Xen host)" in plan.out
     assert "initrd.img-xen of the Xen host)" not in plan.out
