@@ -56,6 +56,10 @@ def test_fstab_and_menu_tell_the_root_from_its_copies(tmp_path: Path) -> None:
         assert mounts.root.device == "/dev/cl/root"
         assert mounts.other_roots == ("/dev/cl/old_root", "/dev/xvda1")
 
+        appliance.arguments = "root=/dev/xvda1 ro"  # the Xen host has the kernel
+        assert found(appliance).root.device == "/dev/vda1"
+        appliance.arguments = ""
+
         appliance.root = "/dev/xvda1"
         assert found(appliance).root.device == "/dev/vda1"
         appliance.root = "/dev/xvda2"

@@ -11,6 +11,7 @@ from xen2kvmd.guest import fstab
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.filesystems import FileSystem
 from xen2kvmd.guest.menus import read_menu
+from xen2kvmd.guest.naming import appliance_name
 
 FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "reiserfs", "jfs", "vfat"})
 _ROOT = re.compile(r"""(?:^|\s)root=["']?([^\s"']+)""")
@@ -49,6 +50,11 @@ def names_in(
             )
     except (Failed, Unsupported):
         return Named(), Named()
+
+
+def told_device(appliance: Appliance) -> str:
+    """Return the root's device that the Xen host tells the kernel, as the appliance calls it."""
+    return appliance_name(appliance, _last(_ROOT, appliance.arguments))
 
 
 def told_subvolume(arguments: str) -> str:

@@ -2,7 +2,8 @@
 """Which of the guest's file systems is its root, where more than one looks like it.
 
 A disk for backups may hold an rsync of the root, a volume the system that was there before an
-upgrade. A copy's fstab names the original; what has an fstab of its own is told by the boot menu.
+upgrade. The Xen host may tell the kernel which it is. Else a copy's fstab names the original; what
+has an fstab of its own is told by the boot menu.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from xen2kvmd.errors import Failed, InvalidOption
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.filesystems import FileSystem
 from xen2kvmd.guest.naming import appliance_name, xen_name
-from xen2kvmd.guest.root_named import FILE_SYSTEMS, mounted_read_only, names_in
+from xen2kvmd.guest.root_named import FILE_SYSTEMS, mounted_read_only, names_in, told_device
 from xen2kvmd.guest.subvolumes import ROOT_MARKS, candidates, name_of
 
 FIRST = "first"  # virt-v2v's word
@@ -48,7 +49,10 @@ def find_roots(appliance: Appliance, systems: Sequence[FileSystem]) -> tuple[Roo
         return (wanted, *(root for root in found if root is not wanted))
     if len({root.system.device for root in found}) < 2 or appliance.root == FIRST:
         return found
-    ranks = {root.name: _rank(appliance, systems, root) for root in found}
+    told = told_device(appliance)
+    ranks = {
+        root.name: (root.system.device != told, *_rank(appliance, systems, root)) for root in found
+    }
     return tuple(sorted(found, key=lambda root: ranks[root.name]))
 
 

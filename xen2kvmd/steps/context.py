@@ -116,6 +116,7 @@ def reopen(run: Run, *, network: bool) -> Appliance:
 
 def _open(run: Run, opened: tuple[DiskImage, ...], *, network: bool) -> Appliance:
     asked = request(run)
+    source = domain.read(document(run))
     new = Appliance.open(
         opened,
         writable=True,
@@ -124,7 +125,7 @@ def _open(run: Run, opened: tuple[DiskImage, ...], *, network: bool) -> Applianc
         network=network,
         keys=keys.read(asked, run.secrets),
         root="" if asked.engine is Engine.V2V else asked.root,  # virt-v2v's own words for it
-        arguments=domain.read(document(run)).cmdline,
+        arguments="" if source.kind == "hvm" else source.cmdline,  # as Xen leaves them, too
     )
     return run.keep(new, partial(new.close))
 
