@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests of all layouts come up with their mounts, their swap and their network."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -99,10 +100,11 @@ def test_uefi_guest_gains_a_loader_that_needs_no_boot_entry(sandbox: Sandbox) ->
         "tiny-uefi",
         "uefi1",
         "ls -d /sys/firmware/efi",
-        "cat /proc/mounts /proc/cmdline",
+        "cat /proc/mounts /proc/swaps /proc/cmdline",
         "ip -4 address show eth0",
     )
     assert "/sys/firmware/efi" in said.splitlines()
+    assert re.search(r"^/dev/vda3\s+partition", said, re.MULTILINE)
     assert "inet 192.168.122." in said
     assert "/dev/vda2 / ext4" in said
     assert "root=/dev/vda2" in said
