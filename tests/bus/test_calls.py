@@ -47,6 +47,7 @@ async def test_options_become_the_request(root: Client, daemon: Daemon) -> None:
         "boot_timeout": 60, "shutdown_mode": "destroy", "shutdown_timeout": 300,
         "engine": "v2v", "virtio_win": "", "vmdp": "", "root": "", "not_before": 0,
         "finish_by": 0, "hold": False, "resume": False, "autostart": None, "backup_disks": "",
+        "backup_pool": "",
         "keys": [{"selector": "all", "file": "", "credential": "web1"}],
         "packages": ["/srv/k.rpm"], "guest_repositories": False, "guest_agent": False,
     }  # fmt: skip

@@ -45,6 +45,7 @@ DISK = (
         ("xen:///system", "directory", "/srv/kvm", CHALLENGE),
         ("xen:///system", "nfs-export", "nas1:/srv/kvm", CHALLENGE),
         ("xen:///system", "backup-disks", "/srv/backup", CHALLENGE),
+        ("xen:///system", "backup-pool", "backups", ""),
         ("xen:///system", "path-map", ["/srv=/etc"], CHALLENGE),
         ("xen:///system", "virtio-win", "/root/win.iso", CHALLENGE),
         ("xen:///system", "packages", ["/root/kernel.rpm"], CHALLENGE),
@@ -66,6 +67,32 @@ async def test_who_may_migrate_may_not_name_paths(
         assert "org.xen2kvm.migrate-paths" in str(caught.value)
     else:
         daemon.end((await calling)[0])
+
+
+async def test_backup_into_a_pool_names_no_path(daemon: Daemon, connect: Connect) -> None:
+    client = await connect("lp")
+    body = ("xen:///system", "web1")
+    pool = {"pool": Variant("s", "backups")}
+    with pytest.raises(CallError, match=r"org\.xen2kvm\.migrate-paths"):
+        await client.call("Backup", "sssa{sv}", *body, "/srv/backup", {})
+    with pytest.raises(CallError, match="one place: the folder /srv/backup, or the pool 'backups'"):
+        await client.call("Backup", "sssa{sv}", *body, "/srv/backup", pool)
+    with pytest.raises(CallError, match="'folder' has to be a full path"):
+        await client.call("Backup", "sssa{sv}", *body, "", {})
+    (job,) = await client.call("Backup", "sssa{sv}", *body, "", pool)
+    assert await client.get(job, "Target") == "backups"
+    daemon.end(job)
+
+
+async def test_restore_names_paths_whatever_it_is_of(connect: Connect) -> None:
+    """A backup's manifest says where its disks go."""
+    client = await connect("lp")
+    pool = {"pool": Variant("s", "backups")}
+    with pytest.raises(CallError, match=r"org\.xen2kvm\.migrate-paths"):
+        await client.call("Restore", "sa{sv}", "web1-u0_a", pool)
+    for name in ("", "../web1"):
+        with pytest.raises(CallError, match="the name of a backup"):
+            await client.call("Restore", "sa{sv}", name, pool)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xen2kvmd.cli.arguments import parse
-from xen2kvmd.cli.asked import options_of, source_of
+from xen2kvmd.cli.asked import backup_of, options_of, source_of
 from xen2kvmd.cli.documents import read_document
 from xen2kvmd.cli.exits import EX_BLOCKED, EX_DENIED, EX_FAILED, exit_code
 from xen2kvmd.cli.numbers import moment
@@ -44,6 +44,20 @@ def test_what_the_guest_lacks() -> None:
         "guest-repositories": True,
         "guest-agent": True,
     }
+
+
+def test_backup_goes_to_a_folder_or_a_pool() -> None:
+    assert options("migrate x.xml --backup-disks /srv/b") == {"backup-disks": "/srv/b"}
+    assert options("migrate x.xml --backup-disks backups") == {"backup-pool": "backups"}
+    assert options("backup x.xml --pool backups") == {"pool": "backups"}
+    with pytest.raises(InvalidOption, match="nas1:/b is an NFS export"):
+        options("migrate x.xml --backup-disks nas1:/b")
+
+
+def test_backup_is_named_by_its_path_or_in_its_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/srv")
+    assert backup_of(parse(["restore", "web1"])) == "/srv/web1"
+    assert backup_of(parse(["restore", "web1", "--pool", "backups"])) == "web1"
 
 
 def test_night_ends_on_the_next_day() -> None:

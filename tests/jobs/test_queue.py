@@ -89,6 +89,7 @@ def test_a_target_is_not_written_to_by_more_than_it_shall_take() -> None:
         ({"directory": "/srv/kvm"}, {"directory": "/srv/../srv/kvm/"}),
         ({"directory": "/srv/kvm"}, {"operation": "restore", "directory": "/srv/kvm"}),
         ({"backup_disks": "/srv/old"}, {"operation": "backup", "backup_disks": "/srv/old"}),
+        ({"backup_pool": "old", "target": "qemu+ssh://kvm2/system"}, {"pool": "old"}),
     ],
 )
 def test_all_targets_of_a_job_are_counted(one: dict[str, Any], other: dict[str, Any]) -> None:

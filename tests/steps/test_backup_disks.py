@@ -10,7 +10,7 @@ import cattrs
 import pytest
 
 from tests.loop import loop_device
-from xen2kvmd.errors import Cancelled, Failed, VmRunning
+from xen2kvmd.errors import Cancelled, Failed, TargetExists, VmRunning
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
@@ -95,6 +95,20 @@ def test_disk_that_ends_too_early_fails_the_backup(
         BACKUP_DISKS.do(run)
     BACKUP_DISKS.undo(run)
     assert list((tmp_path / "backups").iterdir()) == []
+
+
+def test_earlier_backup_of_a_job_of_this_id_stays(
+    tmp_path: Path, made: Callable[[Cancel], Run]
+) -> None:
+    """Who chooses a job's token may choose it again when that job is forgotten."""
+    earlier = tmp_path / "backups/web1-1"
+    earlier.mkdir()
+    (earlier / "manifest.json").touch()
+    run = made(never)
+    with pytest.raises(TargetExists, match="'web1-1' already"):
+        BACKUP_DISKS.do(run)
+    BACKUP_DISKS.undo(run)
+    assert [path.name for path in earlier.iterdir()] == ["manifest.json"]
 
 
 def test_cancel_is_heard_by_both(tmp_path: Path, made: Callable[[Cancel], Run]) -> None:

@@ -2,17 +2,18 @@
 """What comes to one file system or pool is counted together, whatever names it by."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from xen2kvmd import plan
-from xen2kvmd.errors import InsufficientSpace, InvalidOption
+from xen2kvmd.errors import InsufficientSpace, InvalidOption, Unsupported
 from xen2kvmd.model import Operation, Request, SourceDisk
 from xen2kvmd.system import files
 from xen2kvmd.system.libvirt import Host, connected
-from xen2kvmd.targets import Directory, Place, StoragePool, open_places
+from xen2kvmd.targets import Directory, Place, StoragePool, backups, open_places
 
 POOL = "default-pool"
 SOURCE = (
@@ -51,6 +52,28 @@ def test_the_backup_is_counted_with_the_target(host: Host, tmp_path: Path) -> No
     place, disks = Directory(str(tmp_path)), disks_of(files.free(tmp_path) * 6 // 10)[:1]
     with pytest.raises(InsufficientSpace, match=f"'xvda' .*, the backup in {tmp_path} "):
         check(replace(REQUEST, backup_disks=str(tmp_path)), host, disks, xvda=place)
+
+
+def test_the_backup_in_a_pool_is_counted_with_the_target(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "connected", lambda: nullcontext(host))
+    disks = disks_of(StoragePool(host, POOL).available() * 6 // 10)[:1]
+    check(REQUEST, host, disks)
+    with pytest.raises(InsufficientSpace, match=f"'xvda' .*, the backup in pool '{POOL}' "):
+        check(replace(REQUEST, backup_pool=POOL), host, disks)
+
+
+def test_a_backup_needs_a_pool_of_files(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backups, "connected", lambda: nullcontext(host))
+    host.define_pool(
+        "<pool type='logical'><name>vg0</name><source><name>vg0</name></source></pool>"
+    )
+    host.start_pool("vg0")
+    with pytest.raises(Unsupported, match="'logical': its volumes are no files"):
+        check(replace(REQUEST, backup_pool="vg0"), host, disks_of(1))
+    host.stop_pool("vg0")
+    host.undefine_pool("vg0")
 
 
 def test_a_backup_elsewhere_is_counted_by_itself(host: Host, tmp_path: Path) -> None:

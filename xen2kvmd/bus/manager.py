@@ -20,7 +20,7 @@ from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Call, Guarded, Handler
 from xen2kvmd.bus.source_uri import check_source, public
-from xen2kvmd.bus.values import MAX_DOCUMENT, domain_name, full_path
+from xen2kvmd.bus.values import MAX_DOCUMENT, backup_name, domain_name, full_path
 from xen2kvmd.domain import SourceDomain
 from xen2kvmd.errors import Busy, InvalidXml, JobNotFound, Unsupported, VmNotFound
 from xen2kvmd.jobs.queue import is_open
@@ -28,6 +28,7 @@ from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.model import DiskKey, Operation, Request, Restoration, Target
 from xen2kvmd.sources import FORMATS
 from xen2kvmd.targets import check_target_host
+from xen2kvmd.targets.backups import check_backup
 
 LISTED = 1000  # jobs, unless the caller wants more: the reply to 10,000 takes long to write
 
@@ -54,7 +55,7 @@ _ACTIONS = {
     Operation.INSPECT: (Action.INSPECT, Action.INSPECT_PATHS),
     Operation.PLAN: (Action.INSPECT, Action.INSPECT_PATHS),
     Operation.MIGRATE: (Action.MIGRATE, Action.MIGRATE_PATHS),
-    Operation.BACKUP: (Action.MIGRATE_PATHS, Action.MIGRATE_PATHS),
+    Operation.BACKUP: (Action.MIGRATE, Action.MIGRATE_PATHS),
 }
 
 
@@ -114,7 +115,8 @@ class Manager:
     async def _backup(
         self, call: Call, source: str, vm: str, folder: str, given: Options
     ) -> Guarded:
-        place = {"backup_disks": full_path("folder", folder)}
+        in_folder = folder or "pool" not in given
+        place = {"backup_disks": full_path("folder", folder)} if in_folder else {}
         return await self._start(call, Operation.BACKUP, source=source, vm=vm, given=given, **place)
 
     async def _start(
@@ -134,6 +136,7 @@ class Manager:
         request = Request(operation, source, domain_name(vm), **values, **fields)
         check_told(request, uid=call.uid)
         check_target_host(request)
+        check_backup(request)
         secrets = await self._keys.read(call, asked.handed)
         described = await self._described(request, uid=call.uid)
         about = {
@@ -171,10 +174,12 @@ class Manager:
 
     def _restore(self, call: Call, backup: str, given: Options) -> Guarded:
         asked = begin.read(call, given)
-        spec = Restoration(Operation.RESTORE, full_path("backup", backup), **asked.values)
+        read = backup_name if asked.values.get("backup_pool") else full_path
+        spec = Restoration(Operation.RESTORE, read("backup", backup), **asked.values)
+        where = f"{spec.backup_pool}/{backup}" if spec.backup_pool else backup
         about = {
             "vm": "",
-            "source": f"backup:{backup}",
+            "source": f"backup:{where}",
             "target": spec.directory,
             "operation": str(Operation.RESTORE),
         }
@@ -182,7 +187,7 @@ class Manager:
         async def do() -> list[Any]:
             return await begin.begin(self._jobs, call, spec, token=asked.token, about=about)
 
-        details = {**about, "path": backup}
+        details = {**about, "path": where}
         return Guarded(Action.MIGRATE_PATHS, do, details, quiet=asked.quiet)
 
     # --- jobs there are ---------------------------------------------------------------------------
@@ -276,6 +281,6 @@ class Manager:
 def _target(request: Request) -> str:
     """Return where the disks go, as far as the call tells it."""
     if request.operation is Operation.BACKUP:
-        return request.backup_disks
+        return request.backup_disks or request.backup_pool
     place = request.directory or request.nfs_export or request.pool
     return f"{public(request.target)} {place}".strip()

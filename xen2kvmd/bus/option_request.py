@@ -155,6 +155,11 @@ OF_REQUESTS = (
         values.full_path, "backup_disks",
     ),
     Option(
+        "backup-pool", "s", _PLANNING,
+        "The same in a storage pool of files of this host's libvirt, whatever the target is.",
+        values.text, "backup_pool",
+    ),
+    Option(
         "autostart", "b", "Migrate",
         "Whether the new domain starts with its host; as a source of libvirt does where this is "
         "left out.",

@@ -23,6 +23,17 @@ OPTIONS = (
         values.as_is, "start",
     ),
     Option(
+        "pool", "s", "Backup",
+        "libvirt storage pool of the target host for the backup, whose files are volumes there "
+        "then; of the types dir, fs and netfs. folder is empty with it.",
+        values.text, "backup_pool",
+    ),
+    Option(
+        "pool", "s", "Restore",
+        "libvirt storage pool of the target host that has the backup, and is active.",
+        values.text, "backup_pool",
+    ),
+    Option(
         "directory", "s", "Restore",
         "Folder for the disks and the domain XML; where this is left out, the disks go where they "
         "were, and the XML into the backup's folder.",

@@ -75,6 +75,13 @@ def full_path(key: str, value: str) -> str:
     return text(key, value)
 
 
+def backup_name(key: str, value: str) -> str:
+    """Return the name of a backup in a pool, with which the names of its files begin."""
+    if not value or "/" in value:
+        raise InvalidOption(f"With a pool, '{key}' has to be the name of a backup in it.")
+    return text(key, value)
+
+
 def nfs_export(key: str, value: str) -> str:
     """Return what an NFS server exports: HOST:/DIR."""
     host, colon, directory = value.rpartition(":/")

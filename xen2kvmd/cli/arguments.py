@@ -69,16 +69,23 @@ def make_parser() -> argparse.ArgumentParser:
     move.add_argument("priority", type=int, metavar="NUMBER", help="-1000 to 1000; 0 at first")
     backup = _command(commands, "backup", "copy a guest's disks, and start it again")
     _add_source(backup)
-    backup.add_argument(
-        "--directory", dest="folder", type=os.path.abspath, required=True, metavar="DIR",
+    place = backup.add_mutually_exclusive_group(required=True)
+    place.add_argument(
+        "--directory", dest="folder", type=os.path.abspath, metavar="DIR",
         help="the backup becomes a folder in this one",
     )  # fmt: skip
+    place.add_argument(
+        "--pool", dest="backup_pool", metavar="POOL", help="its files become volumes of this pool"
+    )
     backup.add_argument("--no-start", action="store_true", help="do not start the guest again")
     _add_conduct(backup)
     _add_detach(backup)
     restore = _command(commands, "restore", "write the disks of a backup again")
     restore.add_argument(
-        "backup", metavar="DIR", type=os.path.abspath, help="the backup, as the report names it"
+        "backup", metavar="DIR", help="as the report names it; with --pool, its name there"
+    )
+    restore.add_argument(
+        "--pool", dest="backup_pool", metavar="POOL", help="the storage pool that has it"
     )
     restore.add_argument("--directory", metavar="DIR", help="write them here, not where they were")
     _add_detach(restore)
@@ -180,8 +187,9 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--compress", action="store_true", help="compress the copy, in qcow2")
     command.add_argument(
-        "--backup-disks", metavar="DIR", help="keep a backup of the source's disks in this folder"
-    )
+        "--backup-disks", metavar="DIR|POOL",
+        help="keep a backup of the source's disks in this folder, or this storage pool",
+    )  # fmt: skip
     command.add_argument(
         "--waive", action="append", default=[], metavar="ID", help="migrate despite this finding"
     )

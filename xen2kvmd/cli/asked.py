@@ -2,6 +2,7 @@
 """What the arguments ask of the service: a source and options, as D-Bus takes them."""
 
 import argparse
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +33,12 @@ def source_of(arguments: argparse.Namespace) -> tuple[str, str, list[Option]]:
     return f"{form}:{Path(arguments.guest).absolute()}", "", [("document", "s", document)]
 
 
+def backup_of(arguments: argparse.Namespace) -> str:
+    """Return the backup to be restored: its name in its pool, or its full path."""
+    given = str(arguments.backup)
+    return given if arguments.backup_pool else os.path.abspath(given)
+
+
 def options_of(arguments: argparse.Namespace) -> list[Option]:
     """Return the options for the service, as the arguments give them."""
     given = vars(arguments)
@@ -39,9 +46,13 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
     for key in ("name", "target", "directory", "format", "allocation", "mac"):
         if given.get(key):
             found.append((key, "s", str(given[key])))
-    for key in ("engine", "vmdp", "root", "virtio-win", "backup-disks", "undefine-source"):
+    for key in ("engine", "vmdp", "root", "virtio-win", "undefine-source"):
         if given.get(key.replace("-", "_")):
             found.append((key, "s", str(given[key.replace("-", "_")])))
+    if given.get("backup_pool"):
+        found.append(("pool", "s", given["backup_pool"]))
+    if given.get("backup_disks"):
+        found.append(_backup(given["backup_disks"]))
     for pool in given.get("pool", ()):
         if key := _kind_of_storage(pool):
             found.append((key, "s", pool))
@@ -109,6 +120,17 @@ def _window(not_before: Moment | None, finish_by: Moment | None) -> Iterator[Opt
                 f"{begin:%Y-%m-%d %H:%M}."
             )
         yield "finish-by", "t", microseconds(end)
+
+
+def _backup(given: str) -> Option:
+    """Return the option for where a backup goes, by the same rule as for disks."""
+    kind = _kind_of_storage(given)
+    if kind == "nfs-export":
+        raise InvalidOption(
+            f"A backup goes to a folder or a pool, and {given} is an NFS export.",
+            hint="Mount it, or make a pool of it, and name that.",
+        )
+    return ("backup-disks" if kind == "directory" else "backup-pool"), "s", given
 
 
 def _kind_of_storage(given: str) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from xen2kvmd.cli import show
-from xen2kvmd.cli.asked import options_of, source_of
+from xen2kvmd.cli.asked import backup_of, options_of, source_of
 from xen2kvmd.cli.documents import decode, format_of, read_document, write_document
 from xen2kvmd.cli.exits import exit_code
 from xen2kvmd.cli.follow import follow
@@ -50,7 +50,7 @@ async def _backup(arguments: Arguments) -> int:
     async with connected(ask=arguments.ask_password) as service:
         source, guest, given = source_of(arguments)
         options = variants([*given, *options_of(arguments)])
-        body = (source, guest, arguments.folder, options)
+        body = (source, guest, arguments.folder or "", options)
         (path,) = await service.manager("Backup", "sssa{sv}", *body)
         return await _see_it_end(service, path, arguments)
 
@@ -58,7 +58,8 @@ async def _backup(arguments: Arguments) -> int:
 async def _restore(arguments: Arguments) -> int:
     async with connected(ask=arguments.ask_password) as service:
         options = variants(options_of(arguments))
-        (path,) = await service.manager("Restore", "sa{sv}", arguments.backup, options)
+        body = (backup_of(arguments), options)
+        (path,) = await service.manager("Restore", "sa{sv}", *body)
         return await _see_it_end(service, path, arguments)
 
 

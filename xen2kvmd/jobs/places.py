@@ -53,10 +53,17 @@ def _targets(operation: str, spec: Mapping[str, Any]) -> Iterator[str]:
         host = host_of(spec.get("target", ""))
         for name in (*_common(spec), *(pool for _, pool in spec.get("disk_pools", ()))):
             yield f"{host} {name}".lstrip()
-    if operation in (Operation.MIGRATE, Operation.BACKUP) and (folder := spec.get("backup_disks")):
-        yield posixpath.normpath(folder)
+    if operation in (Operation.MIGRATE, Operation.BACKUP):
+        yield from _of_backup(spec)
     if operation == Operation.RESTORE and (folder := spec.get("directory")):
         yield posixpath.normpath(folder)
+
+
+def _of_backup(spec: Mapping[str, Any]) -> Iterator[str]:
+    if folder := spec.get("backup_disks"):
+        yield posixpath.normpath(folder)
+    if pool := spec.get("backup_pool"):
+        yield pool
 
 
 def _common(spec: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@
 Sizes are bytes, times are microseconds since the epoch, unless a name says otherwise.
 """
 
-from xen2kvmd.model.backup import Backup, Restoration, SavedDisk
+from xen2kvmd.model.backup import MANIFEST, Backup, BackupPlace, Restoration, SavedDisk
 from xen2kvmd.model.findings import Change, Finding, Severity
 from xen2kvmd.model.guest import BootArea, Facts, Family, Firmware, Kernel
 from xen2kvmd.model.installed import Installed
@@ -52,9 +52,11 @@ from xen2kvmd.model.target import (
 
 __all__ = [
     "LONGEST_KEY",
+    "MANIFEST",
     "Allocation",
     "Backing",
     "Backup",
+    "BackupPlace",
     "BootArea",
     "BootFile",
     "Case",

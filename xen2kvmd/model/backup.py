@@ -2,8 +2,36 @@
 """A backup of a guest's disks, as its manifest describes it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from xen2kvmd.model.request import Operation
+
+MANIFEST = "manifest.json"
+DOCUMENT = "domain.xml"
+
+
+@dataclass(frozen=True)
+class BackupPlace:
+    """Where the files of a backup lie: in a folder of their own, or as volumes of a libvirt pool.
+
+    Each name begins with the prefix there, for a pool has many; it is "" in a folder of their own.
+    """
+
+    folder: str
+    prefix: str = ""
+    pool: str = ""
+
+    @property
+    def manifest(self) -> Path:
+        return Path(self.folder, f"{self.prefix}{MANIFEST}")
+
+    @property
+    def document(self) -> Path:
+        return Path(self.folder, f"{self.prefix}{DOCUMENT}")
+
+    def image(self, dev: str) -> Path:
+        """Return where the image of a disk is, by the disk's <target dev>."""
+        return Path(self.folder, f"{self.prefix}{dev}.qcow2")
 
 
 @dataclass(frozen=True)
@@ -35,8 +63,13 @@ class Backup:
 
 @dataclass(frozen=True)
 class Restoration:
-    """Write the disks of the backup in a folder where they were, or below another folder."""
+    """Write the disks of a backup where they were, or into a folder.
+
+    backup is the path of the backup's folder or manifest; with backup_pool, what the names of its
+    files begin with there.
+    """
 
     operation: Operation
     backup: str
+    backup_pool: str = ""
     directory: str = ""

@@ -131,6 +131,7 @@ class Request:
     guest_repositories: bool = False  # the guest's package manager may fetch what is missing
     guest_agent: bool = False  # install and enable the QEMU guest agent
     backup_disks: str = ""  # directory for a backup of the source's disks; "": none is made
+    backup_pool: str = ""  # libvirt pool of this host for it instead
     autostart: bool | None = None  # whether the target starts with its host; None: as the source
     not_before: int = 0  # when the job may begin, in microseconds since the epoch
     finish_by: int = 0  # when the new guest must be up, in the same; 0: whenever it is

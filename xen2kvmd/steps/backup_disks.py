@@ -1,83 +1,69 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Keep the source's disks as they are after the shutdown, where that is asked (guide 15.2.2).
 
-A folder of its own holds an image of each disk, the domain XML, and a manifest, which is written
-last: a folder without one is no backup. Each image is read back, and its digest compared with that
-of what was read.
+A folder of its own, or a libvirt pool, holds an image of each disk, the domain XML, and a manifest,
+which is written last: without one there is no backup. Each image is read back, and its digest
+compared with that of what was read.
 """
 
 import json
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cattrs
 
 from xen2kvmd import domain
-from xen2kvmd.errors import InsufficientSpace, InvalidOption, VerifyFailed
+from xen2kvmd.errors import VerifyFailed
 from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Backup, Request, SavedDisk, SourceDisk
+from xen2kvmd.model import Backup, BackupPlace, Request, SavedDisk, SourceDisk
 from xen2kvmd.steps import context, disks
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system import disk as images
 from xen2kvmd.system.lanes import Work, done_in_lanes
 from xen2kvmd.system.pace import Pace
-from xen2kvmd.words import amount
+from xen2kvmd.targets import backups
+from xen2kvmd.targets.room import check_room
 
-MANIFEST = "manifest.json"
-DOCUMENT = "domain.xml"
-
-
-def check_room(request: Request, found: Iterable[SourceDisk]) -> None:
-    """Raise InvalidOption or InsufficientSpace where a backup that is asked for has no place."""
-    if not request.backup_disks:
-        return
-    folder = Path(request.backup_disks)
-    if not folder.is_dir():
-        raise InvalidOption(f"'{folder}' is no directory.", hint="Make it first.")
-    free, needed = files.free(folder), sum(disk.allocated for disk in found)
-    if free < needed:
-        raise InsufficientSpace(
-            f"The backup of the disks needs {amount(needed)}, and {folder} has {amount(free)}.",
-            hint="Make room, or name another directory.",
-        )
+PLACE = "backup-place"  # notes: where it is, and the <target dev> of each image
+DEVS = "backup-devs"
 
 
 def do(run: Run) -> None:
     """Copy each disk, read the copy back, and write the manifest."""
     request = context.request(run)
-    if not request.backup_disks:
+    if not is_asked(request):
         return
     found = context.disks(run)
-    check_room(request, found)
+    check_room(backups.needs(request, found))
     name = domain.read(context.document(run)).name
-    folder = Path(request.backup_disks) / f"{name}-{run.id}"
-    run.note("backup-folder", str(folder))
-    folder.mkdir(mode=0o700)
+    place = backups.new_place(request, guest=name, job=run.id)
     pace, saved, works = context.pace(run), [], []
     for disk in _sources(found):
-        where = disks.location(run, disk)
+        where, image = disks.location(run, disk), place.image(disk.dev)
         size = images.size_of(where, disk.format)
-        image = folder / f"{disk.dev}.qcow2"
-        images.make_image(image, image_format="qcow2", size=size, preallocated=False)
         saved.append(SavedDisk(disk.dev, disk.path, disk.host, disk.format, size, "", image.name))
         work = partial(_save, disk, where, image, pace)
         works.append(Work(disk.dev, disks.lane(disk), size, work))
+    run.note(DEVS, [disk.dev for disk in saved])
+    run.note(PLACE, cattrs.unstructure(place))
+    backups.make_images(place, ((disk.dev, disk.size) for disk in saved))
     with closing(done_in_lanes(works, run.progress)) as done:
         digests = dict(done)
     disks.verify(run)
     check_unchanged(run)  # a guest that was started meanwhile has written into what was read
-    files.write_atomic(folder / DOCUMENT, context.document(run))
+    files.write_atomic(place.document, context.document(run))
     whole = tuple(replace(disk, digest=digests[disk.dev]) for disk in saved)
     backup = Backup(name, run.id, now(), whole)
     text = json.dumps(cattrs.unstructure(backup), indent=1) + "\n"
-    files.write_atomic(folder / MANIFEST, text)
-    run.result("backup-disks", str(folder))
+    files.write_atomic(place.manifest, text)
+    backups.publish(place)
+    run.result("backup-disks", str(place.manifest) if place.pool else place.folder)
 
 
 def _save(disk: SourceDisk, where: str, image: Path, pace: Pace, progress: blocks.Progress) -> str:
@@ -92,9 +78,27 @@ def _save(disk: SourceDisk, where: str, image: Path, pace: Pace, progress: block
 
 def undo(run: Run) -> None:
     """Remove the backup: the source is as it was."""
-    if "backup-folder" in run.notes:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(run.notes["backup-folder"])
+    remove(run.notes)
+
+
+def remove(notes: Mapping[str, Any]) -> bool:
+    """Remove the backup that a job's notes tell of; tell whether there is one."""
+    if PLACE in notes:
+        backups.remove(cattrs.structure(notes[PLACE], BackupPlace), notes[DEVS])
+    return PLACE in notes
+
+
+def taken(notes: Mapping[str, Any]) -> int:
+    """Return how many bytes the backup that a job's notes tell of has taken by now."""
+    if PLACE not in notes:
+        return 0
+    place = cattrs.structure(notes[PLACE], BackupPlace)
+    return sum(files.taken(place.image(dev)) for dev in notes[DEVS])
+
+
+def is_asked(request: Request) -> bool:
+    """Tell whether the source's disks are to be backed up."""
+    return bool(request.backup_disks or request.backup_pool)
 
 
 def _sources(found: Iterable[SourceDisk]) -> Iterator[SourceDisk]:

@@ -4,7 +4,6 @@
 Its disks are never touched. Its definition goes only where the caller names it once more.
 """
 
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from xen2kvmd.errors import (
 )
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Settlement, Severity
+from xen2kvmd.steps import backup_disks
 from xen2kvmd.steps.accelerate import ACCELERATE
 from xen2kvmd.steps.merge import MERGE
 from xen2kvmd.steps.migrated import MERGING, SETTLE, hold, migrated, settlement
@@ -126,9 +126,7 @@ def _clear(run: Run) -> None:
     if asked.remove_backup and backup:
         Path(backup).unlink(missing_ok=True)
         run.result("backup", "removed")
-    if asked.remove_backup and (folder := migration.results.get("backup-disks", "")):
-        with suppress(FileNotFoundError):  # it was removed by hand
-            shutil.rmtree(folder)
+    if asked.remove_backup and backup_disks.remove(migration.notes):
         run.result("backup-disks", "removed")
 
 

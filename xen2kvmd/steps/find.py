@@ -13,7 +13,8 @@ from xen2kvmd.model import Operation, Request, SourceDisk
 from xen2kvmd.sources import Source, open_source
 from xen2kvmd.steps import context, disks
 from xen2kvmd.steps.assemble import assemble
-from xen2kvmd.steps.backup_disks import check_room
+from xen2kvmd.targets import backups
+from xen2kvmd.targets.room import check_room
 
 
 def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
@@ -43,7 +44,7 @@ def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
     run.note("source-findings", cattrs.unstructure(known))
     run.note("stamps", {disk.dev: disks.stamp(run, disk) for disk in found})
     disks.check_unlocked(found)
-    check_room(request, found)
+    check_room(backups.needs(request, found))
     return source, found
 
 

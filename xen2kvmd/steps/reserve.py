@@ -18,7 +18,7 @@ import cattrs
 from xen2kvmd.jobs import journal, last
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Plan
-from xen2kvmd.steps import context, engine, turn
+from xen2kvmd.steps import backup_disks, context, engine, turn
 from xen2kvmd.steps.copy import COPY
 from xen2kvmd.system import files
 from xen2kvmd.system.libvirt import Host
@@ -87,7 +87,7 @@ def _left(folder: Path, host: Host, stores: Collection[str]) -> Iterator[Need]:
     volumes = {volume.dev: volume for volume in made.volumes}
     for need in cattrs.structure(notes[NOTE], list[Need]):
         if need.part == BACKUP:
-            taken = files.taken(Path(notes.get("backup-folder", "/nowhere")))
+            taken = backup_disks.taken(notes)
         elif need.part == SCRATCH:
             taken = files.taken(folder / "scratch")
         elif is_here(need.store):

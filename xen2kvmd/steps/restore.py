@@ -23,10 +23,10 @@ from xen2kvmd.errors import (
     VerifyFailed,
 )
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Backup, Finding, Restoration, SavedDisk
-from xen2kvmd.steps.backup_disks import DOCUMENT, MANIFEST
+from xen2kvmd.model import MANIFEST, Backup, BackupPlace, Finding, Restoration, SavedDisk
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system import disk as images
+from xen2kvmd.targets import backups
 from xen2kvmd.words import amount
 
 LARGEST = 1 << 20  # bytes of a manifest
@@ -39,8 +39,8 @@ def do(run: Run) -> None:
     Raises VerifyFailed if the backup is not what its manifest says, or a disk not what was written.
     """
     asked = cattrs.structure(run.spec, Restoration)
-    folder = Path(asked.backup)
-    backup = _read(folder)
+    kept = backups.kept(asked)
+    backup, folder = _read(kept), Path(kept.folder)
     run.result("guest", backup.guest)
     places = _places(backup, asked.directory)
     document = Path(asked.directory or folder) / f"{PurePosixPath(backup.guest).name}.xml"
@@ -50,7 +50,7 @@ def do(run: Run) -> None:
     run.note("files", [str(path) for path in (*places, document)])
     for disk, path in zip(backup.disks, places, strict=True):
         _restore(run, folder, disk, _ours(run, path))
-    text = (folder / DOCUMENT).read_text("utf-8", "surrogateescape")
+    text = kept.document.read_text("utf-8", "surrogateescape")
     files.write_atomic(_ours(run, document), text)
     for path in (*places, document):
         _publish(_ours(run, path), path)
@@ -130,22 +130,24 @@ def _check_room(folder: Path, backup: Backup, places: list[Path]) -> None:
             )
 
 
-def _read(folder: Path) -> Backup:
+def _read(kept: BackupPlace) -> Backup:
+    manifest = kept.manifest
     try:
-        with (folder / MANIFEST).open("rb") as stream:
+        with manifest.open("rb") as stream:
             document = json.loads(stream.read(LARGEST))
         backup = cattrs.structure(document, Backup)
     except FileNotFoundError as error:
         raise InvalidOption(
-            f"There is no backup in {folder}: it has no {MANIFEST}.",
-            hint="Name the folder that the report of the migration calls backup-disks.",
+            f"There is no backup in {kept.folder}: it has no {manifest.name}.",
+            hint="Give what the job's report calls backup-disks, or with --pool what is before "
+            f"-{MANIFEST} in the name of a volume.",
         ) from error
     except (OSError, ValueError, cattrs.BaseValidationError) as error:
-        raise InvalidOption(f"{folder / MANIFEST} cannot be read: {error}.") from error
+        raise InvalidOption(f"{manifest} cannot be read: {error}.") from error
     for disk in backup.disks:
         own = disk.file and PurePosixPath(disk.file).name == disk.file
         if not own or not PurePosixPath(disk.path).is_absolute():
-            raise InvalidOption(f"{folder / MANIFEST} names files that are not its own.")
+            raise InvalidOption(f"{manifest} names files that are not its own.")
     return backup
 
 

@@ -16,13 +16,23 @@ def write_atomic(path: Path, text: str, *, mode: int = 0o600) -> None:
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Replace a file's content, as `write_atomic` does."""
-    partial = path.with_name(f".{path.name}.new")
+    partial = _partial(path)
     with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
     partial.replace(path)
     sync_folder(path.parent)
+
+
+def discard(path: Path) -> None:
+    """Remove a file that `write_atomic` has written, or was writing when it was cut off."""
+    for name in (path, _partial(path)):
+        name.unlink(missing_ok=True)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.new")
 
 
 def free(folder: Path) -> int:

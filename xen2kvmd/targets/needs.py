@@ -2,12 +2,10 @@
 """What a migration writes, and where it takes room."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from xen2kvmd.model import BootFile, Request, SourceDisk
-from xen2kvmd.system import files
-from xen2kvmd.targets import Place, boot_place
-from xen2kvmd.targets.room import BACKUP, Need, store_of
+from xen2kvmd.targets import Place, backups, boot_place
+from xen2kvmd.targets.room import Need
 
 
 def needs(
@@ -27,8 +25,4 @@ def needs(
         place = boot_place(places)
         what, where = f"{file.element} {file.path}", stores[place]
         yield Need(what, file.size, where, free[place], file.element)
-    if request.backup_disks:
-        folder = Path(request.backup_disks)
-        count = sum(disk.allocated for disk in disks)
-        what, free_there = f"the backup in {folder}", files.free(folder)
-        yield Need(what, count, store_of(folder), free_there, BACKUP)
+    yield from backups.needs(request, disks)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where a backup of disks goes, and is found: in a folder, or as volumes of a pool of this host.
+
+All of a backup lies together, its manifest too, and nothing of it in this host's own folders: a
+pool's storage, an NFS server's above all, may outlive the host that has made the backup. Another
+one restores it by the pool, or by the path of the manifest wherever the storage is mounted.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from xen2kvmd.errors import InvalidOption, TargetExists, Unsupported
+from xen2kvmd.model import (
+    MANIFEST,
+    Allocation,
+    BackupPlace,
+    DiskFormat,
+    Request,
+    Restoration,
+    SourceDisk,
+    Volume,
+)
+from xen2kvmd.system import disk, files
+from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.libvirt_pool import Pool
+from xen2kvmd.targets.pool import FILE_POOLS, StoragePool
+from xen2kvmd.targets.room import BACKUP, Need, store_of
+
+
+def check_backup(request: Request) -> None:
+    """Raise InvalidOption for a backup that is to go to two places."""
+    if request.backup_disks and request.backup_pool:
+        raise InvalidOption(
+            f"The backup goes to one place: the folder {request.backup_disks}, or the pool "
+            f"'{request.backup_pool}'?"
+        )
+
+
+def needs(request: Request, disks: Iterable[SourceDisk]) -> Iterator[Need]:
+    """Yield the room of the backup that is asked for.
+
+    Raises InvalidOption, PoolNotFound or Unsupported if it has no place.
+    """
+    count = sum(disk.allocated for disk in disks)
+    if name := request.backup_pool:
+        with connected() as host:
+            pool, store = _pool_of_files(host, name), StoragePool(host, name).store()
+        yield Need(f"the backup in pool '{name}'", count, store, pool.available, BACKUP)
+    elif request.backup_disks:
+        folder = Path(request.backup_disks)
+        if not folder.is_dir():
+            raise InvalidOption(f"'{folder}' is no directory.", hint="Make it first.")
+        what, free = f"the backup in {folder}", files.free(folder)
+        yield Need(what, count, store_of(folder), free, BACKUP)
+
+
+def new_place(request: Request, *, guest: str, job: str) -> BackupPlace:
+    """Return where the backup of a guest by a job goes. Raises TargetExists if one is there.
+
+    A job whose id a caller has chosen may bear the id of one that is forgotten.
+    """
+    name = f"{guest}-{job}"
+    if request.backup_pool:
+        with connected() as host:
+            folder = _pool_of_files(host, request.backup_pool).path
+        place = BackupPlace(folder, f"{name}-", request.backup_pool)
+        there = place.manifest.exists()
+    else:
+        place = BackupPlace(f"{request.backup_disks.rstrip('/')}/{name}")
+        there = Path(place.folder).exists()
+    if there:
+        raise TargetExists(
+            f"There is a backup '{name}' already.",
+            hint="Move it away, or give the job another token.",
+        )
+    return place
+
+
+def make_images(place: BackupPlace, sizes: Iterable[tuple[str, int]]) -> None:
+    """Make the place ready for a backup: an image for each <target dev>, of so many bytes."""
+    if not place.pool:
+        Path(place.folder).mkdir(mode=0o700)
+        for dev, size in sizes:
+            disk.make_image(place.image(dev), image_format="qcow2", size=size, preallocated=False)
+        return
+    with connected() as host:
+        pool = StoragePool(host, place.pool)
+        for dev, size in sizes:
+            pool.make(_volume(place, dev), size=size, allocation=Allocation.SPARSE)
+
+
+def publish(place: BackupPlace) -> None:
+    """Let libvirt list all files of a backup in its pool."""
+    if place.pool:
+        with connected() as host:
+            host.pool(place.pool)
+
+
+def remove(place: BackupPlace, devs: Iterable[str]) -> None:
+    """Remove a backup, or what there is of it, the manifest first: without it there is none."""
+    if not place.pool:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(place.folder)
+        return
+    with connected() as host:
+        host.pool(place.pool)  # what is not mounted looks as if it was removed
+        for path in (place.manifest, place.document):
+            files.discard(path)
+        for dev in devs:
+            StoragePool(host, place.pool).discard(_volume(place, dev))
+
+
+def kept(asked: Restoration) -> BackupPlace:
+    """Return where a backup is that is to be restored. Raises PoolNotFound or Unsupported."""
+    if name := asked.backup_pool:
+        with connected() as host:
+            return BackupPlace(_pool_of_files(host, name).path, f"{asked.backup}-", name)
+    path = Path(asked.backup)
+    if path.name.endswith(MANIFEST) and not path.is_dir():
+        return BackupPlace(str(path.parent), path.name.removesuffix(MANIFEST))
+    return BackupPlace(asked.backup)
+
+
+def _volume(place: BackupPlace, dev: str) -> Volume:
+    image = place.image(dev)
+    return Volume(dev, str(image), DiskFormat.QCOW2, place.pool, image.name)
+
+
+def _pool_of_files(host: Host, name: str) -> Pool:
+    pool = host.pool(name)
+    if pool.type not in FILE_POOLS:
+        raise Unsupported(
+            f"Pool '{name}' is of the type '{pool.type}': its volumes are no files, and a backup's "
+            "manifest is one.",
+            hint=f"Types that work: {', '.join(FILE_POOLS)}.",
+        )
+    return pool
