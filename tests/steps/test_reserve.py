@@ -16,13 +16,14 @@ from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.jobs.store import JobRecord
-from xen2kvmd.model import Facts, Plan, PlannedDisk, SourceDisk, Volume
-from xen2kvmd.steps import context, reserve, turn
-from xen2kvmd.steps.operations import NATIVE
+from xen2kvmd.model import Facts, Operation, Plan, PlannedDisk, SourceDisk, Volume
+from xen2kvmd.steps import backup_disks, context, reserve, turn
+from xen2kvmd.steps.operations import NATIVE, STEPS
 from xen2kvmd.steps.reserve import RESERVE
 from xen2kvmd.steps.turn import Turn
 from xen2kvmd.system import files
 from xen2kvmd.system.libvirt import connected
+from xen2kvmd.targets.room import Need, store_of
 
 MIB = 1 << 20
 FREE = 100 * MIB
@@ -128,6 +129,55 @@ def test_long_journals_of_jobs_that_are_over_are_not_read(
     last.keep(first.folder, record.status())
     monkeypatch.setattr(journal, "read", lambda path: pytest.fail(f"{path} is read"))
     RESERVE.do(second)
+
+
+@pytest.fixture
+def backup(job: Make, tmp_path: Path) -> Make:
+    """Make jobs that copy such a disk into a backup, in the folder of the jobs' targets."""
+
+    def make(name: str) -> Run:
+        run = job(name)
+        run.spec = {**run.spec, "operation": "backup", "backup_disks": str(tmp_path / "target")}
+        (run.folder / "plan.json").unlink()
+        return run
+
+    return make
+
+
+def test_two_backups_do_not_count_on_the_same_room(backup: Make, tmp_path: Path) -> None:
+    """What the first has written counts once; when it is written, so does no more of it."""
+    first, second = backup("b1"), backup("b2")
+    RESERVE.do(first)
+    with pytest.raises(InsufficientSpace, match=r"the backup in .* of the job b1 60\.0 MiB"):
+        RESERVE.do(second)
+    folder = tmp_path / "target/b1"
+    folder.mkdir()
+    (folder / "xvda.qcow2").write_bytes(b"x" * 30 * MIB)
+    first.note(backup_disks.DEVS, ["xvda"])
+    first.note(backup_disks.PLACE, {"folder": str(folder), "prefix": "", "pool": ""})
+    RESERVE.do(second)
+    RESERVE.undo(second)
+    first.record("step-done", step="backup-disks")
+    RESERVE.do(second)
+    names = [step.name for step in STEPS[Operation.BACKUP]]
+    assert names.index(RESERVE.name) < names.index("shutdown")
+
+
+def test_backup_and_migration_do_not_count_on_the_same_room(job: Make, backup: Make) -> None:
+    RESERVE.do(job("j1"))
+    with pytest.raises(InsufficientSpace, match="disk 'xvda' of the job j1"):
+        RESERVE.do(backup("b1"))
+
+
+def test_migration_counts_what_is_restored(job: Make, tmp_path: Path) -> None:
+    """What is written of it is taken already."""
+    written = tmp_path / "target/.disk.raw.r1"
+    need = Need("disk 'xvda'", 60 * MIB, store_of(written.parent), FREE, str(written))
+    reserve.reserve_here(job("r1"), [need])
+    with pytest.raises(InsufficientSpace, match="disk 'xvda' of the job r1"):
+        RESERVE.do(job("j1"))
+    written.write_bytes(b"x" * 30 * MIB)
+    RESERVE.do(job("j2"))
 
 
 def test_room_in_a_pool_is_reserved_too(job: Make) -> None:

@@ -3,7 +3,9 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import cattrs
@@ -21,9 +23,11 @@ from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Backup, SavedDisk
+from xen2kvmd.steps.reserve import NOTE
 from xen2kvmd.steps.restore import RESTORE
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system.disk import make_image
+from xen2kvmd.targets.room import Need, store_of
 
 (STEP,) = RESTORE
 MIB = 1 << 20
@@ -55,12 +59,14 @@ def backup(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path, backup: Path) -> Iterator[Make]:
-    journal = Journal(tmp_path / "journal")
+    folder = tmp_path / "jobs/1"
+    folder.mkdir(parents=True)
+    journal = Journal(folder / "journal")
     sender = Sender(tmp_path / "events", "1")
 
     def make(directory: str = "", cancelled: Callable[[], bool] = lambda: False) -> Run:
         spec = {"operation": "restore", "backup": str(backup), "directory": directory}
-        return Run("1", tmp_path, spec, journal, sender, cancelled=cancelled)
+        return Run("1", folder, spec, journal, sender, cancelled=cancelled)
 
     yield make
     journal.close()
@@ -181,6 +187,18 @@ def test_too_little_room_is_told_before_anything_is_written(
     place = tmp_path / "place"
     place.mkdir()
     with pytest.raises(InsufficientSpace, match="need"):
+        STEP.do(run(str(place)))
+    assert names(place) == []
+
+
+def test_room_that_another_job_has_reserved_is_not_free(tmp_path: Path, run: Make) -> None:
+    need = Need("disk 'xvda'", sys.maxsize, store_of(tmp_path), 0, str(tmp_path / "theirs"))
+    (tmp_path / "jobs/2").mkdir(parents=True)
+    with closing(Journal(tmp_path / "jobs/2/journal")) as theirs:
+        theirs.append("note", key=NOTE, value=[cattrs.unstructure(need)])
+    place = tmp_path / "place"
+    place.mkdir()
+    with pytest.raises(InsufficientSpace, match="disk 'xvda' of the job 2"):
         STEP.do(run(str(place)))
     assert names(place) == []
 

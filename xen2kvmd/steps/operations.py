@@ -49,7 +49,7 @@ NATIVE = (
     THROW_AWAY,
 )
 
-ONLY_BACKUP = (FIND, SHUTDOWN, replace(BACKUP_DISKS, weight=20), START_AGAIN)
+ONLY_BACKUP = (FIND, RESERVE, SHUTDOWN, replace(BACKUP_DISKS, weight=20), START_AGAIN)
 
 # A step that reads the source's disks may find them gone with the connection to their host.
 STEPS: dict[Operation, tuple[Step, ...]] = {

@@ -9,6 +9,7 @@ linked, undo takes away those that are the same file as one of ours, and no othe
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +17,6 @@ import cattrs
 
 from xen2kvmd.errors import (
     Failed,
-    InsufficientSpace,
     InvalidOption,
     TargetExists,
     Unsupported,
@@ -24,10 +24,11 @@ from xen2kvmd.errors import (
 )
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import MANIFEST, Backup, BackupPlace, Finding, Restoration, SavedDisk
+from xen2kvmd.steps.reserve import reserve_here
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system import disk as images
 from xen2kvmd.targets import backups
-from xen2kvmd.words import amount
+from xen2kvmd.targets.room import Need, store_of
 
 LARGEST = 1 << 20  # bytes of a manifest
 WRITTEN = ("raw", "qcow2", "qcow", "qed", "vpc", "vhdx")  # formats that are one file; others: raw
@@ -46,7 +47,7 @@ def do(run: Run) -> None:
     document = Path(asked.directory or folder) / f"{PurePosixPath(backup.guest).name}.xml"
     for path in (*places, document):
         _check_free(path)
-    _check_room(folder, backup, places)
+    reserve_here(run, _needs(run, folder, backup, places))
     run.note("files", [str(path) for path in (*places, document)])
     for disk, path in zip(backup.disks, places, strict=True):
         _restore(run, folder, disk, _ours(run, path))
@@ -114,20 +115,12 @@ def _check_free(path: Path) -> None:
         raise Failed(f"There is no directory {path.parent}.", hint="Make it first.")
 
 
-def _check_room(folder: Path, backup: Backup, places: list[Path]) -> None:
-    """Raise InsufficientSpace where a file system has less room than the images take."""
-    needed, where = Counter[int](), {}
+def _needs(run: Run, folder: Path, backup: Backup, places: list[Path]) -> Iterator[Need]:
+    """Yield the room that each disk takes: what its image does."""
     for disk, path in zip(backup.disks, places, strict=True):
-        system = path.parent.stat().st_dev
-        where[system] = path.parent
-        with suppress(FileNotFoundError):  # it is told when it is opened
-            needed[system] += (folder / disk.file).stat().st_blocks * 512
-    for system, place in where.items():
-        if (free := files.free(place)) < needed[system]:
-            raise InsufficientSpace(
-                f"The disks need {amount(needed[system])}, and {place} has {amount(free)}.",
-                hint="Make room, or give another directory.",
-            )
+        count, place = files.taken(folder / disk.file), path.parent
+        ours = str(_ours(run, path))
+        yield Need(f"disk '{disk.dev}'", count, store_of(place), files.free(place), ours)
 
 
 def _read(kept: BackupPlace) -> Backup:

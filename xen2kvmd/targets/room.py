@@ -19,7 +19,7 @@ _HERE = "the file system "
 class Need:
     """What wants room, how many bytes, in which store, and how many bytes are free there.
 
-    part is the <target dev> of a volume, or BACKUP, or SCRATCH.
+    part is the <target dev> of a volume, or BACKUP, or SCRATCH, or the path of a file.
     """
 
     what: str
