@@ -101,6 +101,9 @@ def test_room_that_another_job_has_reserved_is_not_free(job: Make, tmp_path: Pat
     with pytest.raises(InsufficientSpace, match=r"disk 'xvda' of the job j1 60\.0 MiB"):
         RESERVE.do(second)
     (tmp_path / "target/j1-vda.img").write_bytes(b"x" * 30 * MIB)
+    with pytest.raises(InsufficientSpace, match="of the job j1"):
+        RESERVE.do(second)  # it is an older one, which the first replaces
+    first.note("volumes", [{"dev": "xvda"}])
     RESERVE.do(second)
     with pytest.raises(InsufficientSpace, match="job j2"):
         RESERVE.do(job("j3"))

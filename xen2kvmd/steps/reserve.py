@@ -102,6 +102,7 @@ def _left(folder: Path, host: Host | None, stores: Collection[str]) -> Iterator[
     if not notes.get(NOTE):
         return
     volumes = _volumes(folder)
+    begun = {volume["dev"] for volume in notes.get("volumes", ())}
     for need in cattrs.structure(notes[NOTE], list[Need]):
         if need.part == BACKUP:
             if BACKUP_DISKS.name in done:
@@ -111,6 +112,8 @@ def _left(folder: Path, host: Host | None, stores: Collection[str]) -> Iterator[
             taken = files.taken(Path(need.part))
         elif need.part == SCRATCH:
             taken = files.taken(folder / "scratch")
+        elif need.part not in begun:
+            taken = 0  # what has its name is what it replaces
         elif is_here(need.store):
             taken = files.taken(Path(volumes[need.part].path))
         elif host and need.store in stores:
