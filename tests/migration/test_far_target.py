@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A guest goes to another host: its disks over ssh, its domain by that host's libvirt."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.migration.sandbox import Sandbox
 from tests.migration.sshd import know_each_other
+from tests.migration.test_settle import target
 from tests.migration.test_undo import (
+    JOBS,
     begin,
     check_nothing_left,
     cut_off,
@@ -17,6 +20,7 @@ from tests.migration.test_undo import (
 )
 
 URI = "qemu+ssh://root@localhost:2222/system"
+IMAGES = "/var/lib/libvirt/images"
 FAR_FILES = "ls -d /tmp/xen2kvm-* /run/xen2kvm-*"
 
 
@@ -95,6 +99,67 @@ def test_connection_lost_in_the_middle_is_told_and_leaves_nothing(
     assert ended.code == 1
     assert "The host root@localhost:2222 cannot be reached" in ended.err + ended.out
     check_nothing_left_there(sandbox, job, before)
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("disk_format", ["qcow2", "raw"])
+def test_copy_that_is_killed_goes_on_there(
+    sandbox: Sandbox, sshd: None, tiny: Path, disk_format: str
+) -> None:
+    before = temporary(sandbox)
+    know_each_other(sandbox)
+    options = ("--resume", "--no-start", "--format", disk_format)
+    job = begin(sandbox, tiny, "--target", URI, *options)
+    wait_for_step(sandbox, job, "copy", then=f"sleep 1; kill -9 $(cat {JOBS}/{job}/lock)")
+    followed = sandbox.run("xen2kvm", "follow", job)
+    assert followed.code == 0, followed.err + followed.out
+    end = show(sandbox, job)
+    assert "in step copy; another one" in json.dumps(end["Findings"])
+    check_image(sandbox, disk_format)
+    assert sandbox.run("xen2kvm", "rollback", "--remove-target", job).code == 0
+    sandbox.run("rm", end["Result"]["backup"])
+    check_nothing_left_there(sandbox, job, before)
+
+
+@pytest.mark.guest
+def test_copy_is_compressed_there(sandbox: Sandbox, sshd: None, tiny: Path) -> None:
+    know_each_other(sandbox)
+    code, output = migrate(sandbox, tiny, "--compress", "--no-start")
+    assert code == 0, output
+    (image,) = sandbox.run("sh", "-c", "ls /var/lib/libvirt/images/*").out.split()
+    told = sandbox.json("qemu-img", "check", "--output=json", image)
+    assert told["compressed-clusters"] > 100  # most of its disk is noise
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize(("step", "way"), [("copy", "kill"), ("verify", "cancel")])
+def test_domain_there_comes_back_when_the_new_one_does_not(
+    sandbox: Sandbox, sshd: None, tiny: Path, step: str, way: str
+) -> None:
+    """It is replaced when the new one has come."""
+    know_each_other(sandbox)
+    code, output = migrate(sandbox, tiny, "--no-start", "--autostart")
+    assert code == 0, output
+    old = domain(sandbox)
+    cut_off(sandbox, begin(sandbox, tiny, "--target", URI, "--overwrite"), step, way)
+    assert domain(sandbox) == old
+    assert sandbox.run("sh", "-c", FAR_FILES).out == ""
+    if way == "cancel":
+        return
+    code, output = migrate(sandbox, tiny, "--no-start", "--overwrite", "--format", "qcow2")
+    assert code == 0, output
+    assert "Of the target host are replaced: the domain 'tiny1'" in output
+    assert domain(sandbox)[0] != old[0]
+    assert sandbox.run("ls", "-A", IMAGES).out == "tiny1-vda.qcow2\n"
+
+
+def domain(sandbox: Sandbox) -> tuple[object, ...]:
+    """Return what the domain there is: its XML, autostart, and its files with their content."""
+    return (
+        sorted(sandbox.run("virsh", "dumpxml", "tiny1").out.splitlines()),
+        target(sandbox),
+        sandbox.run("sh", "-c", f"ls -A {IMAGES}; sha256sum {IMAGES}/*").out,
+    )
 
 
 @pytest.mark.slow

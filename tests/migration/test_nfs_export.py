@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.migration.sandbox import Sandbox
+from tests.migration.sshd import know_each_other
+from tests.migration.test_far_target import URI as FAR
 from tests.migration.test_undo import begin, check_nothing_left, cut_off, show, temporary
 from xen2kvmd.model import export_pool
 
@@ -70,6 +72,29 @@ def test_job_that_is_killed_leaves_no_pool_and_no_mount(sandbox: Sandbox, tiny: 
     assert FOLDER not in sandbox.run("cat", "/proc/mounts").out
     assert sandbox.run("ls", FOLDER).code != 0
     check_nothing_left(sandbox, job, before)
+
+
+@pytest.mark.usefixtures("server", "sshd")
+def test_other_host_mounts_the_export(sandbox: Sandbox, tiny: Path) -> None:
+    """What is cut off leaves it nothing; else its pool stays."""
+    before = temporary(sandbox)
+    know_each_other(sandbox)
+    options = ("-os", EXPORT, "--target", FAR, "--no-start")
+    job = begin(sandbox, tiny, *options)
+    cut_off(sandbox, job, "copy", "kill")
+    assert pools(sandbox) == ["default"]
+    assert FOLDER not in sandbox.run("cat", "/proc/mounts").out
+    check_nothing_left(sandbox, job, before)
+
+    job = begin(sandbox, tiny, *options)
+    followed = sandbox.run("xen2kvm", "follow", job)
+    assert followed.code == 0, followed.err + followed.out
+    assert sandbox.run("ls", FOLDER).out == "tiny1-vda.qcow2\n"
+    assert "Autostart:      yes" in sandbox.run("virsh", "-c", FAR, "pool-info", POOL).out
+    assert sandbox.run("xen2kvm", "rollback", "--remove-target", job).code == 0
+    sandbox.run("rm", show(sandbox, job)["Result"]["backup"])
+    for command in ("pool-destroy", "pool-delete", "pool-undefine"):
+        assert sandbox.run("virsh", command, POOL).code == 0
 
 
 @pytest.mark.usefixtures("server")

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A disk that is written on another host: a real sshd on 127.0.0.1, a real qemu-nbd behind it."""
 
+import json
 import os
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 from tests.system.conftest import Far
 from xen2kvmd.errors import Failed
 from xen2kvmd.system import far_volume
-from xen2kvmd.system.disk import make_image
+from xen2kvmd.system.disk import is_locked, make_image
 from xen2kvmd.system.opened_disk import opened_for_writing
 from xen2kvmd.system.ssh import connected
 
@@ -47,3 +50,46 @@ def test_full_disk_there_is_told_by_its_own_name(far: Far, small: Path, tmp_path
     assert f"The disk {image} of the host root@127.0.0.1" in raised.value.message
     assert "No space left" in raised.value.message
     assert "socket" not in raised.value.message
+
+
+@pytest.mark.parametrize("image_format", ["qcow2", "raw"])
+def test_writer_that_is_about_to_end_is_waited_for(
+    far: Far, tmp_path: Path, image_format: str
+) -> None:
+    image = tmp_path / "disk"
+    make_image(image, image_format=image_format, size=64 * MIB, preallocated=False)
+    argv = ["qemu-nbd", "-t", "-f", image_format, "-k", str(tmp_path / "socket"), str(image)]
+    with subprocess.Popen(argv) as writer:
+        while not is_locked(str(image)):
+            time.sleep(0.02)
+        begun = time.monotonic()
+        threading.Timer(0.5, writer.terminate).start()
+        with connected(far.address) as host:
+            far_volume.mend(host, str(image), image_format)
+        assert time.monotonic() - begun > 0.5
+
+
+def test_image_with_faults_is_told(far: Far, tmp_path: Path) -> None:
+    image = tmp_path / "disk"
+    image.write_bytes(bytes(MIB))
+    with (
+        connected(far.address) as host,
+        pytest.raises(Failed, match=f"The disk {image} of the host .* cannot be mended") as raised,
+    ):
+        far_volume.mend(host, str(image), "qcow2")
+    assert "qcow2" in raised.value.said
+
+
+def test_disk_there_is_compressed(far: Far, tmp_path: Path) -> None:
+    image = tmp_path / "a,disk"
+    make_image(image, image_format="qcow2", size=8 * MIB, preallocated=False)
+    with (
+        connected(far.address) as host,
+        far_volume.opened(host, tmp_path, str(image), "qcow2", compressed=True) as uri,
+        opened_for_writing(uri, "raw") as disk,
+    ):
+        disk.write(bytearray(b"data" * (MIB // 4)), 2 * MIB)
+        disk.flush()
+    argv = ["qemu-img", "check", "--output=json", "-f", "qcow2", str(image)]
+    told = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)
+    assert told["compressed-clusters"] == told["allocated-clusters"] == MIB >> 16

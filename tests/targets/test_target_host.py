@@ -43,9 +43,7 @@ def test_address_for_ssh_is_that_of_the_host() -> None:
     assert ssh_address(keyed) == "ssh://root@kvm2:22?keyfile=/root/k"
 
 
-@pytest.mark.parametrize(
-    "field", ["directory", "nfs_export", "in_place", "overwrite", "compress", "resume"]
-)
+@pytest.mark.parametrize("field", ["directory", "in_place"])
 def test_what_only_this_host_can_do_is_refused(field: str) -> None:
     check_target_host(request(**{field: True}))
     with pytest.raises(InvalidOption, match=field.replace("_", "-")):

@@ -14,7 +14,6 @@ from xen2kvmd.steps.convert import CONVERT, Converted
 from xen2kvmd.steps.define import check_stopped
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
-from xen2kvmd.system import disk as images
 from xen2kvmd.system.lanes import Work, done_in_lanes
 from xen2kvmd.system.ledger import Ledger
 from xen2kvmd.system.pace import Pace
@@ -52,8 +51,7 @@ def go_on(run: Run) -> None:
         _put(run)
         return
     for volume in cattrs.structure(run.notes["volumes"], list[Volume]):
-        if volume.format == "qcow2":
-            images.mend(volume.path)
+        volumes.mend(run, volume)
     _fill(run)
 
 
@@ -119,7 +117,7 @@ def _lane(request: Request, disk: PlannedDisk) -> str:
 
 def _copy(run: Run, disk: PlannedDisk, pace: Pace, progress: blocks.Progress) -> str:
     request, dev = context.request(run), disk.source.dev
-    with volumes.opened(run, disk.volume) as (path, image_format):
+    with volumes.opened(run, disk.volume, compressed=request.compress) as (path, image_format):
         return blocks.copy(
             str(context.overlay(run, dev)),
             "qcow2",
@@ -127,7 +125,7 @@ def _copy(run: Run, disk: PlannedDisk, pace: Pace, progress: blocks.Progress) ->
             image_format,
             progress,
             ledger=Ledger(_ledger(run, dev)) if request.resume else None,
-            compressed=request.compress,
+            compressed=request.compress and not ssh_address(request),
             pace=pace,
         )
 

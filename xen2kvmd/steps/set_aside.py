@@ -2,20 +2,33 @@
 """Put aside what the new guest replaces, and throw it away when the new guest has booted.
 
 Files are renamed within their folders, so that nothing is copied and nothing can run full; the
-domain's XML lies in the job's folder meanwhile.
+domain's XML lies in the job's folder meanwhile. All this is where the new guest goes: on another
+host over ssh.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from xen2kvmd import xml
 from xen2kvmd.errors import TargetExists, Unsupported
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import BootFile, Finding, Plan, Request, Severity, SourceDisk, Target
+from xen2kvmd.model import (
+    BootFile,
+    Finding,
+    Plan,
+    Request,
+    Severity,
+    SourceDisk,
+    Target,
+    Volume,
+)
 from xen2kvmd.steps import context
 from xen2kvmd.system.libvirt import Host
-from xen2kvmd.targets import target_host
+from xen2kvmd.system.remotes import own_folder
+from xen2kvmd.system.target_files import TargetFiles, files_of
+from xen2kvmd.targets import ssh_address, target_host
 
 REPLACED = "replaced.xml"
 
@@ -27,15 +40,19 @@ def findings(
     host: Host,
     boot_files: Iterable[BootFile] = (),
 ) -> Iterator[Finding]:
-    """Tell what will be replaced; a disk of the source never is."""
+    """Tell what will be replaced; a disk of the source never is.
+
+    Another host may have the source's disks, by whatever name of it: there a path is enough.
+    """
     if not request.overwrite:
         return
     made = (*target.volumes, *target.boot_files)
-    there = [volume.path for volume in made if os.path.lexists(volume.path)]
-    own = {os.path.realpath(path) for disk in disks if not disk.host for path in disk.paths}
-    own |= {os.path.realpath(file.path) for file in boot_files}
+    there = [volume.path for volume in made if _is_there(host, volume)]
+    own = {path for disk in disks if host.remote or not disk.host for path in disk.paths}
+    own |= {file.path for file in boot_files}
+    real = {os.path.realpath(path) for path in own}
     for path in there:
-        if os.path.realpath(path) in own:
+        if path in own or (not host.remote and os.path.realpath(path) in real):
             yield Finding(
                 "overwrites-source",
                 f"{path}, which would be replaced, belongs to the source.",
@@ -47,10 +64,23 @@ def findings(
     if there:
         yield Finding(
             "overwrites",
-            f"Of this host are replaced: {', '.join(there)}.",
+            f"Of the target host are replaced: {', '.join(there)}.",
             Severity.WARNING,
             hint="They are kept until the new guest has booted; if it does not, they come back.",
         )
+
+
+def _is_there(host: Host, volume: Volume) -> bool:
+    if host.remote:  # an export that is not mounted shows nothing
+        return host.pool_is_active(volume.pool) and host.volume_exists(volume.pool, volume.name)
+    return os.path.lexists(volume.path)
+
+
+@contextmanager
+def _files(run: Run) -> Iterator[TargetFiles]:
+    address = ssh_address(context.request(run))
+    with own_folder(run.folder) as folder, files_of(address, folder) as files:
+        yield files
 
 
 def _put_aside(run: Run) -> None:
@@ -58,25 +88,27 @@ def _put_aside(run: Run) -> None:
     if not context.request(run).overwrite:
         return
     plan = context.plan(run)
-    with target_host(context.request(run)) as host:
-        paths = [volume.path for volume in plan.volumes if os.path.lexists(volume.path)]
+    with target_host(context.request(run)) as host, _files(run) as files:
+        paths = [volume.path for volume in plan.volumes]
         old = host.domain(plan.name)
         if old is not None:
             if trouble := old.irreplaceable():
                 raise TargetExists(f"The domain '{plan.name}' cannot be replaced: {trouble}.")
             nvram = xml.parse(old.definition()).findtext("os/nvram")
-            paths += [nvram] if nvram and os.path.lexists(nvram) else []
+            paths += [nvram] if nvram else []
             context.write(run, REPLACED, old.definition())
             run.note("replaced", {"name": plan.name, "autostart": old.autostarts()})
-        _check_unused(host, plan, paths)
-        run.note("aside", paths)
-        for path in paths:
-            os.rename(path, _aside(run, path))
+        kinds = {path: files.kind(path) for path in paths}
+        there = {path: kind for path, kind in kinds.items() if kind != "nothing"}
+        _check_unused(host, plan, there)
+        run.note("aside", list(there))
+        for path in there:
+            files.rename(path, _aside(run, path))
         if old is not None:
             old.put_aside()
 
 
-def _check_unused(host: Host, plan: Plan, paths: list[str]) -> None:
+def _check_unused(host: Host, plan: Plan, there: Mapping[str, str]) -> None:
     volumes = {(volume.pool, volume.name): volume.path for volume in plan.volumes}
     used = {}
     for domain in host.domains():
@@ -86,8 +118,8 @@ def _check_unused(host: Host, plan: Plan, paths: list[str]) -> None:
             used[volumes.get(named, path)] = domain.name
         for element in ("os/kernel", "os/initrd"):
             used[xml.parse(domain.xml()).findtext(element) or ""] = domain.name
-    for path in paths:
-        if not Path(path).is_file():
+    for path, kind in there.items():
+        if kind != "file":
             raise Unsupported(
                 f"{path} is there, and no file: it cannot be put aside.",
                 hint="Choose another name for the target with --name, or remove it first.",
@@ -100,9 +132,11 @@ def _check_unused(host: Host, plan: Plan, paths: list[str]) -> None:
 
 
 def _put_back(run: Run) -> None:
-    for path in run.notes.get("aside", ()):
-        if _aside(run, path).exists():
-            os.replace(_aside(run, path), path)
+    if run.notes.get("aside"):
+        with _files(run) as files:
+            for path in run.notes["aside"]:
+                if files.kind(_aside(run, path)) != "nothing":
+                    files.rename(_aside(run, path), path)
     if replaced := run.notes.get("replaced"):
         with target_host(context.request(run)) as host:
             if not host.domain_exists(replaced["name"]):
@@ -124,16 +158,18 @@ def _refresh(run: Run) -> None:
 
 def _throw_away(run: Run) -> None:
     """Remove what was replaced. The new guest has booted: nothing that fails here undoes that."""
-    for path in run.notes.get("aside", ()):
-        _aside(run, path).unlink(missing_ok=True)
+    if run.notes.get("aside"):
+        with _files(run) as files:
+            for path in run.notes["aside"]:
+                files.remove(_aside(run, path))
     _refresh(run)
     if "replaced" in run.notes:
         (run.folder / REPLACED).unlink(missing_ok=True)
         run.result("replaced", run.notes["replaced"]["name"])
 
 
-def _aside(run: Run, path: str) -> Path:
-    return Path(path).with_name(f".{Path(path).name}.{run.id}.old")
+def _aside(run: Run, path: str) -> str:
+    return str(Path(path).with_name(f".{Path(path).name}.{run.id}.old"))
 
 
 SET_ASIDE = Step("set-aside", _put_aside, _put_back)

@@ -17,8 +17,8 @@ def findings(request: Request, host: Host) -> Iterator[Finding]:
         pool = NfsExport(host, request.nfs_export).name
         yield Finding(
             "nfs-export",
-            f"The disks go to {request.nfs_export}, by libvirt's pool '{pool}'. Where this host "
-            "has not mounted it yet, nobody knows whether it has room.",
+            f"The disks go to {request.nfs_export}, by libvirt's pool '{pool}'. Where the target "
+            "host has not mounted it yet, nobody knows whether it has room.",
             Severity.INFO,
             hint="It is mounted, and looked at, before the source is shut down.",
         )

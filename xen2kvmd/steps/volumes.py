@@ -7,14 +7,26 @@ from contextlib import contextmanager
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Volume
 from xen2kvmd.steps import context
-from xen2kvmd.system import ceph, far_volume, ssh
+from xen2kvmd.system import ceph, disk, far_volume, ssh
 from xen2kvmd.system.remotes import own_folder
 from xen2kvmd.targets import ssh_address, target_host
 
 
+def mend(run: Run, volume: Volume) -> None:
+    """Give back what a writer that was killed has taken of a disk that we made, and not used."""
+    if address := ssh_address(context.request(run)):
+        with ssh.connected(address) as far:
+            far_volume.mend(far, volume.path, volume.format)
+    elif volume.format == "qcow2":
+        disk.mend(volume.path)
+
+
 @contextmanager
-def opened(run: Run, volume: Volume) -> Iterator[tuple[str, str]]:
-    """Yield the path, or the URI, and the format by which a disk that we made can be opened."""
+def opened(run: Run, volume: Volume, *, compressed: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield the path, or the URI, and the format by which a disk that we made can be opened.
+
+    compressed is for one of another host, which compresses it: who opens one of this host does.
+    """
     request = context.request(run)
     address = ssh_address(request)
     if volume.ceph:
@@ -29,6 +41,8 @@ def opened(run: Run, volume: Volume) -> Iterator[tuple[str, str]]:
     with (
         ssh.connected(address) as far,
         own_folder(run.folder) as folder,
-        far_volume.opened(far, folder, volume.path, volume.format) as uri,
+        far_volume.opened(
+            far, folder, volume.path, volume.format, compressed=compressed
+        ) as uri,
     ):
         yield uri, "raw"

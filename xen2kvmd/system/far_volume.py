@@ -8,7 +8,7 @@ ssh leads one of ours there, and both end with the connection, however that ends
 import secrets
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import IO
 
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.system.command import WITH_US
+from xen2kvmd.system.opened_disk import image_words
 from xen2kvmd.system.ssh import Connection, unreachable
 from xen2kvmd.words import one_line
 
@@ -28,6 +29,7 @@ SCRIPT = r"""
 export LC_ALL=C
 umask 077
 folder=$1
+shift
 server=
 end() {
   [ -z "$server" ] || { kill "$server" 2>/dev/null; wait "$server"; }
@@ -38,7 +40,7 @@ mkdir "$folder" || exit
 trap end EXIT
 trap exit HUP INT TERM PIPE
 qemu-nbd --persistent --cache=writeback --discard=unmap --socket="$folder/socket" \
-  --pid-file="$folder/pid" --format="$3" "$2" </dev/null >/dev/null &
+  --pid-file="$folder/pid" "$@" </dev/null >/dev/null &
 server=$!
 until [ -s "$folder/pid" ]; do
   kill -0 "$server" 2>/dev/null || exit
@@ -48,19 +50,39 @@ echo ready
 cat >/dev/null
 """
 
+# The server of a worker that was killed ends when its connection is seen to be over.
+MEND = r"""
+export LC_ALL=C
+tries=0
+until said=$(qemu-img "$@" 2>&1); do
+  tries=$((tries + 1))
+  case $said in
+  *lock*) [ $tries -lt 60 ] && sleep 1 && continue ;;
+  esac
+  printf '%s' "$said" | tr '\n' ' '
+  echo
+  exit
+done
+echo done
+"""
+
 
 @contextmanager
-def opened(host: Connection, folder: Path, path: str, image_format: str) -> Iterator[str]:
+def opened(
+    host: Connection, folder: Path, path: str, image_format: str, *, compressed: bool = False
+) -> Iterator[str]:
     """Yield the URI at which an image of another host can be read and written, as raw.
 
-    The folder holds our socket. When the block is left, the image is closed there. Raises
-    ConnectionFailed, Unsupported or Failed.
+    compressed lets qcow2 compress what is written, whole clusters, each once. The folder holds our
+    socket. When the block is left, the image is closed there. Raises ConnectionFailed, Unsupported
+    or Failed.
     """
     name = f"xen2kvm-{secrets.token_hex(8)}"
     here, there = folder / name, f"/tmp/{name}"
+    image = image_words(path, image_format, compressed=compressed)
     with (
         host.forwarded(here=here, there=f"{there}/socket"),
-        _served(host, there, path, image_format) as last_words,
+        _served(host, there, path, image) as last_words,
     ):
         uri = f"nbd+unix:///?socket={here}"
         try:
@@ -74,10 +96,10 @@ def opened(host: Connection, folder: Path, path: str, image_format: str) -> Iter
 
 @contextmanager
 def _served(
-    host: Connection, folder: str, path: str, image_format: str
+    host: Connection, folder: str, path: str, image: Sequence[str]
 ) -> Iterator[Callable[[], str]]:
     """Let the host serve an image in a folder there; yield who tells why that is over, or ""."""
-    command = shlex.join(("sh", "-c", SCRIPT, "sh", folder, path, image_format))
+    command = shlex.join(("sh", "-c", SCRIPT, "sh", folder, *image))
     argv = [*WITH_US, *host.argv, host.address, command]
     with TemporaryFile() as said:
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
@@ -108,6 +130,24 @@ def _served(
                 process.kill()
                 process.wait()
             process.stdout.close()
+
+
+def mend(host: Connection, path: str, image_format: str) -> None:
+    """Wait until no writer there that was killed has an image; give back what it has not used.
+
+    Raises Failed if it does not end, or the image has faults.
+    """
+    looks = ["info", "-f", image_format, path]  # refused while somebody writes
+    if image_format == "qcow2":
+        looks = ["check", "-q", "-r", "leaks", "-f", "qcow2", path]
+    with host.program(["sh", "-c", MEND, "sh", *looks]) as program:
+        said = program.stdout.readline().decode(errors="replace")
+        if not said.endswith("\n"):
+            raise program.lost()
+        if said != "done\n":
+            raise Failed(
+                f"The disk {path} of the host {host.host} cannot be mended.", said=one_line(said)
+            )
 
 
 def _last_words(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> str:

@@ -200,16 +200,12 @@ def _served(
     path: str, image_format: str, verb: str, access: Sequence[str], *, compressed: bool = False
 ) -> Iterator[_Served]:
     """Serve a disk by a qemu-nbd, which has ended when the block is left."""
-    image = ["-f", image_format, path]
-    if compressed:  # a filter over the format: qemu-block-drivers(7) names its options
-        name = path.replace(",", ",,")
-        image = ["--image-opts", f"driver=compress,file.driver=qcow2,file.file.filename={name}"]
     handle = nbd.NBD()
     handle.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
     with tempfile.TemporaryDirectory(prefix="xen2kvm-nbd-") as folder:
         address, ready = Path(folder) / "socket", Path(folder) / "pid"
         argv = ["qemu-nbd", "-t", *access, "-k", str(address), "--pid-file", str(ready)]
-        with running([*argv, *image]) as server:
+        with running([*argv, *image_words(path, image_format, compressed=compressed)]) as server:
             try:
                 while not ready.exists():  # the socket is there before anybody listens
                     server.check()
@@ -224,6 +220,17 @@ def _served(
             yield disk
             with named():
                 handle.shutdown()
+
+
+def image_words(path: str, image_format: str, *, compressed: bool) -> list[str]:
+    """Return the arguments by which qemu-nbd(8) opens an image.
+
+    What compresses qcow2 is a filter over the format: qemu-block-drivers(7) names its options.
+    """
+    if compressed:
+        name = path.replace(",", ",,")
+        return ["--image-opts", f"driver=compress,file.driver=qcow2,file.file.filename={name}"]
+    return [f"--format={image_format}", path]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def check_target_host(request: Request) -> None:
     """Raise InvalidOption for a target that cannot be, or what another host cannot do for it."""
     if not _is_remote(request):
         return
-    for key in ("directory", "nfs_export", "in_place", "overwrite", "compress", "resume"):
+    for key in ("directory", "in_place"):
         if getattr(request, key):
             raise InvalidOption(
                 f"The option '{key.replace('_', '-')}' is for a target that is this host.",

@@ -68,7 +68,8 @@ class StoragePool:
                 f"Volumes of pool '{self._name}' are {what}: they cannot be {disk_format}.",
                 hint="Ask for the format raw.",
             )
-        if not (may_exist and not pool.ceph) and self._host.volume_exists(self._name, name):
+        replaced = may_exist and pool.type in FILE_POOLS  # others are not renamed
+        if not replaced and self._host.volume_exists(self._name, name):
             raise TargetExists(
                 f"Pool '{self._name}' has a volume '{name}' already.",
                 hint="Choose another name for the target with --name, or remove the volume: "

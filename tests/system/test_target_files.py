@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Files of the target's host are handled alike, here and behind a real sshd on 127.0.0.1."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import Far
+from xen2kvmd.errors import Failed
+from xen2kvmd.system.target_files import TargetFiles, files_of
+
+
+@pytest.fixture(params=["here", "there"])
+def files(request: pytest.FixtureRequest, far: Far, tmp_path: Path) -> Iterator[TargetFiles]:
+    with files_of(far.address if request.param == "there" else "", tmp_path) as opened:
+        yield opened
+
+
+def test_what_is_there_is_told(files: TargetFiles, tmp_path: Path) -> None:
+    (tmp_path / "a 'b'").touch()
+    (tmp_path / "link").symlink_to("a 'b'")
+    (tmp_path / "dangling").symlink_to("gone")
+    kinds = {"a 'b'": "file", "link": "file", "dangling": "other", ".": "other", "gone": "nothing"}
+    for name, kind in kinds.items():
+        assert files.kind(f"{tmp_path}/{name}") == kind
+
+
+def test_file_is_renamed_over_another_and_removed_twice(files: TargetFiles, tmp_path: Path) -> None:
+    old, new = tmp_path / "-f $(x)", tmp_path / ".new;y"
+    old.write_text("old")
+    new.write_text("new")
+    files.rename(str(old), str(new))
+    assert new.read_text() == "old"
+    assert not old.exists()
+    for _ in range(2):
+        files.remove(str(new))
+        assert not new.exists()
+
+
+def test_what_cannot_be_renamed_is_told(far: Far, tmp_path: Path) -> None:
+    with files_of(far.address, tmp_path) as there, pytest.raises(Failed, match="rename /gone: mv:"):
+        there.rename("/gone", "/gone.old")

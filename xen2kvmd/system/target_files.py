@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Files of the host that a guest goes to, looked at, renamed and removed: here, or there by ssh."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from xen2kvmd.errors import Failed
+from xen2kvmd.system.ssh import Connection, connected
+
+# It says one line: what was asked for, or what went wrong.
+SCRIPT = """
+export LC_ALL=C
+case $1 in
+kind)
+  if [ -f "$2" ]; then echo file
+  elif [ -e "$2" ] || [ -L "$2" ]; then echo other
+  else echo nothing
+  fi ;;
+rename) mv -f -T -- "$2" "$3" 2>&1 && echo done ;;
+remove) rm -f -- "$2" 2>&1 && echo done ;;
+esac
+"""
+
+
+class TargetFiles(Protocol):
+    """The files of a host, by their full paths. What fails raises Failed or ConnectionFailed."""
+
+    def kind(self, path: str) -> str:
+        """Return "file", also for a link to one, "other", or "nothing" if nothing is there."""
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a file within its folder; what has the new name is replaced."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file; nothing happens if there is none."""
+
+
+class _Here:
+    def kind(self, path: str) -> str:
+        if Path(path).is_file():
+            return "file"
+        return "other" if os.path.lexists(path) else "nothing"
+
+    def rename(self, old: str, new: str) -> None:
+        os.replace(old, new)
+
+    def remove(self, path: str) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+class _There:
+    def __init__(self, far: Connection) -> None:
+        self._far = far
+
+    def kind(self, path: str) -> str:
+        return self._asked("kind", path)
+
+    def rename(self, old: str, new: str) -> None:
+        self._do("rename", old, new)
+
+    def remove(self, path: str) -> None:
+        self._do("remove", path)
+
+    def _do(self, verb: str, *paths: str) -> None:
+        if (answer := self._asked(verb, *paths)) != "done":
+            raise Failed(f"The host {self._far.host} cannot {verb} {paths[0]}: {answer}.")
+
+    def _asked(self, verb: str, *paths: str) -> str:
+        with self._far.program(["sh", "-c", SCRIPT, "sh", verb, *paths]) as program:
+            line = program.stdout.readline()
+            if not line.endswith(b"\n"):
+                raise program.lost()
+            return line.decode(errors="replace").strip()
+
+
+@contextmanager
+def files_of(address: str, folder: Path) -> Iterator[TargetFiles]:
+    """Yield the files of ssh://USER@HOST:PORT, or of this host where the address is "".
+
+    The folder holds the socket of the login. Raises HostKeyUnknown, SourceAuthFailed or
+    ConnectionFailed.
+    """
+    if not address:
+        yield _Here()
+        return
+    with connected(address, folder) as far:
+        yield _There(far)
