@@ -15,10 +15,11 @@ from tests.loop import loop_device
 from xen2kvmd.errors import Cancelled, Failed
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system.blocks import BLOCK, copy, digest
-from xen2kvmd.system.disk import make_image, write_zeroes
+from xen2kvmd.system.disk import make_image
 from xen2kvmd.system.ledger import Ledger
 from xen2kvmd.system.opened_disk import opened_for_writing
 from xen2kvmd.system.pace import Pace
+from xen2kvmd.system.zeroes import write_zeroes
 
 SIZE = 40 * BLOCK + 512  # not a whole number of blocks
 

@@ -76,6 +76,7 @@ def _make(run: Run) -> None:
                 allocation=request.allocation,
                 cluster_size=request.cluster_size,
             )
+            volumes.erase(run, disk.volume)
         for file in plan.boot_files:
             place, volume = boot_place(places), file.volume
             place.volume(dev=volume.dev, name=volume.name, disk_format=DiskFormat.RAW)

@@ -3,13 +3,26 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Volume
 from xen2kvmd.steps import context
-from xen2kvmd.system import ceph, disk, far_volume, ssh
+from xen2kvmd.system import ceph, disk, far_volume, ssh, zeroes
 from xen2kvmd.system.remotes import own_folder
 from xen2kvmd.targets import ssh_address, target_host
+
+
+def erase(run: Run, volume: Volume) -> None:
+    """Let a new disk that is a block device read as zeroes; a file does."""
+    if not volume.path.startswith("/dev/"):
+        return
+    run.fraction(0.0, f"erasing {volume.path}")
+    if address := ssh_address(context.request(run)):
+        with ssh.connected(address) as far:
+            zeroes.write_zeroes_there(far, volume.path)
+    elif Path(volume.path).is_block_device():
+        zeroes.write_zeroes(volume.path)
 
 
 def mend(run: Run, volume: Volume) -> None:
@@ -41,8 +54,6 @@ def opened(run: Run, volume: Volume, *, compressed: bool = False) -> Iterator[tu
     with (
         ssh.connected(address) as far,
         own_folder(run.folder) as folder,
-        far_volume.opened(
-            far, folder, volume.path, volume.format, compressed=compressed
-        ) as uri,
+        far_volume.opened(far, folder, volume.path, volume.format, compressed=compressed) as uri,
     ):
         yield uri, "raw"

@@ -261,11 +261,6 @@ def alone(read: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
     return reader
 
 
-def write_zeroes(path: str) -> None:
-    """Fill a new block device with zeroes: a logical volume has what was there before it."""
-    run(["blkdiscard", "--zeroout", path], timeout=WRITE)
-
-
 def make_image(
     path: Path, *, image_format: str, size: int, preallocated: bool, cluster_size: int = 0
 ) -> None:

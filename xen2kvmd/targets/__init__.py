@@ -47,7 +47,10 @@ class Place(Protocol):
     def make(
         self, volume: Volume, *, size: int, allocation: Allocation, cluster_size: int = 0
     ) -> None:
-        """Make the volume; it reads as zeroes. Sizes are in bytes, 0 for QEMU's default."""
+        """Make the volume; sizes are in bytes, 0 for QEMU's default.
+
+        It reads as zeroes, unless it is a block device: that has what was there before.
+        """
 
     def discard(self, volume: Volume) -> None:
         """Remove the volume; nothing happens if there is none."""

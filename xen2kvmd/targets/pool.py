@@ -8,7 +8,7 @@ from lxml import etree
 from xen2kvmd import xml
 from xen2kvmd.errors import Failed, TargetExists, Unsupported
 from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
-from xen2kvmd.system import ceph, disk
+from xen2kvmd.system import ceph
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets.room import room_of, store_of
 
@@ -54,9 +54,8 @@ class StoragePool:
         self, *, dev: str, name: str, disk_format: DiskFormat, may_exist: bool = False
     ) -> Volume:
         pool = self._host.pool(self._name)
-        # A new block device holds what was there before, and over ssh that would be long to erase;
-        # images in Ceph are written from here, by a QEMU that reaches its monitors.
-        known = FILE_POOLS if self._host.remote else FILE_POOLS + BLOCK_POOLS + CEPH_POOLS
+        # Images in Ceph are written from here, by a QEMU that reaches the monitors of its pool.
+        known = FILE_POOLS + BLOCK_POOLS + (() if self._host.remote else CEPH_POOLS)
         if pool.type not in known:
             raise Unsupported(
                 f"Pool '{self._name}' is of the type '{pool.type}': nothing can be copied there.",
@@ -96,8 +95,6 @@ class StoragePool:
         )
         if path != volume.path:
             raise Failed(f"libvirt made the volume at {path}, not at {volume.path} as planned.")
-        if not self._host.remote and Path(path).is_block_device():
-            disk.write_zeroes(path)
 
     def discard(self, volume: Volume) -> None:
         self._host.remove_volume(self._name, volume.name)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A block device of another host, behind a real sshd on 127.0.0.1, reads as zeroes at last."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.loop import loop_device
+from tests.system.conftest import Far
+from xen2kvmd.errors import ConnectionFailed, Failed
+from xen2kvmd.system import zeroes
+from xen2kvmd.system.ssh import connected
+
+SIZE = 8 << 20
+
+
+def erase(far: Far, path: str | Path) -> None:
+    with connected(far.address) as host:
+        zeroes.write_zeroes_there(host, str(path))
+
+
+def test_device_there_is_erased(far: Far, tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(os.urandom(SIZE))
+    with loop_device(tmp_path / "data") as device:
+        erase(far, device)
+        assert Path(device).read_bytes() == bytes(SIZE)
+
+
+def test_file_there_stays(far: Far, tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"data")
+    erase(far, tmp_path / "data")
+    assert (tmp_path / "data").read_bytes() == b"data"
+
+
+def test_device_that_cannot_be_erased_is_told(
+    far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zeroes, "ERASE", ("blkdiscard", "--zeroout", "--step", "1"))
+    (tmp_path / "data").write_bytes(bytes(SIZE))
+    with (
+        loop_device(tmp_path / "data") as device,
+        pytest.raises(Failed, match=f"127.0.0.1.* cannot erase {device}: blkdiscard: "),
+    ):
+        erase(far, device)
+
+
+def test_it_ends_with_the_connection(
+    far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = f"4242{os.getpid()}"
+    end = f"kill $(ps -o pid= --ppid {far.pid}); exec sleep {mark}"
+    monkeypatch.setattr(zeroes, "ERASE", ("sh", "-c", end))
+    (tmp_path / "data").write_bytes(bytes(SIZE))
+    with loop_device(tmp_path / "data") as device, pytest.raises(ConnectionFailed):
+        erase(far, device)
+    deadline = time.monotonic() + 5
+    looks = ["pgrep", "-f", f"sleep {mark}"]
+    while subprocess.run(looks, stdout=subprocess.DEVNULL).returncode == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
