@@ -13,7 +13,7 @@ from xen2kvmd.system.target_files import TargetFiles, files_of
 
 @pytest.fixture(params=["here", "there"])
 def files(request: pytest.FixtureRequest, far: Far, tmp_path: Path) -> Iterator[TargetFiles]:
-    with files_of(far.address if request.param == "there" else "", tmp_path) as opened:
+    with files_of(far.address if request.param == "there" else "") as opened:
         yield opened
 
 
@@ -39,5 +39,5 @@ def test_file_is_renamed_over_another_and_removed_twice(files: TargetFiles, tmp_
 
 
 def test_what_cannot_be_renamed_is_told(far: Far, tmp_path: Path) -> None:
-    with files_of(far.address, tmp_path) as there, pytest.raises(Failed, match="rename /gone: mv:"):
+    with files_of(far.address) as there, pytest.raises(Failed, match="rename /gone: mv:"):
         there.rename("/gone", "/gone.old")

@@ -8,7 +8,7 @@ host over ssh.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from xen2kvmd import xml
@@ -26,7 +26,6 @@ from xen2kvmd.model import (
 )
 from xen2kvmd.steps import context
 from xen2kvmd.system.libvirt import Host
-from xen2kvmd.system.remotes import own_folder
 from xen2kvmd.system.target_files import TargetFiles, files_of
 from xen2kvmd.targets import ssh_address, target_host
 
@@ -76,11 +75,8 @@ def _is_there(host: Host, volume: Volume) -> bool:
     return os.path.lexists(volume.path)
 
 
-@contextmanager
-def _files(run: Run) -> Iterator[TargetFiles]:
-    address = ssh_address(context.request(run))
-    with own_folder(run.folder) as folder, files_of(address, folder) as files:
-        yield files
+def _files(run: Run) -> AbstractContextManager[TargetFiles]:
+    return files_of(ssh_address(context.request(run)))
 
 
 def _put_aside(run: Run) -> None:

@@ -77,14 +77,13 @@ class _There:
 
 
 @contextmanager
-def files_of(address: str, folder: Path) -> Iterator[TargetFiles]:
+def files_of(address: str) -> Iterator[TargetFiles]:
     """Yield the files of ssh://USER@HOST:PORT, or of this host where the address is "".
 
-    The folder holds the socket of the login. Raises HostKeyUnknown, SourceAuthFailed or
-    ConnectionFailed.
+    Raises HostKeyUnknown, SourceAuthFailed or ConnectionFailed.
     """
     if not address:
         yield _Here()
         return
-    with connected(address, folder) as far:
+    with connected(address) as far:
         yield _There(far)
