@@ -40,3 +40,18 @@ def test_appliance_that_stands_still_is_ended(
         for path in Path("/proc").glob("[0-9]*/cmdline")
         if os.fsencode(qemu) in path.read_bytes()
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("write: /etc/my-secret: No space left on device", "It failed: No space left on device."),
+        ("command: dracut: my-secret\nis there", "It failed."),
+    ],
+)
+def test_reason_of_the_system_is_told_and_words_of_the_guest_are_kept(
+    said: str, message: str
+) -> None:
+    failed = launch.refused("It failed", RuntimeError(said))
+    assert failed.message == message
+    assert "my-secret" in failed.said

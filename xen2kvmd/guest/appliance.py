@@ -115,7 +115,7 @@ class Appliance:
                 handle.umount_all()
                 handle.shutdown()
         except RuntimeError as error:
-            raise refused("The guest's disks could not be closed", error, handle) from error
+            raise refused("The guest's disks could not be closed", error) from error
         finally:
             handle.close()
 
@@ -289,4 +289,4 @@ class Appliance:
             with self._watchdog.limit(seconds, f"In the guest, {what}"):
                 yield
         except RuntimeError as error:
-            raise refused(failing, error, self._guestfs) from error
+            raise refused(failing, error) from error

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The start of libguestfs' virtual machine with a guest's disks. Nothing else imports guestfs."""
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from xen2kvmd.words import one_line
 
 # More do not help: a guest's programs are mostly shell scripts. Emulated ones wait for each other.
 PROCESSORS, EMULATED = 4, 1
+REASONS = frozenset(map(os.strerror, errno.errorcode))
 START = 600.0  # seconds; emulated, on a busy machine, a minute was seen
 
 
@@ -73,11 +75,11 @@ def launch(
     return handle
 
 
-def refused(what: str, error: RuntimeError, handle: Any) -> Failed:
+def refused(what: str, error: RuntimeError) -> Failed:
     """Return the error for what libguestfs did not do.
 
-    The system's reason is for everybody; its own words may be the guest's.
+    The system's reason is for everybody; what else libguestfs says may be the guest's own words.
     """
-    number = handle.last_errno()
-    why = f": {os.strerror(number)}" if number else ""
-    return Failed(f"{one_line(what)}{why}.", said=one_line(str(error).removeprefix("command: ")))
+    said = one_line(str(error).removeprefix("command: "))
+    why = said.rpartition(": ")[2]
+    return Failed(f"{one_line(what)}{f': {why}' if why in REASONS else ''}.", said=said)
