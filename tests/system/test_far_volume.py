@@ -52,6 +52,15 @@ def test_full_disk_there_is_told_by_its_own_name(far: Far, small: Path, tmp_path
     assert "socket" not in raised.value.message
 
 
+def test_what_a_shell_there_prints_of_its_own_is_passed_over(far: Far, tmp_path: Path) -> None:
+    key = (far.folder / "key.pub").read_text()
+    noisy = 'command="echo lacks; eval \\"$SSH_ORIGINAL_COMMAND\\""'
+    (far.folder / "authorized").write_text(f"{noisy} {key}")
+    image = tmp_path / "disk"
+    make_image(image, image_format="qcow2", size=8 * MIB, preallocated=False)
+    write(far, tmp_path, image, megabytes=1)
+
+
 @pytest.mark.parametrize("image_format", ["qcow2", "raw"])
 def test_writer_that_is_about_to_end_is_waited_for(
     far: Far, tmp_path: Path, image_format: str

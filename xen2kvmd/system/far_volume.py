@@ -18,7 +18,7 @@ from typing import IO
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.system.command import WITH_US
 from xen2kvmd.system.opened_disk import image_words
-from xen2kvmd.system.ssh import Connection, unreachable
+from xen2kvmd.system.ssh import BEGIN, Connection, Program, unreachable
 from xen2kvmd.words import one_line
 
 SOON = 2.0  # seconds in which it shows that a connection is over
@@ -99,13 +99,14 @@ def _served(
     host: Connection, folder: str, path: str, image: Sequence[str]
 ) -> Iterator[Callable[[], str]]:
     """Let the host serve an image in a folder there; yield who tells why that is over, or ""."""
-    command = shlex.join(("sh", "-c", SCRIPT, "sh", folder, *image))
+    command = f"echo {BEGIN}; {shlex.join(('sh', '-c', SCRIPT, 'sh', folder, *image))}"
     argv = [*WITH_US, *host.argv, host.address, command]
     with TemporaryFile() as said:
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
         assert process.stdin
         assert process.stdout
         try:
+            Program(host.host, process.stdin, process.stdout, said).begin()
             answer = process.stdout.readline().strip()
             if answer == b"lacks":
                 raise Unsupported(
