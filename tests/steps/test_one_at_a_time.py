@@ -3,12 +3,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from xen2kvmd.errors import ConnectionFailed, Failed, VmNotFound
+from xen2kvmd.errors import Cancelled, ConnectionFailed, Failed, VmNotFound
 from xen2kvmd.jobs import patience
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
@@ -157,6 +157,12 @@ def test_source_of_a_backup_whose_host_is_away_is_waited_for(
     assert xen.started == started
     told = [event["finding"]["id"] for event in run.journal.events if event["type"] == "finding"]
     assert told == ([] if started else ["source-not-started"])
+
+
+def test_source_of_a_backup_is_not_waited_for_when_somebody_cancels(run: Run, xen: Xen) -> None:
+    xen.lost = 100
+    with pytest.raises(Cancelled):
+        shutdown.start_again(replace(run, cancelled=lambda: True))
 
 
 def test_transient_source_is_off_when_it_is_gone(run: Run, xen: Xen) -> None:

@@ -47,6 +47,18 @@ def test_device_that_cannot_be_erased_is_told(
         erase(far, device)
 
 
+def test_program_that_is_killed_there_is_told(
+    far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zeroes, "ERASE", ("sh", "-c", "kill -9 $$"))
+    (tmp_path / "data").write_bytes(bytes(SIZE))
+    with (
+        loop_device(tmp_path / "data") as device,
+        pytest.raises(Failed, match=f"cannot erase {device}: it ended with code 137"),
+    ):
+        erase(far, device)
+
+
 def test_it_ends_with_the_connection(
     far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,11 +7,13 @@ It may be so for the same reason that the job failed for, or because this host h
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from xen2kvmd.errors import ConnectionFailed
 
 SECONDS = 1800.0  # for which a job waits, in all, before it leaves something to a person
 PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between two tries: each pause is twice the one before
+TICK = 1.0  # seconds between two looks whether to wait on
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +26,8 @@ def limit() -> float:
 def patiently(work: Callable[[], None], *, until: float, waiting: Callable[[str], None]) -> None:
     """Do a work, and again as long as that may help.
 
-    waiting is told why it is to be done again. Raises ConnectionFailed when the time is over, and
-    whatever else goes wrong at once.
+    waiting is told why it is to be done again, each second: what it raises ends it. Raises
+    ConnectionFailed when the time is over, and whatever else goes wrong at once.
     """
     pause = PAUSE
     while True:
@@ -35,6 +37,13 @@ def patiently(work: Callable[[], None], *, until: float, waiting: Callable[[str]
             if time.monotonic() + pause > until:
                 raise
             log.warning("To be tried again in %g seconds: %s", pause, error)
-            waiting(error.message)
-        time.sleep(pause)
+            _wait(pause, partial(waiting, error.message))
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _wait(seconds: float, waiting: Callable[[], None]) -> None:
+    end = time.monotonic() + seconds
+    waiting()
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(TICK, left))
+        waiting()

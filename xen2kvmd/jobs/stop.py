@@ -26,6 +26,7 @@ class Stop:
         self._mark = mark
         self._wanted = threading.Event()
         self._heeded = threading.Event()
+        self._again = threading.Event()
         if mark.exists():
             self._wanted.set()
         self._read_end, write_end = os.pipe()
@@ -43,16 +44,21 @@ class Stop:
         return self._mark.exists()
 
     def shutdown(self) -> bool:
-        """Tell whether the job is to end and to go on later."""
-        return self.wanted() and not self.marked()
+        """Tell whether the job is to end and to go on later, also while a cancel is carried out."""
+        return self._again.is_set() or (self.wanted() and not self.marked())
 
     def heed(self) -> None:
         """Say that the steps have ended: children started from now on are those of undo."""
         self._heeded.set()
 
     def _watch(self) -> None:
-        while os.read(self._read_end, 1)[0] != signal.SIGTERM:
-            pass
+        self._await_signal()
         self._wanted.set()
         while not self._heeded.wait(REPEAT):
             terminate_children()
+        self._await_signal()
+        self._again.set()
+
+    def _await_signal(self) -> None:
+        while os.read(self._read_end, 1)[0] != signal.SIGTERM:
+            pass

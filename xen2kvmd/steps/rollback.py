@@ -6,6 +6,7 @@ at most runs: until the source has started, the job is undone by starting the ta
 that, nothing is undone any more.
 """
 
+import time
 from pathlib import Path
 
 import cattrs
@@ -18,7 +19,7 @@ from xen2kvmd.steps.migrated import MERGING, SETTLE, Migrated, hold, migrated, s
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import Directory, StoragePool, target_host
 
-MOMENT = 10.0  # seconds that a source which somebody shuts down just now may take
+MOMENT = 10.0  # seconds that a source which is about to shut down, or to start, may take
 
 TARGET_GONE = Finding(
     "target-gone",
@@ -62,7 +63,7 @@ def _unfence(run: Run) -> None:
     """Let the target run on as it did, unless the source runs."""
     before = run.notes.get("fenced")
     migration = migrated(run)
-    if before is None or ("source-asked" in run.notes and migration.source_runs()):
+    if before is None or ("source-asked" in run.notes and _source_comes(migration)):
         return
     with target_host(migration.request) as host:
         domain = migration.target(host)
@@ -72,6 +73,17 @@ def _unfence(run: Run) -> None:
             seconds = settlement(run).shutdown_timeout if "asked" in run.notes else 0
             if before["ran"] and domain.stops_within(seconds):
                 domain.start(paused=False)
+
+
+def _source_comes(migration: Migrated) -> bool:
+    """Tell whether the source runs, or is about to.
+
+    A libvirt that was lost before it answered may have heard the call all the same.
+    """
+    limit = time.monotonic() + MOMENT
+    while not (runs := migration.source_runs()) and time.monotonic() < limit:
+        time.sleep(1)
+    return bool(runs)
 
 
 def _start_source(run: Run) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 
 import cattrs
 
-from xen2kvmd.errors import ConnectionFailed, MigrationError, VmNotFound, VmRunning
+from xen2kvmd.errors import Cancelled, ConnectionFailed, MigrationError, VmNotFound, VmRunning
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.jobs import patience
 from xen2kvmd.jobs.step import Run, Step
@@ -67,11 +67,14 @@ def undo(run: Run) -> None:
 def start_again(run: Run) -> None:
     """Start the guest again if we have shut it down, for a backup does no more with it.
 
-    What the backup has is good, whether that succeeds or not.
+    What the backup has is good, whether that succeeds or not. Raises Cancelled.
     """
     if "shutdown-asked" in run.notes and context.request(run).start:
         try:
-            patience.patiently(partial(undo, run), until=patience.limit(), waiting=run.undoing)
+            waiting = partial(run.fraction, 0.0)
+            patience.patiently(partial(undo, run), until=patience.limit(), waiting=waiting)
+        except Cancelled:
+            raise
         except MigrationError as error:
             failure = Finding("source-not-started", error.message, Severity.WARNING, error.hint)
             run.finding(cattrs.unstructure(failure))

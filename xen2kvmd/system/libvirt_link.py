@@ -41,7 +41,7 @@ def _open(uri: str, answer: "Future[libvirt.virConnect]") -> None:
     """Connect in a thread of its own: one that waits for ever is left behind."""
     try:
         answer.set_result(libvirt.open(uri))
-    except libvirt.libvirtError as error:
+    except BaseException as error:
         answer.set_exception(error)
 
 

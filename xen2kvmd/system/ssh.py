@@ -48,7 +48,7 @@ OPTIONS = (
 )
 
 _HOST_KEY = ("Host key verification failed", "HOST IDENTIFICATION HAS CHANGED")
-_REFUSED = ("Permission denied", "Too many authentication failures")
+_REFUSED = ("Permission denied (", "Too many authentication failures")
 
 
 def login_of(host: str) -> str:

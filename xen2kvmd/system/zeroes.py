@@ -21,8 +21,8 @@ for path; do :; done
 exec 3<&0
 "$@" 2>&1 &
 worker=$!
-(cat <&3 >/dev/null; kill "$worker" 2>/dev/null) &
-wait "$worker" && echo done
+(cat <&3; kill "$worker" 2>/dev/null) >/dev/null &
+if wait "$worker"; then echo done; else echo "it ended with code $?"; fi
 """
 
 
