@@ -52,6 +52,17 @@ def lines(guest: Tree) -> Iterator[Line]:
                 yield Line(spec, path, subvolume(options), fields[2], options)
 
 
+def root_line(guest: Tree) -> tuple[str, str]:
+    """Return device and options of the root's line, "" where there is none.
+
+    Debian's installer writes a comment whose second word is a slash, too: "# / was on /dev/xvda2".
+    """
+    lines = (line.split() for line in guest.read("/etc/fstab").splitlines())
+    roots = (words for words in lines if words[1:2] == ["/"] and not words[0].startswith("#"))
+    found = next(roots, [])
+    return "".join(found[:1]).replace('"', ""), "".join(found[3:4])
+
+
 def subvolume(options: Sequence[str]) -> str:
     """Return the option that names a subvolume of btrfs; by its number if by nothing else."""
     for key in ("subvol=", "subvolid="):

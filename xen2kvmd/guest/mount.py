@@ -11,7 +11,7 @@ from xen2kvmd.guest.filesystems import FileSystem, file_systems
 from xen2kvmd.guest.naming import disk_of, xen_name
 from xen2kvmd.guest.partitions import EFI_SYSTEM
 from xen2kvmd.guest.root_named import FILE_SYSTEMS
-from xen2kvmd.guest.roots import find_roots
+from xen2kvmd.guest.roots import find_roots, names_besides
 from xen2kvmd.guest.subvolumes import TOP
 
 SYSTEM = ("/boot", "/etc", "/lib", "/opt", "/usr", "/var")
@@ -92,8 +92,7 @@ def _mount(appliance: Appliance) -> Mounts:
     if esp and place:
         appliance.call("mount", esp.device, place)
         mounted[place] = esp
-    others = tuple(other.name for other in roots[1:] if not other.is_copy)
-    return Mounts(tuple(mounted.items()), tuple(missing), roots[0].subvolume, others)
+    return Mounts(tuple(mounted.items()), tuple(missing), roots[0].subvolume, names_besides(roots))
 
 
 def _mounted(appliance: Appliance, system: FileSystem, line: fstab.Line) -> bool:

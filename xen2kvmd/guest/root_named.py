@@ -42,7 +42,7 @@ def names_in(
             boot = next((line for line in fstab.lines(appliance) if line.path == "/boot"), None)
             if boot and (place := names.find(boot.spec)) and place.kind in FILE_SYSTEMS:
                 mount_read_only(appliance, replace(place, subvolume=boot.subvolume), "/boot")
-            spec, options = _by_fstab(appliance)
+            spec, options = fstab.root_line(appliance)
             told = _by_kernel(appliance)
             return (
                 _named(names.find(_last(_ROOT, told)), _last(_FLAGS, told), system),
@@ -81,13 +81,6 @@ def mount_read_only(appliance: Appliance, system: FileSystem, path: str) -> None
 def _named(found: FileSystem | None, options: str, system: FileSystem) -> Named:
     subvolume = fstab.subvolume(options.split(","))
     return Named(found.device if found else "", subvolume if system.kind == "btrfs" else "")
-
-
-def _by_fstab(appliance: Appliance) -> tuple[str, str]:
-    """Return device and options of the root's line."""
-    lines = (line.split() for line in appliance.read("/etc/fstab").splitlines())
-    found = next((words for words in lines if words[1:2] == ["/"]), [])
-    return "".join(found[:1]).replace('"', ""), "".join(found[3:4])
 
 
 def _by_kernel(appliance: Appliance) -> str:

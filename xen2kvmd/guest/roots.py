@@ -56,6 +56,15 @@ def find_roots(appliance: Appliance, systems: Sequence[FileSystem]) -> tuple[Roo
     return tuple(sorted(found, key=lambda root: ranks[root.name]))
 
 
+def names_besides(roots: Sequence[Root]) -> tuple[str, ...]:
+    """Return the names of what else may be the guest's root, beside the first.
+
+    Copies are not told, unless the first looks like one, too: then it is not known which starts.
+    """
+    first, *others = roots
+    return tuple(other.name for other in others if first.is_copy or not other.is_copy)
+
+
 def _asked(appliance: Appliance, found: Sequence[Root]) -> Root | None:
     """Return the root that was asked for by its name, or the likeliest of its device."""
     device = appliance_name(appliance, appliance.root)
