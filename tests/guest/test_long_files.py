@@ -2,6 +2,7 @@
 """Files that a hostile guest made long cost seconds, not hours: no pattern goes back and forth."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,21 @@ import pytest
 from xen2kvmd.guest import RULES
 from xen2kvmd.guest.convert import attempt
 from xen2kvmd.guest.folder import Folder
+from xen2kvmd.guest.initrd_tools import initrd_tool, preset, updates_initrds
+from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.rehearsal import Rehearsal
-from xen2kvmd.model import Case, Nic
+from xen2kvmd.guest.tree import Tree
+from xen2kvmd.model import Case, Facts, Kernel, Nic
 
 LONG = 200_000
+KERNEL = Kernel("6.1", "/boot/vmlinuz-6.1", "/boot/initrd.img-6.1", initrd_virtio=False)
 CASE = Case(
-    devices=(("xvda", "vda"),), nics=(Nic("00:16:3e:2a:00:01", "bridge", "xenbr0"),), kind="linux"
+    devices=(("xvda", "vda"),),
+    nics=(Nic("00:16:3e:2a:00:01", "bridge", "xenbr0"),),
+    kind="linux",
+    facts=Facts(kernels=(KERNEL,), initrd_tool="initramfs-tools"),
 )
+MENU = "menuentry 'a' {\n linux /vmlinuz-6.0\n}\n"
 
 
 @pytest.mark.parametrize(
@@ -31,6 +40,11 @@ CASE = Case(
         ("etc/systemd/network/a.network", " \n" * LONG),
         ("etc/dracut.conf", "\n" * LONG),
         ("etc/lvm/lvm.conf", "filter = [" + " " * LONG),
+        ("etc/selinux/config", "\n" * LONG),
+        ("etc/modprobe.d/a.conf", "\n" * LONG),
+        ("etc/initramfs-tools/update-initramfs.conf", "\n" * LONG),
+        ("etc/cloud/cloud.cfg", "network:" + "\n" * LONG),
+        ("boot/grub/grub.cfg", f"{MENU}set default=" + " " * LONG + "'x"),
     ],
     ids=lambda value: value[:30].strip() or "blank",
 )
@@ -44,3 +58,30 @@ def test_no_rule_takes_long(tmp_path: Path, path: str, text: str) -> None:
         begun = time.monotonic()
         attempt(rule, Rehearsal(Folder(tmp_path)), CASE)
         assert time.monotonic() - begun < 5, rule.name
+
+
+def mkinitcpio(tree: Tree) -> str:
+    return preset(tree, "/boot/initramfs-linux.img")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "reader"),
+    [
+        ("usr/sbin/update-initramfs", "\n" * LONG, initrd_tool),
+        ("etc/initramfs-tools/update-initramfs.conf", "\n" * LONG, updates_initrds),
+        ("etc/mkinitcpio.d/a.preset", "\n" * LONG, mkinitcpio),
+        ("boot/grub/grub.cfg", "\n" * LONG, read_menu),
+        ("boot/grub/grub.cfg", "set default=" + " " * LONG + "'x", read_menu),
+        ("boot/grub/grub.cfg", ("menuentry " + "'" * 8000 + "\n") * 100, read_menu),
+        ("boot/grub/menu.lst", "title a\nkernel " + "xen" * LONG, read_menu),
+    ],
+    ids=lambda value: str(value)[:30].strip() or "blank",
+)
+def test_nothing_that_is_looked_at_takes_long(
+    tmp_path: Path, path: str, text: str, reader: Callable[[Tree], object]
+) -> None:
+    guest = Folder(tmp_path)
+    guest.write(f"/{path}", text)
+    begun = time.monotonic()
+    reader(guest)
+    assert time.monotonic() - begun < 5

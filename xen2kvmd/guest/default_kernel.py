@@ -16,7 +16,7 @@ _DEFAULT_PACKAGE = re.compile(r"^(DEFAULTKERNEL=[\"']?)kernel-xen[0U]?(?=[\"']?\
 _DEFAULTS = "/etc/default/grub"
 # GRUB, and the shell that reads the defaults, would take the others for their own.
 _PLAIN = re.compile(r"[^\"'$`\\]+")
-_SET = r'^([ \t]*set default=)["\']?(?!\$)[^"\'\n]*["\']?[ \t]*$'
+_SET = r'^([ \t]*set default=)["\']?(?!\$)(?:[^"\'\n]*[^"\'\s])?[ \t]*(?:["\'][ \t]*)?$'
 _GRUB_DEFAULT = r"^([ \t]*GRUB_DEFAULT=)(?!saved).*$"
 _LEGACY = r"^([ \t]*default(?:[ \t]+|[ \t]*=[ \t]*))\S+"
 _DEFAULT = r"^([ \t]*default[ \t]+)\S+"

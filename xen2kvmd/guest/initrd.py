@@ -28,8 +28,8 @@ INITRAMFS_CONFIG = "/etc/initramfs-tools/initramfs.conf"
 _MODULES = re.compile(r"""^[ \t]*MODULES=["']?(\w+)""", re.MULTILINE)
 INITRAMFS_MODULES = "/etc/initramfs-tools/modules"
 _ALIAS = re.compile(
-    r"^(?P<head>\s*alias\s+(?:eth|scsi_hostadapter)\d*\s+)(?P<driver>xennet|xenblk|xen-vnif|xen-vbd"
-    r"|xen[-_]netfront|xen[-_]blkfront)(?=\s|$)",
+    r"^(?P<head>[ \t]*alias[ \t]+(?:eth|scsi_hostadapter)\d*[ \t]+)"
+    r"(?P<driver>xennet|xenblk|xen-vnif|xen-vbd|xen[-_]netfront|xen[-_]blkfront)(?=\s|$)",
     re.MULTILINE,
 )
 

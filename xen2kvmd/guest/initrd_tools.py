@@ -16,8 +16,8 @@ _TOOLS = (
     ("mkinitfs", "mkinitfs"),
 )
 # The package dracut of Debian 14 and Ubuntu 25.10 has an update-initramfs of its own.
-_CALLS_DRACUT = re.compile(r"^\s*(?:if\s+)?dracut\s", re.MULTILINE)
-_UPDATES = re.compile(r"""^\s*update_initramfs=["']?(\w+)""", re.MULTILINE)
+_CALLS_DRACUT = re.compile(r"^[ \t]*(?:if[ \t]+)?dracut[ \t]", re.MULTILINE)
+_UPDATES = re.compile(r"""^[ \t]*update_initramfs=["']?(\w+)""", re.MULTILINE)
 _UPDATE_INITRAMFS = "/etc/initramfs-tools/update-initramfs.conf"
 PRESETS = "/etc/mkinitcpio.d/*.preset"
 
@@ -46,7 +46,9 @@ def builder(tree: Tree, tool: str, kernel: Kernel) -> str:
 
 def preset(tree: Tree, initrd: str) -> str:
     """Return the preset of mkinitcpio that makes this initrd, "" where none does."""
-    line = re.compile(rf"""^\s*\w+_(?:image|uki)=["']?{re.escape(initrd)}["']?\s*$""", re.MULTILINE)
+    line = re.compile(
+        rf"""^[ \t]*\w+_(?:image|uki)=["']?{re.escape(initrd)}["']?[ \t]*$""", re.MULTILINE
+    )
     paths = (path for path in tree.glob(PRESETS) if tree.is_file(path))
     found = next((path for path in paths if line.search(tree.read(path))), "")
     return found.rpartition("/")[2].removesuffix(".preset")

@@ -33,7 +33,7 @@ def menu_place(
         return _device(appliance, table, system), inside
     top = system.subvolume.removeprefix(_SUBVOLUME).strip("/")
     text = appliance.read(menu) if appliance.is_file(menu) else ""
-    paths = re.findall(r"^\s*linux(?:16)?\s+(\S+)", text, re.MULTILINE)
+    paths = re.findall(r"^[ \t]*linux(?:16)?[ \t]+(\S+)", text, re.MULTILINE)
     if not paths or not all(path.startswith(f"/{top}/") for path in paths):
         return "", inside
     return _device(appliance, table, system), f"/{top}{inside}"

@@ -31,8 +31,10 @@ _ID = re.compile(r"""(?:\$\{?menuentry_id_option\}?|--id)\s+['"]?(?P<id>[^'"\s]+
 _LINUX = re.compile(r"^\s*(?:linux|linux16|linuxefi|kernel)\s+(\S+)(.*)")
 _MODULE = re.compile(r"^\s*module2?\s+(\S+)(.*)")
 _ROOT = re.compile(r"(?:^|\s)root=(\S+)")
-_XEN = re.compile(r"^\s*(?:multiboot2?|kernel|xen_hypervisor)\s+\S*xen\S*\.gz")
-_SET = re.compile(r"""^\s*set default=["']?(?P<value>[^"'\n]*)["']?\s*$""", re.M)
+_IMAGE = re.compile(r"^\s*(?:multiboot2?|kernel|xen_hypervisor)\s+(\S+)")
+_SET = re.compile(
+    r"""^[ \t]*set default=["']?(?P<value>(?:[^"'\n]*[^"'\s])?)[ \t]*(?:["'][ \t]*)?$""", re.M
+)
 _SAVED = "${saved_entry}"
 _INCLUDE = re.compile(r"^\s*(?:menu\s+)?include\s+(\S+)", re.I)  # of syslinux
 LONGEST, DEEPEST = 8192, 16  # characters of a line, levels of submenus, conditions and includes
@@ -156,7 +158,8 @@ def _items(text: str) -> list[_Item]:
     for line in text.splitlines():
         if len(line) > LONGEST or len(stack) >= DEEPEST:
             return top  # no menu of a living guest
-        if found := _ITEM.match(line):
+        opens = line.rstrip().endswith("{")
+        if opens and (found := _ITEM.match(line)):
             number = _ID.search(found["rest"])
             item = _Item(found["title"], number["id"] if number else "", None)
             if found[1] == "submenu":
@@ -164,7 +167,7 @@ def _items(text: str) -> list[_Item]:
             parent = next((one for one in reversed(stack) if one is not None), None)
             (top if parent is None or parent.items is None else parent.items).append(item)
             stack.append(item)
-        elif line.rstrip().endswith("{"):
+        elif opens:
             stack.append(None)
         elif line.strip() == "}" and stack:
             stack.pop()
@@ -174,11 +177,17 @@ def _items(text: str) -> list[_Item]:
 
 
 def _take_line(item: _Item, line: str) -> None:
-    if _XEN.match(line):
+    if _is_hypervisor(line):
         item.hypervisor = True
     elif (found := _LINUX.match(line) or _MODULE.match(line)) and not item.kernel:
         item.kernel = found[1].rpartition("/")[2]
         item.arguments = found[2].strip()
+
+
+def _is_hypervisor(line: str) -> bool:
+    """Tell whether a line starts Xen: /xen.gz, /boot/xen-4.14-amd64.gz."""
+    image = _IMAGE.match(line)
+    return image is not None and ".gz" in image[1].partition("xen")[2]
 
 
 def _flat(items: list[_Item], parent: str, *, top: bool) -> Iterator[Entry]:

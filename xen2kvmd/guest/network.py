@@ -44,7 +44,7 @@ _XEN_DRIVER = re.compile(r"(?<![\w.*-])(?:xen[_-]netfront|xen\*|vif\*?)(?![\w.*-
 _CLOUD_INIT = ("/usr/bin/cloud-init", "/etc/cloud/cloud.cfg")
 _CLOUD_OFF = "/etc/cloud/cloud-init.disabled"
 _NO_NETWORK = re.compile(
-    r"""^network:\s*(?:\{\s*["']?config["']?:\s*["']?disabled|\n\s+config:\s*["']?disabled)""", re.M
+    r"""^network:[ \t]*(?:\{\s*["']?config["']?:|\n\s+config:)\s*["']?disabled""", re.M
 )
 
 
@@ -175,7 +175,8 @@ def _names(guest: Tree, case: Case, settings: frozenset[str]) -> list[str]:
 def _add_rule(guest: Tree, mac: str, name: str) -> None:
     """Add a rule for a NIC where none names its address."""
     text = guest.read(PERSISTENT_RULES) if guest.is_file(PERSISTENT_RULES) else ""
-    if re.search(rf'^(?!\s*#).*"{re.escape(mac)}".*\bNAME="', text, re.M):
+    rules = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    if any(re.search(r'\bNAME="', line.partition(f'"{mac}"')[2]) for line in rules):
         return
     newline = "\n" if text and not text.endswith("\n") else ""
     guest.write(PERSISTENT_RULES, text + newline + _RULE.format(mac=mac, name=name))

@@ -21,7 +21,7 @@ def relabel(guest: Tree, case: Case) -> Iterator[Finding]:
     """
     if not guest.is_file(CONFIG):
         return
-    mode = re.search(r"^\s*SELINUX\s*=\s*(\w+)", guest.read(CONFIG), re.MULTILINE)
+    mode = re.search(r"^[ \t]*SELINUX[ \t]*=[ \t]*(\w+)", guest.read(CONFIG), re.MULTILINE)
     if mode and mode[1] != "disabled":
         if not guest.exists(MARK):
             guest.write(MARK, "")

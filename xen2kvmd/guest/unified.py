@@ -17,7 +17,7 @@ _XEN = re.compile(r"(?:^|\s)(console=[hx]vc\d\S*|clocksource=xen|earlyprintk=xen
 
 _HOOK = "/etc/initramfs/post-update.d/systemd-boot"  # of Debian
 _LAYOUTS = ("/etc/kernel/install.conf", "/usr/lib/kernel/install.conf")
-_UKI = re.compile(r"^\s*layout\s*=\s*uki\s*$", re.MULTILINE)
+_UKI = re.compile(r"^[ \t]*layout[ \t]*=[ \t]*uki[ \t]*$", re.MULTILINE)
 
 
 @rule(guide="15.2.3 (4)")
