@@ -10,8 +10,9 @@ import pytest
 from xen2kvmd.guest import RULES
 from xen2kvmd.guest.convert import attempt
 from xen2kvmd.guest.folder import Folder
-from xen2kvmd.guest.initrd_tools import initrd_tool, preset, updates_initrds
+from xen2kvmd.guest.initrd_tools import initrd_tool, updates_initrds
 from xen2kvmd.guest.menus import read_menu
+from xen2kvmd.guest.mkinitcpio import preset
 from xen2kvmd.guest.rehearsal import Rehearsal
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Facts, Kernel, Nic
@@ -60,7 +61,7 @@ def test_no_rule_takes_long(tmp_path: Path, path: str, text: str) -> None:
         assert time.monotonic() - begun < 5, rule.name
 
 
-def mkinitcpio(tree: Tree) -> str:
+def a_preset(tree: Tree) -> object:
     return preset(tree, "/boot/initramfs-linux.img")
 
 
@@ -69,7 +70,8 @@ def mkinitcpio(tree: Tree) -> str:
     [
         ("usr/sbin/update-initramfs", "\n" * LONG, initrd_tool),
         ("etc/initramfs-tools/update-initramfs.conf", "\n" * LONG, updates_initrds),
-        ("etc/mkinitcpio.d/a.preset", "\n" * LONG, mkinitcpio),
+        ("etc/mkinitcpio.d/a.preset", "\n" * LONG, a_preset),
+        ("etc/mkinitcpio.d/a.preset", "a=" * LONG, a_preset),
         ("boot/grub/grub.cfg", "\n" * LONG, read_menu),
         ("boot/grub/grub.cfg", "set default=" + " " * LONG + "'x", read_menu),
         ("boot/grub/grub.cfg", ("menuentry " + "'" * 8000 + "\n") * 100, read_menu),

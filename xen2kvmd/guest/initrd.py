@@ -4,8 +4,9 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from xen2kvmd.guest.initrd_tools import builder, preset, updates_initrds
+from xen2kvmd.guest.initrd_tools import builder, updates_initrds
 from xen2kvmd.guest.kernel_packages import kernel_package
+from xen2kvmd.guest.mkinitcpio import preset
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Family, Finding, Kernel, Severity
 from xen2kvmd.rule import rule
@@ -175,7 +176,7 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
             wanted = (f"--with={driver}" for driver in needed)
             guest.run("mkinitrd", "-f", *wanted, kernel.initrd, kernel.version)
         case "mkinitcpio" if made := preset(guest, kernel.initrd):
-            guest.run("mkinitcpio", "-p", made)
+            guest.run("mkinitcpio", "-p", made.name)
         case "mkinitcpio":
             guest.run("mkinitcpio", "-k", kernel.version, "-g", kernel.initrd)
         case "mkinitfs":

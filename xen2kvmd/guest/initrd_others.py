@@ -2,18 +2,20 @@
 """Rules for what goes into the initrds of Arch (mkinitcpio) and Alpine (mkinitfs)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from xen2kvmd.guest.initrd import DISK_DRIVERS, XEN_DRIVERS, kernel_to_start, modules_among
+from xen2kvmd.guest.mkinitcpio import configs
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding
 from xen2kvmd.rule import rule
 
-MKINITCPIO = "/etc/mkinitcpio.conf"
-_DROP_INS = "/etc/mkinitcpio.conf.d/*.conf"
-# An array (mkinitcpio.conf(5)), a string in old guests.
-_MODULES = re.compile(r"""^MODULES\+?=(?P<open>[("'])(?P<list>[^)"'#]*)[)"']""", re.MULTILINE)
-_AUTODETECT = re.compile(r"""^HOOKS=[("'][^)"']*\bautodetect\b""", re.MULTILINE)
+# An array (mkinitcpio.conf(5)), which may have quotes and comments in it; a string in old guests.
+_LIST = re.compile(
+    r"""^[ \t]*(?P<name>MODULES|HOOKS)\+?=
+    (?:\((?P<array>[^)]*)|"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>\S*))""",
+    re.MULTILINE | re.VERBOSE,
+)
 MKINITFS = "/etc/mkinitfs/mkinitfs.conf"
 _VIRTIO = "/etc/mkinitfs/features.d/virtio.modules"
 _FEATURES = re.compile(r"""^(?P<head>features=["']?)(?P<list>[^"'\n#]*)""", re.MULTILINE)
@@ -28,26 +30,36 @@ def mkinitcpio_modules(guest: Tree, case: Case) -> Iterator[Finding]:
     module of the kernel's is not listed: mkinitcpio would fail over it.
     """
     kernel = kernel_to_start(case)
-    if kernel is None or case.facts.initrd_tool != "mkinitcpio" or not guest.is_file(MKINITCPIO):
+    if kernel is None or case.facts.initrd_tool != "mkinitcpio":
         return
-    files = [path for path in (MKINITCPIO, *guest.glob(_DROP_INS)) if guest.is_file(path)]
-    texts = {path: guest.read(path) for path in files}
-    if kernel.initrd_virtio and not any(map(_AUTODETECT.search, texts.values())):
+    texts = {path: guest.read(path) for path in configs(guest, kernel.initrd)}
+    lists = [(path, found) for path in texts for found in _LIST.finditer(texts[path])]
+    hooks = {word for _, found in lists if found["name"] == "HOOKS" for word in _words(found)}
+    if not texts or (kernel.initrd_virtio and "autodetect" not in hooks):
         return
-    lists = [(path, found) for path in files for found in _MODULES.finditer(texts[path])]
-    listed = {word.replace("-", "_") for _, found in lists for word in found["list"].split()}
+    modules = [(path, found) for path, found in lists if found["name"] == "MODULES"]
+    listed = {word.replace("-", "_") for _, found in modules for word in _words(found)}
     wanted = modules_among(guest, kernel, (*DISK_DRIVERS, *XEN_DRIVERS[:1]))
     missing = [driver for driver in wanted if driver.replace("-", "_") not in listed]
-    if not missing:
-        return
-    if not lists:
-        guest.write(MKINITCPIO, f"{texts[MKINITCPIO].rstrip()}\nMODULES+=({' '.join(missing)})\n")
-        return
-    path, last = lists[-1]  # which counts, or is added to those before
-    longer = " ".join((*last["list"].split(), *missing))
-    start, end = last.span("list")
-    guest.write(path, texts[path][:start] + longer + texts[path][end:])
+    if missing:
+        # The last counts, or is added to those before.
+        path, last = modules[-1] if modules else (next(iter(texts)), None)
+        guest.write(path, _with_modules(texts[path], last, missing))
     yield from ()
+
+
+def _words(found: re.Match[str]) -> list[str]:
+    """Return what a list has, without quotes and comments."""
+    text = re.sub(r"#.*", "", found[found.lastgroup or 0])
+    return re.sub(r"""["']""", " ", text).split()
+
+
+def _with_modules(text: str, last: re.Match[str] | None, missing: Sequence[str]) -> str:
+    """Return a configuration with more modules: within a string, else in a list that is added."""
+    if last and (quoted := last.lastgroup) in ("double", "single"):
+        longer = " ".join((*last[quoted].split(), *missing))
+        return text[: last.start(quoted)] + longer + text[last.end(quoted) :]
+    return f"{text.rstrip()}\nMODULES+=({' '.join(missing)})\n"
 
 
 @rule(guide="15.2.3 (1)")

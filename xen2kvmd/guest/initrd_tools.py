@@ -3,6 +3,7 @@
 
 import re
 
+from xen2kvmd.guest.mkinitcpio import preset
 from xen2kvmd.guest.programs import find_program, has
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Kernel
@@ -19,7 +20,6 @@ _TOOLS = (
 _CALLS_DRACUT = re.compile(r"^[ \t]*(?:if[ \t]+)?dracut[ \t]", re.MULTILINE)
 _UPDATES = re.compile(r"""^[ \t]*update_initramfs=["']?(\w+)""", re.MULTILINE)
 _UPDATE_INITRAMFS = "/etc/initramfs-tools/update-initramfs.conf"
-PRESETS = "/etc/mkinitcpio.d/*.preset"
 
 
 def initrd_tool(tree: Tree) -> str:
@@ -42,16 +42,6 @@ def builder(tree: Tree, tool: str, kernel: Kernel) -> str:
     """
     unified = kernel.initrd.lower().endswith(".efi")
     return "" if unified and not (tool == "mkinitcpio" and preset(tree, kernel.initrd)) else tool
-
-
-def preset(tree: Tree, initrd: str) -> str:
-    """Return the preset of mkinitcpio that makes this initrd, "" where none does."""
-    line = re.compile(
-        rf"""^[ \t]*\w+_(?:image|uki)=["']?{re.escape(initrd)}["']?[ \t]*$""", re.MULTILINE
-    )
-    paths = (path for path in tree.glob(PRESETS) if tree.is_file(path))
-    found = next((path for path in paths if line.search(tree.read(path))), "")
-    return found.rpartition("/")[2].removesuffix(".preset")
 
 
 def _is_other(tree: Tree, name: str) -> bool:
