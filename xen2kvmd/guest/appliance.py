@@ -288,5 +288,5 @@ class Appliance:
         try:
             with self._watchdog.limit(seconds, f"In the guest, {what}"):
                 yield
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeDecodeError) as error:  # of a name that is not UTF-8
             raise refused(failing, error) from error

@@ -75,7 +75,7 @@ def launch(
     return handle
 
 
-def refused(what: str, error: RuntimeError) -> Failed:
+def refused(what: str, error: RuntimeError | UnicodeDecodeError) -> Failed:
     """Return the error for what libguestfs did not do.
 
     The system's reason is for everybody; what else libguestfs says may be the guest's own words.

@@ -5,6 +5,7 @@ Which one starts, the kernel's rootflags= tell; without them it is the default s
 that is called. fstab tells it, too, where GRUB's menu is made of it.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,8 @@ ROOT_MARKS = ("/etc/fstab", "/etc/passwd")  # both in every root, neither in /bo
 TOP = 5  # the number of the subvolume that holds all others
 USUAL = ("", "@", "@rootfs", "root")  # the top; of Ubuntu, Debian, Fedora
 MOST = 50  # of the others that are looked at
+_LIST = "LC_ALL=C btrfs subvolume list /sysroot | tr -c '\\11\\12\\40-\\176' '?'"
+_LISTED = re.compile(r"ID (?P<number>[0-9]{1,20}) gen [0-9]+ top level [0-9]+ path (?P<path>[^?]+)")
 PREFIX = "btrfsvol:"  # libguestfs' name for a subvolume, and virt-v2v's: btrfsvol:/dev/xvda2/@
 
 
@@ -71,10 +74,8 @@ def _look(
     """Return the number of each subvolume, that of the default, and those that look like a root."""
     try:
         with mounted_read_only(appliance, replace(system, subvolume=f"subvolid={TOP}")):
-            listed = appliance.call("btrfs_subvolume_list", "/")
             default = int(appliance.call("btrfs_subvolume_get_default", "/"))
-            numbers = {one["btrfssubvolume_path"]: one["btrfssubvolume_id"] for one in listed}
-            numbers = {"": TOP} | numbers
+            numbers = {"": TOP} | _numbers(appliance)
             first = [path for path, number in numbers.items() if number == default]
             others = sorted(numbers.keys() - first, key=lambda path: (path not in USUAL, path))
             flat = [path for path in others if "/" not in path]
@@ -84,6 +85,19 @@ def _look(
             return numbers, default, paths or tuple(_with_root(appliance, deep[:MOST]))
     except Failed:  # not to be mounted
         return None
+
+
+def _numbers(appliance: Appliance) -> dict[str, int]:
+    """Return the number of each subvolume by its path.
+
+    libguestfs' binding reads no list with a name that is not UTF-8; that name is left out then.
+    """
+    try:
+        listed = appliance.call("btrfs_subvolume_list", "/")
+    except Failed:
+        found = map(_LISTED.fullmatch, appliance.shell(_LIST).splitlines())
+        return {one["path"]: int(one["number"]) for one in found if one}
+    return {one["btrfssubvolume_path"]: one["btrfssubvolume_id"] for one in listed}
 
 
 def _asked(appliance: Appliance, system: FileSystem, paths: Sequence[str]) -> list[str]:
@@ -117,5 +131,5 @@ def _number(option: str, numbers: Mapping[str, int]) -> int | None:
     """Return the number of the subvolume that an option of a mount means."""
     key, _, value = option.partition("=")
     if key == "subvolid":
-        return int(value) if value.isdecimal() else None
+        return int(value) if re.fullmatch("[0-9]{1,20}", value) else None
     return numbers.get(value.strip("/"))

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Subvolumes are read from what libguestfs and btrfs(8) say of them, odd names included."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from xen2kvmd.errors import Failed
+from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.filesystems import FileSystem
+from xen2kvmd.guest.launch import DiskImage
+from xen2kvmd.guest.subvolumes import candidates
+
+SYSTEM = FileSystem("/dev/vda1", "btrfs", uuid="3e6b")
+LISTED = """\
+ID 256 gen 9 top level 5 path @rootfs
+ID 257 gen 9 top level 5 path h?me
+"""
+
+
+class Handle:
+    """libguestfs' handle of an appliance; a folder of this host is the top of each btrfs."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+
+    def get_pid(self) -> int:
+        return 0
+
+    def mount_options(self, options: str, device: str, path: str) -> None:
+        pass
+
+    def umount_all(self) -> None:
+        pass
+
+    def statns(self, path: str) -> dict[str, int]:
+        try:
+            state = os.stat(self.top / path[1:])
+        except FileNotFoundError as error:
+            raise RuntimeError(f"statns: {path}: {error.strerror}") from error
+        return {"st_mode": state.st_mode, "st_size": state.st_size}
+
+    def btrfs_subvolume_get_default(self, _path: str) -> int:
+        return 256
+
+    def btrfs_subvolume_list(self, _path: str) -> list[str]:
+        return [name.decode() for name in (b"@rootfs", b"h\xf4me")]
+
+    def debug(self, command: str, arguments: list[str]) -> str:
+        assert command == "sh"
+        assert "btrfs subvolume list" in arguments[0]
+        return LISTED
+
+
+@pytest.fixture
+def appliance(tmp_path: Path) -> Appliance:
+    """Return an appliance with a root in @rootfs, and a subvolume whose name is Latin-1."""
+    etc = tmp_path / "@rootfs/etc"
+    etc.mkdir(parents=True)
+    for name in ("fstab", "passwd"):
+        (etc / name).touch()
+    disks = [DiskImage("xvda", "", "raw"), DiskImage("xvdb", "", "raw")]
+    return Appliance(Handle(tmp_path), disks, keys=(), root="", arguments="", patience=1.0)
+
+
+def test_what_is_not_utf_8_is_an_error_with_a_name(appliance: Appliance) -> None:
+    with pytest.raises(Failed, match="btrfs_subvolume_list"):
+        appliance.call("btrfs_subvolume_list", "/")
+
+
+def test_root_is_found_beside_a_subvolume_whose_name_is_not_utf_8(appliance: Appliance) -> None:
+    (found,) = candidates(appliance, [SYSTEM], SYSTEM)
+
+    assert (found.path, found.rank) == ("@rootfs", 0)
