@@ -2,6 +2,7 @@
 """Subvolumes are read from what libguestfs and btrfs(8) say of them, odd names included."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from xen2kvmd.errors import Failed
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.filesystems import FileSystem
 from xen2kvmd.guest.launch import DiskImage
+from xen2kvmd.guest.roots import find_roots
 from xen2kvmd.guest.subvolumes import candidates
 
 SYSTEM = FileSystem("/dev/vda1", "btrfs", uuid="3e6b")
@@ -62,6 +64,12 @@ def appliance(tmp_path: Path) -> Appliance:
         (etc / name).touch()
     disks = [DiskImage("xvda", "", "raw"), DiskImage("xvdb", "", "raw")]
     return Appliance(Handle(tmp_path), disks, keys=(), root="", arguments="", patience=1.0)
+
+
+def test_btrfs_on_two_disks_is_one_root(appliance: Appliance) -> None:
+    (found,) = find_roots(appliance, [SYSTEM, replace(SYSTEM, device="/dev/vdb")])
+
+    assert found.name == "/dev/xvda1"
 
 
 def test_what_is_not_utf_8_is_an_error_with_a_name(appliance: Appliance) -> None:

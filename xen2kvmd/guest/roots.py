@@ -76,7 +76,7 @@ def _asked(appliance: Appliance, found: Sequence[Root]) -> Root | None:
 
 def _roots(appliance: Appliance, systems: Sequence[FileSystem]) -> Iterator[Root]:
     """Yield what looks like a root, on one file system the likeliest first."""
-    for system in systems:
+    for system in _each_once(systems):
         device = xen_name(appliance, system.device)
         if system.kind == "btrfs":
             several = candidates(appliance, systems, system)
@@ -85,6 +85,15 @@ def _roots(appliance: Appliance, systems: Sequence[FileSystem]) -> Iterator[Root
                 yield Root(one.system, name, one.path, is_copy=not one.may_start)
         elif _is_root(appliance, system):
             yield Root(system, device)
+
+
+def _each_once(systems: Sequence[FileSystem]) -> Iterator[FileSystem]:
+    """Leave out the other devices of a btrfs that has several: each mounts the whole of it."""
+    seen = set()
+    for system in systems:
+        if system.kind != "btrfs" or system.uuid not in seen:
+            yield system
+        seen.add(system.uuid)
 
 
 def _is_root(appliance: Appliance, system: FileSystem) -> bool:
