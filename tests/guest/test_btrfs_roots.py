@@ -116,7 +116,12 @@ def snapshots_of_snapper(appliance: Appliance) -> None:
 
     mounts = found(appliance)
     assert (mounts.root.subvolume, mounts.subvolume) == ("default", active)
-    assert mounts.other_roots == ()
+    assert (mounts.other_roots, mounts.read_only) == ((), False)
+
+    appliance.call("mount", "/dev/vda1", "/")  # of MicroOS, and other systems updated as a whole
+    appliance.shell("btrfs property set -ts /sysroot ro true")
+    appliance.call("umount_all")
+    assert found(appliance).read_only
 
 
 def menu_of_a_boot_partition(appliance: Appliance) -> None:

@@ -12,7 +12,7 @@ from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.filesystems import FileSystem
 from xen2kvmd.guest.launch import DiskImage
 from xen2kvmd.guest.roots import find_roots
-from xen2kvmd.guest.subvolumes import candidates
+from xen2kvmd.guest.subvolumes import candidates, is_read_only
 
 SYSTEM = FileSystem("/dev/vda1", "btrfs", uuid="3e6b")
 LISTED = """\
@@ -26,6 +26,7 @@ class Handle:
 
     def __init__(self, top: Path) -> None:
         self.top = top
+        self.said = {"subvolume list": LISTED, "property get": "ro=false\n"}
 
     def get_pid(self) -> int:
         return 0
@@ -51,19 +52,23 @@ class Handle:
 
     def debug(self, command: str, arguments: list[str]) -> str:
         assert command == "sh"
-        assert "btrfs subvolume list" in arguments[0]
-        return LISTED
+        return next(answer for words, answer in self.said.items() if words in arguments[0])
 
 
 @pytest.fixture
-def appliance(tmp_path: Path) -> Appliance:
-    """Return an appliance with a root in @rootfs, and a subvolume whose name is Latin-1."""
+def handle(tmp_path: Path) -> Handle:
+    """Return the handle of a root in @rootfs, beside a subvolume whose name is Latin-1."""
     etc = tmp_path / "@rootfs/etc"
     etc.mkdir(parents=True)
     for name in ("fstab", "passwd"):
         (etc / name).touch()
+    return Handle(tmp_path)
+
+
+@pytest.fixture
+def appliance(handle: Handle) -> Appliance:
     disks = [DiskImage("xvda", "", "raw"), DiskImage("xvdb", "", "raw")]
-    return Appliance(Handle(tmp_path), disks, keys=(), root="", arguments="", patience=1.0)
+    return Appliance(handle, disks, keys=(), root="", arguments="", patience=1.0)
 
 
 def test_btrfs_on_two_disks_is_one_root(appliance: Appliance) -> None:
@@ -81,3 +86,9 @@ def test_root_is_found_beside_a_subvolume_whose_name_is_not_utf_8(appliance: App
     (found,) = candidates(appliance, [SYSTEM], SYSTEM)
 
     assert (found.path, found.rank) == ("@rootfs", 0)
+
+
+def test_subvolume_says_whether_it_can_be_written_to(appliance: Appliance, handle: Handle) -> None:
+    assert not is_read_only(appliance)
+    handle.said["property get"] = "ro=true\n"
+    assert is_read_only(appliance)

@@ -63,6 +63,7 @@ def inspect(appliance: Appliance) -> Facts:
         missing=mounts.missing,
         subvolume=printable(mounts.subvolume),
         other_roots=mounts.other_roots,
+        read_only=mounts.read_only,
         bootloader=loader,
         kernels=find_kernels(appliance),
         initrd_tool=initrd_tool(appliance),

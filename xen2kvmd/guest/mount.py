@@ -12,7 +12,7 @@ from xen2kvmd.guest.naming import disk_of, xen_name
 from xen2kvmd.guest.partitions import EFI_SYSTEM
 from xen2kvmd.guest.root_named import FILE_SYSTEMS
 from xen2kvmd.guest.roots import find_roots, names_besides
-from xen2kvmd.guest.subvolumes import TOP
+from xen2kvmd.guest.subvolumes import TOP, is_read_only
 
 SYSTEM = ("/boot", "/etc", "/lib", "/opt", "/usr", "/var")
 
@@ -26,13 +26,14 @@ class Mounts:
 
     missing are folders of the system that fstab mounts and we could not, each with its device;
     subvolume is the path of the one with the root, of btrfs; other_roots are what else may be it,
-    as they are asked for.
+    as they are asked for; read_only is a root that cannot be written to, whatever mount(8) is told.
     """
 
     by_path: tuple[tuple[str, FileSystem], ...]
     missing: tuple[tuple[str, str], ...] = ()
     subvolume: str = ""
     other_roots: tuple[str, ...] = ()
+    read_only: bool = False
 
     @property
     def root(self) -> FileSystem:
@@ -77,6 +78,7 @@ def _mount(appliance: Appliance) -> Mounts:
         root = replace(root, subvolume="" if default == TOP else "default")
     if not roots[0].subvolume:  # the top, where another one is the default
         root = replace(root, subvolume="")
+    read_only = root.kind == "btrfs" and is_read_only(appliance)
     mounted, missing = {"/": root}, []
     names = fstab.Names(appliance, systems)
     for line in sorted(fstab.lines(appliance), key=lambda line: line.path):
@@ -92,7 +94,13 @@ def _mount(appliance: Appliance) -> Mounts:
     if esp and place:
         appliance.call("mount", esp.device, place)
         mounted[place] = esp
-    return Mounts(tuple(mounted.items()), tuple(missing), roots[0].subvolume, names_besides(roots))
+    return Mounts(
+        tuple(mounted.items()),
+        tuple(missing),
+        subvolume=roots[0].subvolume,
+        other_roots=names_besides(roots),
+        read_only=read_only,
+    )
 
 
 def _mounted(appliance: Appliance, system: FileSystem, line: fstab.Line) -> bool:

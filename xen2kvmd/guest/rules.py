@@ -33,6 +33,7 @@ from xen2kvmd.rule import Rule
 
 RULES: tuple[Rule[Tree], ...] = (
     system.one_root,
+    system.writable_root,
     system.known_distribution,
     space.room_for_changes,
     initrd.kernel_with_virtio,

@@ -63,6 +63,11 @@ def candidates(
     return tuple(sorted(ranked, key=lambda one: one.rank))
 
 
+def is_read_only(appliance: Appliance) -> bool:
+    """Tell whether the subvolume that is mounted as the root refuses to be written to."""
+    return appliance.shell("btrfs property get -ts /sysroot ro").strip() == "ro=true"
+
+
 def name_of(appliance: Appliance, system: FileSystem, path: str) -> str:
     """Return how a subvolume is named where a root is asked for: btrfsvol:/dev/xvda2/@."""
     return printable(f"{PREFIX}{xen_name(appliance, system.device)}/{path}")

@@ -25,6 +25,26 @@ def one_root(guest: Tree, case: Case) -> Iterator[Finding]:
 
 
 @rule(guide="")
+def writable_root(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Make sure that the guest's root can be written to.
+
+    A read-only subvolume, as of systems that are updated as a whole, is not made writable here: it
+    is a snapshot that its owner trusts to stay as it was.
+    """
+    facts = case.facts
+    if facts.read_only:
+        yield Finding(
+            "root-read-only",
+            f"The guest's root, subvolume '{printable(facts.subvolume)}' of {facts.root}, is "
+            "read-only: nothing in it can be changed.",
+            Severity.BLOCKER,
+            hint="In the guest: btrfs property set -ts / ro false. Set it true again in the new "
+            "guest.",
+            place="/",
+        )
+
+
+@rule(guide="")
 def known_distribution(guest: Tree, case: Case) -> Iterator[Finding]:
     """Make sure that the guest is of a distribution whose files and tools are known."""
     facts = case.facts

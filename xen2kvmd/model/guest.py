@@ -77,6 +77,7 @@ class Facts:
     missing: tuple[tuple[str, str], ...] = ()
     subvolume: str = ""  # of btrfs, with the root: "@"; "" for its top
     other_roots: tuple[str, ...] = ()
+    read_only: bool = False  # the root is a subvolume that cannot be written to
     bootloader: str = ""  # grub2, grub-legacy, extlinux, systemd-boot, or "" for no menu
     boot_code: bool = True  # the boot disk holds code that a BIOS can start
     boot_disk: str = ""  # <target dev> of the disk with /boot: xvda
