@@ -27,16 +27,47 @@ def test_arguments_are_those_of_the_image_and_its_addons(tmp_path: Path) -> None
     assert found == Uki(f"/{PLACE}/fedora.efi", VERSION, "ro console=hvc0 root=/dev/xvda2")
 
 
-def test_kernel_of_an_image_alone_is_a_kernel_with_its_initrd(tmp_path: Path) -> None:
-    modules = tmp_path / "lib/modules" / VERSION
-    modules.mkdir(parents=True)
+UNIFIED = Kernel(VERSION, f"/{PLACE}/linux.efi", f"/{PLACE}/linux.efi")
+IN_BOOT = Kernel(VERSION, f"/boot/vmlinuz-{VERSION}", f"/boot/initramfs-{VERSION}.img")
+HOOK = "/etc/initramfs/post-update.d/systemd-boot"
+OFF = "/etc/initramfs-tools/update-initramfs.conf"
+MENU = "menuentry 'a' {\n linux /vmlinuz\n}\n"
+
+
+def with_image(root: Path) -> Folder:
+    """Return a guest with a unified image on its EFI system partition."""
+    guest = Folder(root)
     names = ("virtio_pci", "virtio_blk", "virtio_net")
-    (modules / "modules.builtin").write_text("".join(f"kernel/{name}.ko\n" for name in names))
-    written(tmp_path, f"{PLACE}/fedora.efi", program(uname=VERSION, linux="kernel"))
+    builtin = "".join(f"kernel/{name}.ko\n" for name in names)
+    guest.write(f"/lib/modules/{VERSION}/modules.builtin", builtin)
+    written(root, f"{PLACE}/linux.efi", program(uname=VERSION, linux="kernel"))
+    return guest
 
-    found = list(installed_kernels(Folder(tmp_path)))
 
-    assert found == [Kernel(VERSION, f"/{PLACE}/fedora.efi", f"/{PLACE}/fedora.efi")]
+def test_kernel_of_an_image_alone_is_a_kernel_with_its_initrd(tmp_path: Path) -> None:
+    assert list(installed_kernels(with_image(tmp_path))) == [UNIFIED]
+
+
+@pytest.mark.parametrize(
+    ("files", "kernel"),
+    [
+        ({}, UNIFIED),  # Arch with a preset for an image: its /boot is from before
+        ({"/boot/grub/grub.cfg": MENU}, IN_BOOT),
+        ({"/etc/kernel/install.conf": "layout=uki\n", HOOK: ""}, IN_BOOT),
+        (
+            {"/etc/kernel/install.conf": "layout=uki\n", HOOK: "", OFF: "update_initramfs=no"},
+            UNIFIED,
+        ),
+    ],
+)
+def test_kernel_in_boot_is_what_starts_or_what_an_image_is_made_of(
+    files: dict[str, str], kernel: Kernel, tmp_path: Path
+) -> None:
+    guest = with_image(tmp_path)
+    for path, text in ({IN_BOOT.image: "", IN_BOOT.initrd: ""} | files).items():
+        guest.write(path, text)
+
+    assert list(installed_kernels(guest)) == [kernel]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ _TOOLS = (
 _CALLS_DRACUT = re.compile(r"^[ \t]*(?:if[ \t]+)?dracut[ \t]", re.MULTILINE)
 _UPDATES = re.compile(r"""^[ \t]*update_initramfs=["']?(\w+)""", re.MULTILINE)
 _UPDATE_INITRAMFS = "/etc/initramfs-tools/update-initramfs.conf"
+_HOOK = "/etc/initramfs/post-update.d/systemd-boot"  # of Debian
+_LAYOUTS = ("/etc/kernel/install.conf", "/usr/lib/kernel/install.conf")
+_UKI = re.compile(r"^[ \t]*layout[ \t]*=[ \t]*uki[ \t]*$", re.MULTILINE)
 
 
 def initrd_tool(tree: Tree) -> str:
@@ -32,6 +35,13 @@ def updates_initrds(tree: Tree) -> bool:
     """Tell whether update-initramfs does anything: it may be told not to (update_initramfs=no)."""
     text = tree.read(_UPDATE_INITRAMFS) if tree.is_file(_UPDATE_INITRAMFS) else ""
     return _UPDATES.findall(text)[-1:] != ["no"]
+
+
+def makes_unified(tree: Tree) -> bool:
+    """Tell whether update-initramfs calls kernel-install(8), and that makes unified images."""
+    path = next(filter(tree.is_file, _LAYOUTS), "")
+    layout = bool(path) and bool(_UKI.search(tree.read(path)))
+    return layout and tree.exists(_HOOK) and updates_initrds(tree)
 
 
 def builder(tree: Tree, tool: str, kernel: Kernel) -> str:

@@ -11,6 +11,7 @@ from itertools import takewhile
 from xen2kvmd.errors import Failed
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.bls import bls_entries
+from xen2kvmd.guest.initrd_tools import makes_unified
 from xen2kvmd.guest.kernel_header import SIZE, is_version, version_said
 from xen2kvmd.guest.menus import image_of, read_menu
 from xen2kvmd.guest.programs import has
@@ -84,13 +85,16 @@ def installed_kernels(tree: Tree) -> Iterator[Kernel]:
     """Yield the kernels that have an image and modules, each once, in no order of worth.
 
     What is in /boot without an initrd may have one where an entry of the menu says: sdbootutil of
-    openSUSE and kernel-install put both on the EFI system partition.
+    openSUSE and kernel-install put both on the EFI system partition. Without a menu a unified image
+    starts, whatever is left in /boot; but where update-initramfs makes it, it is made of that.
     """
     found: dict[str, Kernel] = {}
     for kernel in (*_by_name(tree), *_by_entry(tree), *_by_header(tree), *_unified(tree)):
         known = found.get(kernel.version)
         if known is None or (kernel.initrd and not known.initrd):
             found[kernel.version] = kernel
+    if read_menu(tree) is None and not makes_unified(tree):
+        found |= {kernel.version: kernel for kernel in _unified(tree)}
     yield from found.values()
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from xen2kvmd.guest.cmdline import CMDLINE_D, KERNEL_INSTALL
-from xen2kvmd.guest.initrd_tools import builder
+from xen2kvmd.guest.initrd_tools import builder, makes_unified
 from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.guest.uki import Uki, unified_images
@@ -14,10 +14,6 @@ from xen2kvmd.rule import rule
 
 _XEN_ROOT = re.compile(r"(?:^|\s)(root=/dev/xvd\S+)")
 _XEN = re.compile(r"(?:^|\s)(console=[hx]vc\d\S*|clocksource=xen|earlyprintk=xen\S*)")
-
-_HOOK = "/etc/initramfs/post-update.d/systemd-boot"  # of Debian
-_LAYOUTS = ("/etc/kernel/install.conf", "/usr/lib/kernel/install.conf")
-_UKI = re.compile(r"^[ \t]*layout[ \t]*=[ \t]*uki[ \t]*$", re.MULTILINE)
 
 
 @rule(guide="15.2.3 (4)")
@@ -69,11 +65,5 @@ def _rebuilt(guest: Tree, case: Case) -> Iterator[Uki]:
         tool = builder(guest, case.facts.initrd_tool, kernel)
         for image in unified_images(guest):
             by_hook = tool == "initramfs-tools" and image.version == kernel.version
-            if (tool and image.path == kernel.initrd) or (by_hook and _by_kernel_install(guest)):
+            if (tool and image.path == kernel.initrd) or (by_hook and makes_unified(guest)):
                 yield image
-
-
-def _by_kernel_install(guest: Tree) -> bool:
-    """Tell whether update-initramfs calls kernel-install(8), and that makes unified images."""
-    path = next(filter(guest.is_file, _LAYOUTS), "")
-    return guest.exists(_HOOK) and bool(path) and bool(_UKI.search(guest.read(path)))
