@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from posixpath import dirname, join, normpath
 
-from xen2kvmd.guest import grubenv
+from xen2kvmd.guest import grubenv, mkinitcpio
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Finding, Severity
 
@@ -92,8 +92,9 @@ def words_of(cmdline: str) -> list[str]:
 
 def edit_defaults(tree: Tree, edit: Edit) -> None:
     """Change every command line that a menu is made from."""
-    for path in _files(tree, DEFAULTS):
-        plain = path == KERNEL_INSTALL or fnmatchcase(path, CMDLINE_D)
+    named = mkinitcpio.cmdlines(tree)
+    for path in dict.fromkeys((*_files(tree, DEFAULTS), *named)):
+        plain = path in (KERNEL_INSTALL, *named) or fnmatchcase(path, CMDLINE_D)
         pattern = _PLAIN if plain else _DEFAULT
         _edit(tree, path, _joined(tree.read(path).split("\n")), pattern, edit)
 

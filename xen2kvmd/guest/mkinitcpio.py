@@ -12,17 +12,21 @@ DROP_INS = "/etc/mkinitcpio.conf.d/*.conf"
 _PRESETS = "/etc/mkinitcpio.d/*.preset"
 _SETTING = re.compile(r"""^[ \t]*(\w+)=(?:"([^"\n]*)"|'([^'\n]*)'|([^\s"'#]*))""", re.MULTILINE)
 
+_CMDLINE = re.compile(r"(?<!\S)--cmdline[= ][ ]*(\S+)")
+
 
 @dataclass(frozen=True)
 class Preset:
     """What builds an image: the preset's name for mkinitcpio -p, and what that says of the image.
 
-    config is the one file that is read, "" for the usual ones.
+    config is the one file that is read, "" for the usual ones; cmdline the one with the arguments
+    of a unified image, "" for those of kernel-install and cmdline.d.
     """
 
     name: str
     image: str
     config: str
+    cmdline: str
 
 
 def preset(tree: Tree, image: str) -> Preset | None:
@@ -40,6 +44,12 @@ def configs(tree: Tree, image: str) -> tuple[str, ...]:
     return tuple(path for path in paths if path.startswith("/") and tree.is_file(path))
 
 
+def cmdlines(tree: Tree) -> tuple[str, ...]:
+    """Return the files with kernel arguments that presets name."""
+    paths = dict.fromkeys(one.cmdline for one in _presets(tree))
+    return tuple(path for path in paths if path.startswith("/") and tree.is_file(path))
+
+
 def _presets(tree: Tree) -> Iterator[Preset]:
     for path in filter(tree.is_file, tree.glob(_PRESETS)):
         name = path.rpartition("/")[2].removesuffix(".preset")
@@ -47,5 +57,7 @@ def _presets(tree: Tree) -> Iterator[Preset]:
         for key, value in said.items():
             of, _, kind = key.rpartition("_")
             if kind in ("image", "uki"):
-                config = said.get(f"{of.removesuffix('_efi')}_config") or said.get("ALL_config", "")
-                yield Preset(name, value, config)
+                of = of.removesuffix("_efi")
+                config = said.get(f"{of}_config") or said.get("ALL_config", "")
+                options = _CMDLINE.findall(said.get(f"{of}_options", ""))
+                yield Preset(name, value, config, "".join(options[-1:]))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from xen2kvmd.guest.cmdline import CMDLINE_D, KERNEL_INSTALL
 from xen2kvmd.guest.initrd_tools import builder, makes_unified
 from xen2kvmd.guest.menus import read_menu
+from xen2kvmd.guest.mkinitcpio import preset
 from xen2kvmd.guest.tree import Tree, printable
 from xen2kvmd.guest.uki import Uki, unified_images
 from xen2kvmd.model import Case, Finding, Severity
@@ -25,7 +26,9 @@ def unified_image_cmdline(guest: Tree, case: Case) -> Iterator[Finding]:
     """
     kept = (KERNEL_INSTALL, "/usr/lib/kernel/cmdline", *guest.glob(CMDLINE_D))
     for image in _rebuilt(guest, case):
-        if image.arguments and not any(map(guest.exists, kept)):
+        made = preset(guest, image.path)
+        named = bool(made and made.cmdline)
+        if image.arguments and not named and not any(map(guest.exists, kept)):
             guest.write(KERNEL_INSTALL, f"{image.arguments}\n")
     yield from ()
 
