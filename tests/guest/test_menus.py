@@ -32,9 +32,10 @@ def test_no_menu_is_found_in_nonsense(tmp_path: Path, text: str) -> None:
     assert menu_of(tmp_path, text) is None
 
 
-def test_default_that_is_not_there_is_the_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", ["9>9", "²", pytest.param("9" * 5000, id="9...")])
+def test_default_that_is_not_there_is_the_first(said: str, tmp_path: Path) -> None:
     entry = "menuentry 'a' {{\n linux /vmlinuz-{}\n}}\n"
-    menu = menu_of(tmp_path, 'set default="9>9"\n' + entry.format(1) + entry.format(2))
+    menu = menu_of(tmp_path, f'set default="{said}"\n' + entry.format(1) + entry.format(2))
     assert menu is not None
     assert menu.default is not None
     assert menu.default.kernel == "vmlinuz-1"
@@ -58,10 +59,22 @@ def test_files_of_extlinux_that_include_each_other_are_read_once(tmp_path: Path)
     assert [entry.name for entry in menu.entries] == ["a"]
 
 
-def test_default_of_a_menu_of_syslinux_is_marked_in_the_entry(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("head", "kernel"),
+    [
+        ("DEFAULT menu.c32\n", "vmlinuz-lts"),
+        ("UI vesamenu.c32\nDEFAULT virt\n", "vmlinuz-lts"),
+        ("DEFAULT virt\n", "vmlinuz-virt"),  # no program that reads the mark
+        ("DEFAULT lts\nONTIMEOUT virt\n", "vmlinuz-virt"),
+        ("", "vmlinuz-lts"),
+    ],
+)
+def test_default_of_a_menu_of_syslinux_is_marked_in_the_entry(
+    head: str, kernel: str, tmp_path: Path
+) -> None:
     (tmp_path / "boot").mkdir()
     (tmp_path / "boot/extlinux.conf").write_text(
-        "DEFAULT menu.c32\nLABEL virt\n  LINUX vmlinuz-virt\n"
+        f"{head}LABEL virt\n  LINUX vmlinuz-virt\n  APPEND ro\n"
         "LABEL lts\n  MENU DEFAULT\n  MENU LABEL Linux lts\n  LINUX vmlinuz-lts\n  APPEND ro\n"
     )
 
@@ -69,7 +82,7 @@ def test_default_of_a_menu_of_syslinux_is_marked_in_the_entry(tmp_path: Path) ->
 
     assert menu is not None
     assert menu.default is not None
-    assert (menu.default.kernel, menu.default.arguments) == ("vmlinuz-lts", "ro")
+    assert (menu.default.kernel, menu.default.arguments) == (kernel, "ro")
 
 
 @pytest.mark.parametrize(
@@ -80,6 +93,7 @@ def test_default_of_a_menu_of_syslinux_is_marked_in_the_entry(tmp_path: Path) ->
         ("${saved_entry}", "Rocky 5.14.0-1", "vmlinuz-5.14.0-1"),
         ("${saved_entry}", "id-4.18.0-1", "vmlinuz-5.14.0-2"),  # removed since
         ("${saved_entry}", "7", "vmlinuz-5.14.0-2"),
+        pytest.param("9" * 5000, "", "vmlinuz-5.14.0-2", id="9..."),
         ("1", "id-5.14.0-2", "vmlinuz-5.14.0-1"),  # GRUB_DEFAULT=1: what is saved is not read
     ],
 )

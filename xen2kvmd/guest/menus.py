@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
-from posixpath import dirname, join, normpath
 
-from xen2kvmd.guest import grubenv
+from xen2kvmd.guest import grubenv, syslinux
 from xen2kvmd.guest.bls import bls_entries
 from xen2kvmd.guest.tree import Tree
 
@@ -36,8 +35,7 @@ _SET = re.compile(
     r"""^[ \t]*set default=["']?(?P<value>(?:[^"'\n]*[^"'\s])?)[ \t]*(?:["'][ \t]*)?$""", re.M
 )
 _SAVED = "${saved_entry}"
-_INCLUDE = re.compile(r"^\s*(?:menu\s+)?include\s+(\S+)", re.I)  # of syslinux
-LONGEST, DEEPEST = 8192, 16  # characters of a line, levels of submenus, conditions and includes
+LONGEST, DEEPEST = 8192, 16  # characters of a line, levels of submenus and conditions
 
 
 @dataclass(frozen=True)
@@ -88,6 +86,11 @@ def image_of(tree: Tree, entry: Entry) -> str:
     return entry.kernel
 
 
+def _number(said: str) -> int | None:
+    """Return the number of an entry, None for what is a name, or more than any menu has."""
+    return int(said) if re.fullmatch("[0-9]{1,9}", said) else None
+
+
 def _first(tree: Tree, patterns: tuple[str, ...]) -> str:
     found = (path for pattern in patterns for path in tree.glob(pattern) if tree.is_file(path))
     return next(found, "")
@@ -129,8 +132,9 @@ def _grub2(tree: Tree) -> Menu | None:
 
 def _chosen(entries: tuple[Entry, ...], said: str) -> Entry:
     """Return the entry that a default names, by its file, its title or its number."""
-    if said.isdecimal() and int(said) < len(entries):
-        return entries[int(said)]
+    number = _number(said)
+    if number is not None and number < len(entries):
+        return entries[number]
     return next((one for one in entries if said in (one.name, one.title)), entries[0])
 
 
@@ -206,7 +210,8 @@ def _resolve(items: list[_Item], said: str) -> Entry | None:
     found: _Item | None = None
     for word in said.split(">") if said else ["0"]:
         level = items if found is None else found.items or []
-        numbered = level[int(word)] if word.isdigit() and int(word) < len(level) else None
+        number = _number(word)
+        numbered = level[number] if number is not None and number < len(level) else None
         named = (one for one in level if word in (one.id, one.title))
         found = numbered or next(named, None)
         if found is None:
@@ -254,39 +259,13 @@ def _extlinux(tree: Tree) -> Menu | None:
     path = _first(tree, EXTLINUX)
     if not path:
         return None
-    text = "\n".join(_syslinux_lines(tree, path, dirname(path), seen={path}))
-    entries: list[Entry] = []
-    name = ""
-    for block in re.split(r"^[ \t]*label[ \t]+", text, flags=re.M | re.I)[1:]:
-        label = block.partition("\n")[0].strip()
-        found = re.search(r"^[ \t]*(?:kernel|linux)[ \t]+(\S+)", block, re.M | re.I)
-        if found:
-            given = re.search(r"^[ \t]*append[ \t]+(.*)", block, re.M | re.I)
-            kernel = found[1].rpartition("/")[2]
-            entries.append(Entry(label, kernel, label, arguments=given[1] if given else ""))
-            if re.search(r"^[ \t]*menu[ \t]+default[ \t]*$", block, re.M | re.I):
-                name = label  # then DEFAULT only names the menu's program, menu.c32
-    if said := re.search(r"^[ \t]*ontimeout[ \t]+(\S+)", text, re.M | re.I):
-        name = said[1]
-    elif not name and (said := re.search(r"^[ \t]*default[ \t]+(\S+)", text, re.M | re.I)):
-        name = said[1]
+    labels, name = syslinux.read_labels(tree, path)
+    entries = tuple(
+        Entry(one.name, one.kernel.rpartition("/")[2], one.name, arguments=one.arguments)
+        for one in labels
+    )
     default = next((one for one in entries if one.name == name), entries[0] if entries else None)
-    return Menu("extlinux", path, tuple(entries), default) if entries else None
-
-
-def _syslinux_lines(
-    tree: Tree, path: str, folder: str, *, seen: set[str], depth: int = 0
-) -> Iterator[str]:
-    """Yield a file's lines, and in their places those of files in the folder that it includes."""
-    for line in tree.read(path).splitlines():
-        found = _INCLUDE.match(line)
-        more = normpath(join(folder, found[1])) if found else ""
-        if not more:
-            yield line
-        elif more.startswith(join(folder, "")) and more not in seen and depth < DEEPEST:
-            seen.add(more)
-            if tree.is_file(more):
-                yield from _syslinux_lines(tree, more, folder, seen=seen, depth=depth + 1)
+    return Menu("extlinux", path, entries, default) if entries else None
 
 
 def _systemd_boot(tree: Tree) -> Menu | None:
