@@ -57,17 +57,19 @@ def test_tool_is_the_one_that_the_next_kernel_runs(
 
 
 class WithListers(Folder):
-    """A guest with two tools that list initrds, of which one cannot read this one."""
+    """A guest with three tools that list initrds, of which one can read this one."""
 
     def output(self, *command: str) -> str:
         if command[0] == "lsinitramfs":
             raise Failed("cpio: premature end of archive")
+        if command[0] == "lsinitrd":
+            return ""
         return "usr/lib/modules/7.0.0/kernel/drivers/block/virtio_blk.ko.zst\n"
 
 
 def test_lister_that_cannot_read_an_initrd_is_not_the_last(tmp_path: Path) -> None:
     guest = WithListers(tmp_path)
-    for name in ("lsinitramfs", "lsinitrd"):
+    for name in ("lsinitramfs", "lsinitrd", "lsinitcpio"):
         guest.write(f"/usr/bin/{name}", "")
 
     assert "virtio_blk" in list_initrd(cast(Appliance, guest), "/boot/initrd.img-7.0.0")

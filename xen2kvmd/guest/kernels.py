@@ -70,11 +70,12 @@ def initrd_lacks(appliance: Appliance, kernel: Kernel) -> tuple[str, ...]:
 def list_initrd(appliance: Appliance, path: str) -> str:
     """List an initrd by the guest's own tool, which can unpack what the guest packs; "" if none.
 
-    One that fails may be left over from another way to build initrds.
+    One that fails, or finds nothing in it, may be left over from another way to build initrds.
     """
     for tool in filter(partial(has, appliance), LISTERS):
         with suppress(Failed):
-            return appliance.output(tool, path)
+            if listing := appliance.output(tool, path):
+                return listing
     try:
         return "\n".join(appliance.call("initrd_list", path))
     except Failed:
@@ -185,4 +186,4 @@ def _with_initrd(appliance: Appliance, kernel: Kernel) -> Kernel:
 def _age(kernel: Kernel) -> tuple[int, ...]:
     """Sort versions as numbers: 5.10 is newer than 5.9."""
     words = re.split(r"[.\-_+~]", kernel.version)
-    return tuple(int(word) for word in takewhile(str.isdigit, words))
+    return tuple(int(word) for word in takewhile(str.isdecimal, words))
