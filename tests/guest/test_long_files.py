@@ -13,6 +13,7 @@ from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.initrd_tools import initrd_tool, updates_initrds
 from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.mkinitcpio import preset
+from xen2kvmd.guest.nics import names_by_slot
 from xen2kvmd.guest.rehearsal import Rehearsal
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Facts, Kernel, Nic
@@ -45,6 +46,8 @@ MENU = "menuentry 'a' {\n linux /vmlinuz-6.0\n}\n"
         ("etc/modprobe.d/a.conf", "\n" * LONG),
         ("etc/initramfs-tools/update-initramfs.conf", "\n" * LONG),
         ("etc/cloud/cloud.cfg", "network:" + "\n" * LONG),
+        ("etc/fstab", "/dev/disk/by-path/xen-vbd-" + "9" * 5000 + " /srv ext4 defaults 0 0\n"),
+        ("etc/udev/rules.d/70-persistent-net.rules", 'KERNELS=="vif-' + "9" * 5000 + '"\n'),
         ("boot/grub/grub.cfg", f"{MENU}set default=" + " " * LONG + "'x"),
     ],
     ids=lambda value: value[:30].strip() or "blank",
@@ -59,6 +62,10 @@ def test_no_rule_takes_long(tmp_path: Path, path: str, text: str) -> None:
         begun = time.monotonic()
         attempt(rule, Rehearsal(Folder(tmp_path)), CASE)
         assert time.monotonic() - begun < 5, rule.name
+
+
+def test_name_of_a_nic_is_never_so_long() -> None:
+    assert names_by_slot(frozenset(("ens" + "9" * 5000, "ens3"))) == ("ens3",)
 
 
 def a_preset(tree: Tree) -> object:

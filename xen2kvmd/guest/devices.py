@@ -14,7 +14,7 @@ from xen2kvmd.model import Case, Finding
 
 # /dev/xvda1, /dev/disk/by-path/xen-vbd-51712-part1. What follows must not be part of the name.
 _NAME = re.compile(r"(/dev/)((?:xvd|hd|sd|vd)[a-z]{1,2})([0-9]{0,3})(?![0-9A-Za-z])")
-_BY_PATH = re.compile(r"/dev/disk/by-path/xen-vbd-([0-9]+)(?:-part([0-9]+))?(?![0-9A-Za-z-])")
+_BY_PATH = re.compile(r"/dev/disk/by-path/xen-vbd-([0-9]{1,10})(?:-part([0-9]+))?(?![0-9A-Za-z-])")
 # Disks of QEMU's IDE controller by their serial numbers, which count its four places
 # (hw/ide/core.c); by udev's name, and by that of SUSE's older ones.
 _BY_SERIAL = re.compile(

@@ -29,7 +29,7 @@ _RULE = (
     'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{{address}}=="{mac}", '
     'ATTR{{type}}=="1", KERNEL=="eth*", NAME="{name}"\n'
 )
-_VIF = re.compile(r'KERNELS=="vif-(\d+)"')
+_VIF = re.compile(r'KERNELS=="vif-([0-9]{1,5})"')
 # Where settings match a NIC by its driver: netplan's, systemd-networkd's, NetworkManager's.
 _MATCHES = (
     "/etc/netplan/*.yaml",

@@ -16,7 +16,7 @@ _INCLUDE = re.compile(r"^[ \t]*(source|source-directory)\s+(\S+)[ \t]*$", re.M)
 # What Xen's NICs are called, or a pattern for these names alone ("enX*", not "en*" or "*").
 _XEN_NAME = re.compile(r"(?:eth|enX)[0-9*?\[\]-]+")
 # What udev calls an emulated NIC, by its slot or index: one of its own, and no pattern.
-_SLOT_NAME = re.compile(r"(?:eno|ens|enp)\d+(?:s\d+)?(?:f\d+)?")
+_SLOT_NAME = re.compile(r"(?:eno|ens|enp)[0-9]{1,5}(?:s[0-9]{1,5})?(?:f[0-9]{1,5})?")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,14}")  # as the kernel has it, and safe in a path
 
 # Where names of NICs stand, by the files that hold them; the first group has the names.
