@@ -8,11 +8,11 @@ host over ssh.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from xen2kvmd import xml
-from xen2kvmd.errors import TargetExists, Unsupported
+from xen2kvmd.errors import Failed, MigrationError, TargetExists, Unsupported
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import (
     BootFile,
@@ -25,11 +25,10 @@ from xen2kvmd.model import (
     Volume,
 )
 from xen2kvmd.steps import context
+from xen2kvmd.steps.define import check_stopped
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.target_files import TargetFiles, files_of
 from xen2kvmd.targets import ssh_address, target_host
-
-REPLACED = "replaced.xml"
 
 
 def findings(
@@ -92,8 +91,9 @@ def _put_aside(run: Run) -> None:
                 raise TargetExists(f"The domain '{plan.name}' cannot be replaced: {trouble}.")
             nvram = xml.parse(old.definition()).findtext("os/nvram")
             paths += [nvram] if nvram else []
-            context.write(run, REPLACED, old.definition())
-            run.note("replaced", {"name": plan.name, "autostart": old.autostarts()})
+            told = {"name": plan.name, "uuid": old.uuid, "autostart": old.autostarts()}
+            run.note("replaced", told)
+            context.write(run, _document(run).name, old.definition())
         kinds = {path: files.kind(path) for path in paths}
         there = {path: kind for path, kind in kinds.items() if kind != "nothing"}
         _check_unused(host, plan, there)
@@ -128,28 +128,61 @@ def _check_unused(host: Host, plan: Plan, there: Mapping[str, str]) -> None:
 
 
 def _put_back(run: Run) -> None:
-    if run.notes.get("aside"):
-        with _files(run) as files:
-            for path in run.notes["aside"]:
-                if files.kind(_aside(run, path)) != "nothing":
-                    files.rename(_aside(run, path), path)
-    if replaced := run.notes.get("replaced"):
-        with target_host(context.request(run)) as host:
-            if not host.domain_exists(replaced["name"]):
-                host.define((run.folder / REPLACED).read_text("utf-8"))
-                domain = host.domain(replaced["name"])
-                if domain is not None:
-                    domain.set_autostart(on=replaced["autostart"])
-    (run.folder / REPLACED).unlink(missing_ok=True)
-    _refresh(run)
+    """Rename the files back, and define the domain again.
+
+    Raises Failed if the new domain is there still: the files would take the place of its disks.
+    """
+    if not {"aside", "replaced"} & run.notes.keys():
+        return
+    with _telling_where(run), target_host(context.request(run)) as host:
+        _check_gone(run, host)
+        if run.notes.get("aside"):
+            with _files(run) as files:
+                for path in run.notes["aside"]:
+                    if files.kind(_aside(run, path)) != "nothing":
+                        files.rename(_aside(run, path), path)
+            _refresh(run, host)
+            run.note("aside", [])
+        if _document(run).exists():
+            _define_again(run, host)
 
 
-def _refresh(run: Run) -> None:
-    """Let libvirt's pools see what was renamed or removed in them."""
-    if run.notes.get("aside"):
-        with target_host(context.request(run)) as host:
-            for name in {volume.pool for volume in context.plan(run).volumes} - {""}:
-                host.pool(name)
+def _check_gone(run: Run, host: Host) -> None:
+    """Raise Failed if a domain has the name that is not the one that was replaced."""
+    check_stopped(run, host)
+    old = run.notes.get("replaced", {}).get("uuid", "")
+    there = host.domain(context.plan(run).name)
+    if there is not None and (there.made_by() == run.id or there.uuid != old):
+        raise Failed(
+            f"The domain '{there.name}' is still there: what it replaced does not come back.",
+            hint=f"If it may go, undefine it: virsh undefine --nvram {there.name}",
+        )
+
+
+def _define_again(run: Run, host: Host) -> None:
+    """Define the domain that was replaced, and only then forget its XML."""
+    name, document = run.notes["replaced"]["name"], _document(run)
+    if not host.domain_exists(name):
+        host.define(document.read_text("utf-8"))
+    domain = host.domain(name)
+    if domain is not None:
+        domain.set_autostart(on=run.notes["replaced"]["autostart"])
+        document.unlink()
+
+
+@contextmanager
+def _telling_where(run: Run) -> Iterator[None]:
+    """Let whatever goes wrong tell where the old domain is, for a person to put it back."""
+    try:
+        yield
+    except MigrationError as error:
+        kept = [_aside(run, path) for path in run.notes.get("aside", ())]
+        kept += [str(_document(run))] if _document(run).exists() else []
+        if not kept:
+            raise
+        where = f"What was replaced is kept till then: {', '.join(kept)}."
+        hint = f"{error.hint.rstrip('.')}. {where}" if error.hint else where
+        raise type(error)(error.message, hint=hint, said=error.said) from error
 
 
 def _throw_away(run: Run) -> None:
@@ -158,10 +191,22 @@ def _throw_away(run: Run) -> None:
         with _files(run) as files:
             for path in run.notes["aside"]:
                 files.remove(_aside(run, path))
-    _refresh(run)
+        with target_host(context.request(run)) as host:
+            _refresh(run, host)
     if "replaced" in run.notes:
-        (run.folder / REPLACED).unlink(missing_ok=True)
+        _document(run).unlink(missing_ok=True)
         run.result("replaced", run.notes["replaced"]["name"])
+
+
+def _refresh(run: Run, host: Host) -> None:
+    """Let libvirt's pools see what was renamed or removed in them."""
+    for name in {volume.pool for volume in context.plan(run).volumes} - {""}:
+        host.pool(name)
+
+
+def _document(run: Run) -> Path:
+    """Return where the XML of the domain is that was replaced, until it is defined again."""
+    return run.folder / "replaced.xml"
 
 
 def _aside(run: Run, path: str) -> str:

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a new guest replaces is never lost: it stays aside until it can come back, or may go.
+
+libvirt's test driver has the domains; it does not look at their disks, which are real files.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import cattrs
+import pytest
+
+from xen2kvmd.errors import Failed
+from xen2kvmd.jobs.events import Sender
+from xen2kvmd.jobs.journal import Journal
+from xen2kvmd.jobs.step import Run
+from xen2kvmd.model import Facts, Plan, PlannedDisk, SourceDisk, Volume
+from xen2kvmd.steps import context, set_aside
+from xen2kvmd.steps.set_aside import SET_ASIDE
+from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.libvirt_domain import NAMESPACE
+
+OLD = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+NEW = "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    monkeypatch.setattr(set_aside, "target_host", lambda _request: connected("test:///default"))
+    with connected("test:///default") as opened:
+        yield opened
+        for domain in opened.domains():
+            if domain.name != "test":
+                domain.destroy()
+                domain.undefine(nvram=False)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """The old domain's disk."""
+    disk = tmp_path / "images/web1-vda.qcow2"
+    disk.parent.mkdir()
+    disk.write_text("old")
+    return disk
+
+
+@pytest.fixture
+def run(tmp_path: Path, disk: Path) -> Iterator[Run]:
+    """A job that is to replace a domain and its disk."""
+    folder = tmp_path / "jobs/j1"
+    folder.mkdir(parents=True)
+    spec = {
+        "operation": "migrate",
+        "vm": "web1",
+        "source": "xen:///system",
+        "directory": str(disk.parent),
+        "overwrite": True,
+    }
+    journal, sender = Journal(folder / "journal"), Sender(tmp_path / "socket", "j1")
+    with closing(journal), closing(sender):
+        run = Run("j1", folder, spec, journal, sender, cancelled=lambda: False)
+        write_plan(run, Volume("xvda", str(disk), "qcow2", "", disk.name))
+        yield run
+
+
+def write_plan(run: Run, volume: Volume) -> None:
+    source = SourceDisk("xvda", "/src/xvda", "raw", 1 << 20, 1 << 20)
+    disks = (PlannedDisk(source, volume, "vda"),)
+    plan = Plan("web1", "web1", Facts(), disks, (), (), "", 0, 0, 0)
+    context.write(run, "plan.json", json.dumps(cattrs.unstructure(plan)))
+
+
+def document(name: str, uuid: str, *, disk: str = "", job: str = "") -> str:
+    mark = f'<metadata><x:migration xmlns:x="{NAMESPACE}" job="{job}"/></metadata>' if job else ""
+    return f"""
+      <domain type="test">
+        <name>{name}</name><uuid>{uuid}</uuid>{mark}
+        <memory>65536</memory>
+        <os><type>hvm</type></os>
+        <devices>
+          <disk type="file"><source file="{disk}"/><target dev="vda"/></disk>
+        </devices>
+      </domain>"""
+
+
+def put_aside(run: Run, host: Host, disk: Path) -> None:
+    """Do the step, as far as this driver of libvirt can: it does not undefine like QEMU's."""
+    host.define(document("web1", OLD, disk=str(disk)))
+    with pytest.raises(Failed, match="unsupported flags"):
+        SET_ASIDE.do(run)
+    old = host.domain("web1")
+    assert old is not None
+    old.undefine(nvram=False)
+    assert not disk.exists()
+
+
+def made(run: Run, host: Host, disk: Path) -> None:
+    """Let the job have made its guest."""
+    disk.write_text("new")
+    run.note("domain", "web1")
+    host.define(document("web1", NEW, disk=str(disk), job=run.id))
+
+
+def aside(disk: Path) -> Path:
+    return disk.with_name(f".{disk.name}.j1.old")
+
+
+def test_what_was_replaced_comes_back_once(run: Run, host: Host, disk: Path) -> None:
+    put_aside(run, host, disk)
+    disk.write_text("half of a copy")
+    for _ in range(2):
+        SET_ASIDE.undo(run)
+        old = host.domain("web1")
+        assert old is not None
+        assert old.uuid == OLD
+        assert disk.read_text() == "old"
+        assert not (run.folder / "replaced.xml").exists()
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_nothing_takes_the_place_of_a_disk_of_the_new_guest(
+    run: Run, host: Host, disk: Path, *, runs: bool
+) -> None:
+    put_aside(run, host, disk)
+    made(run, host, disk)
+    new = host.domain("web1")
+    assert new is not None
+    if runs:
+        new.start(paused=False)
+    with pytest.raises(Failed, match="'web1'") as caught:
+        SET_ASIDE.undo(run)
+    assert str(aside(disk)) in caught.value.hint
+    assert str(run.folder / "replaced.xml") in caught.value.hint
+    assert disk.read_text() == "new"
+    assert aside(disk).read_text() == "old"
+    new.destroy()
+    new.undefine(nvram=False)
+    SET_ASIDE.undo(run)
+    assert disk.read_text() == "old"
+
+
+def test_domain_that_cannot_be_defined_again_keeps_its_xml(
+    run: Run, host: Host, disk: Path
+) -> None:
+    """Somebody has made another one of its UUID meanwhile."""
+    put_aside(run, host, disk)
+    host.define(document("other", OLD, disk="/other"))
+    with pytest.raises(Failed, match="libvirt does not take the domain XML"):
+        SET_ASIDE.undo(run)
+    kept = (run.folder / "replaced.xml").read_text()
+    assert OLD in kept
+    assert str(disk) in kept
