@@ -5,6 +5,8 @@ libvirt's test driver has the domains; it does not look at their disks, which ar
 """
 
 import json
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,11 +14,11 @@ from pathlib import Path
 import cattrs
 import pytest
 
-from xen2kvmd.errors import Failed
+from xen2kvmd.errors import Failed, TargetExists
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
-from xen2kvmd.model import Facts, Plan, PlannedDisk, SourceDisk, Volume
+from xen2kvmd.model import Facts, Plan, PlannedDisk, SourceDisk, Target, Volume
 from xen2kvmd.steps import context, set_aside
 from xen2kvmd.steps.set_aside import SET_ASIDE
 from xen2kvmd.system.libvirt import Host, connected
@@ -117,6 +119,27 @@ def test_what_was_replaced_comes_back_once(run: Run, host: Host, disk: Path) -> 
         assert old.uuid == OLD
         assert disk.read_text() == "old"
         assert not (run.folder / "replaced.xml").exists()
+
+
+def test_disk_that_a_qemu_has_open_is_refused_by_plan_and_step(
+    run: Run, host: Host, disk: Path
+) -> None:
+    """On shared storage, that may be a guest of a host whose libvirt nobody asks."""
+    target = Target("web1", volumes=context.plan(run).volumes)
+    socket = disk.with_name("socket")
+    argv = ["qemu-nbd", "-f", "raw", "-k", str(socket), str(disk)]
+    with subprocess.Popen(argv) as guest:
+        while not socket.exists():
+            time.sleep(0.02)
+        with pytest.raises(TargetExists, match="has it open"):
+            list(set_aside.findings(context.request(run), target, (), host))
+        with pytest.raises(TargetExists, match="has it open"):
+            SET_ASIDE.do(run)
+        SET_ASIDE.undo(run)
+        guest.terminate()
+    assert disk.read_text() == "old"
+    (told,) = set_aside.findings(context.request(run), target, (), host)
+    assert told.id == "overwrites"
 
 
 @pytest.mark.parametrize("runs", [True, False])

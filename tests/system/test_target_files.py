@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Files of the target's host are handled alike, here and behind a real sshd on 127.0.0.1."""
 
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from tests.system.conftest import Far
 from xen2kvmd.errors import Failed
+from xen2kvmd.system.disk import make_image, make_overlay
 from xen2kvmd.system.target_files import TargetFiles, files_of
 
 
@@ -36,6 +39,29 @@ def test_file_is_renamed_over_another_and_removed_twice(files: TargetFiles, tmp_
     for _ in range(2):
         files.remove(str(new))
         assert not new.exists()
+
+
+@pytest.mark.parametrize("name", ["b 'ase'", "overlay"])
+def test_file_that_a_qemu_has_open_is_told(files: TargetFiles, tmp_path: Path, name: str) -> None:
+    """A QEMU has an overlay: what that builds on is read only, and is not to go either."""
+    base, overlay, socket = tmp_path / "b 'ase'", tmp_path / "overlay", tmp_path / "socket"
+    make_image(base, image_format="qcow2", size=1 << 20, preallocated=False)
+    make_overlay(overlay, base=str(base), base_format="qcow2")
+    before = (tmp_path / name).read_bytes()
+    assert not files.is_open(str(tmp_path / name))
+    argv = ["qemu-nbd", "-f", "qcow2", "-k", str(socket), str(overlay)]
+    with subprocess.Popen(argv) as reader:
+        while not socket.exists():
+            time.sleep(0.02)
+        assert files.is_open(str(tmp_path / name))
+        reader.terminate()
+    assert not files.is_open(str(tmp_path / name))
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_file_that_cannot_be_looked_at_is_told(files: TargetFiles) -> None:
+    with pytest.raises(Failed, match=r"Whether a QEMU has /gone open .*: .*No such file"):
+        files.is_open("/gone")
 
 
 def test_what_cannot_be_renamed_is_told(far: Far, tmp_path: Path) -> None:

@@ -7,17 +7,16 @@ host over ssh.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from xen2kvmd import xml
-from xen2kvmd.errors import Failed, MigrationError, TargetExists, Unsupported
+from xen2kvmd.errors import Failed, MigrationError, TargetExists
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import (
     BootFile,
     Finding,
-    Plan,
     Request,
     Severity,
     SourceDisk,
@@ -28,7 +27,7 @@ from xen2kvmd.steps import context
 from xen2kvmd.steps.define import check_stopped
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.target_files import TargetFiles, files_of
-from xen2kvmd.targets import ssh_address, target_host
+from xen2kvmd.targets import check_unused, ssh_address, target_host
 
 
 def findings(
@@ -41,6 +40,7 @@ def findings(
     """Tell what will be replaced; a disk of the source never is.
 
     Another host may have the source's disks, by whatever name of it: there a path is enough.
+    Raises TargetExists if somebody uses a file, and Unsupported for what is none.
     """
     if not request.overwrite:
         return
@@ -49,6 +49,7 @@ def findings(
     own = {path for disk in disks if host.remote or not disk.host for path in disk.paths}
     own |= {file.path for file in boot_files}
     real = {os.path.realpath(path) for path in own}
+    others = []
     for path in there:
         if path in own or (not host.remote and os.path.realpath(path) in real):
             yield Finding(
@@ -57,6 +58,11 @@ def findings(
                 Severity.BLOCKER,
                 hint="Choose another name for the target with --name, or another place.",
             )
+        else:
+            others.append(path)
+    if others:
+        with files_of(ssh_address(request)) as files:
+            check_unused(host, files, others, made, name=target.name)
     if host.domain_exists(target.name):
         there.insert(0, f"the domain '{target.name}'")
     if there:
@@ -84,6 +90,7 @@ def _put_aside(run: Run) -> None:
         return
     plan = context.plan(run)
     with target_host(context.request(run)) as host, _files(run) as files:
+        _refresh(run, host)
         paths = [volume.path for volume in plan.volumes]
         old = host.domain(plan.name)
         if old is not None:
@@ -94,37 +101,13 @@ def _put_aside(run: Run) -> None:
             told = {"name": plan.name, "uuid": old.uuid, "autostart": old.autostarts()}
             run.note("replaced", told)
             context.write(run, _document(run).name, old.definition())
-        kinds = {path: files.kind(path) for path in paths}
-        there = {path: kind for path, kind in kinds.items() if kind != "nothing"}
-        _check_unused(host, plan, there)
-        run.note("aside", list(there))
+        there = [path for path in paths if files.kind(path) != "nothing"]
+        check_unused(host, files, there, plan.volumes, name=plan.name)
+        run.note("aside", there)
         for path in there:
             files.rename(path, _aside(run, path))
         if old is not None:
             old.put_aside()
-
-
-def _check_unused(host: Host, plan: Plan, there: Mapping[str, str]) -> None:
-    volumes = {(volume.pool, volume.name): volume.path for volume in plan.volumes}
-    used = {}
-    for domain in host.domains():
-        for source in xml.parse(domain.xml()).iterfind("devices/disk//source"):
-            path = source.get("file") or source.get("dev") or ""
-            named = (source.get("pool", ""), source.get("volume", ""))
-            used[volumes.get(named, path)] = domain.name
-        for element in ("os/kernel", "os/initrd"):
-            used[xml.parse(domain.xml()).findtext(element) or ""] = domain.name
-    for path, kind in there.items():
-        if kind != "file":
-            raise Unsupported(
-                f"{path} is there, and no file: it cannot be put aside.",
-                hint="Choose another name for the target with --name, or remove it first.",
-            )
-        if (user := used.get(path, plan.name)) != plan.name:
-            raise TargetExists(
-                f"The file {path} belongs to the domain '{user}'.",
-                hint="Choose another name for the target with --name.",
-            )
 
 
 def _put_back(run: Run) -> None:
@@ -199,7 +182,7 @@ def _throw_away(run: Run) -> None:
 
 
 def _refresh(run: Run, host: Host) -> None:
-    """Let libvirt's pools see what was renamed or removed in them."""
+    """Let libvirt's pools see what is in them now. Raises PoolNotFound for one that is gone."""
     for name in {volume.pool for volume in context.plan(run).volumes} - {""}:
         host.pool(name)
 

@@ -110,8 +110,22 @@ def is_locked(path: str) -> bool:
     QEMU holds a lock on byte 100 + N of a file for its permission N; writing is 1 (QEMU's
     block/file-posix.c, RAW_LOCK_PERM_BASE). qemu-img info opens such a file without complaint.
     """
+    return _has_lock(path, 101, 1)
+
+
+def is_open(path: str) -> bool:
+    """Tell whether a QEMU that runs has the file open, also as what an overlay builds on.
+
+    Who reads only forbids others to write: QEMU holds a lock on byte 200 + N then
+    (RAW_LOCK_SHARED_BASE). Over NFS, the locks of all hosts are seen.
+    """
+    return _has_lock(path, 100, 200)
+
+
+def _has_lock(path: str, first: int, count: int) -> bool:
+    """Tell whether any process holds a lock on one of so many bytes of a file."""
     with open(path, "rb") as stream:
-        wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 101, 1, 0)
+        wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, first, count, 0)
         found = fcntl.fcntl(stream, _F_OFD_GETLK, wanted)
     return bool(_FLOCK.unpack(found)[0] != fcntl.F_UNLCK)
 

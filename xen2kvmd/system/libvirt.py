@@ -17,7 +17,7 @@ from xen2kvmd.model import CephPool
 from xen2kvmd.system.libvirt_domain import Console, Domain
 from xen2kvmd.system.libvirt_errors import absent, lost, translated, unreachable
 from xen2kvmd.system.libvirt_link import opened
-from xen2kvmd.system.libvirt_pool import Pool, look, refresh
+from xen2kvmd.system.libvirt_pool import Pool, look, overlays, refresh
 from xen2kvmd.system.libvirt_uri import is_remote, ssh_address, with_program
 from xen2kvmd.system.ssh import as_program
 from xen2kvmd.words import one_line
@@ -145,6 +145,11 @@ class Host:
             self._pool(pool).storageVolLookupByName(name)
             return True
         return False
+
+    def overlays(self) -> list[tuple[str, str]]:
+        """Return what volumes build on, and the volumes, by their paths, as libvirt knows them."""
+        pools = self._connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
+        return [found for pool in pools for found in overlays(pool)]
 
     def make_volume(self, pool: str, document: str) -> str:
         """Make a volume from its XML and return its path. Raises TargetExists."""

@@ -2,6 +2,7 @@
 """A storage pool of a libvirt."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import libvirt
@@ -9,6 +10,7 @@ import libvirt
 from xen2kvmd import xml
 from xen2kvmd.model import CephPool
 from xen2kvmd.system import ceph
+from xen2kvmd.system.libvirt_errors import absent
 
 BUSY = 600.0  # seconds that somebody else's work on a pool is waited for
 LOOK = 1.0  # seconds between two looks at it
@@ -36,6 +38,15 @@ def look(pool: "libvirt.virStoragePool") -> Pool:
         available=pool.info()[3],
         ceph=ceph.pool(document),
     )
+
+
+def overlays(pool: "libvirt.virStoragePool") -> Iterator[tuple[str, str]]:
+    """Yield, of each volume that builds on another file, that file's path and its own."""
+    for volume in pool.listAllVolumes():
+        with absent(libvirt.VIR_ERR_NO_STORAGE_VOL):  # any more
+            document = xml.parse(volume.XMLDesc(), what="The volume's XML")
+            if base := document.findtext("backingStore/path"):
+                yield base, volume.path()
 
 
 def refresh(pool: "libvirt.virStoragePool") -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Protocol
 
 from xen2kvmd.errors import Failed
+from xen2kvmd.system import disk
 from xen2kvmd.system.ssh import Connection, connected
 
-# It says one line: what was asked for, or what went wrong.
-SCRIPT = """
+# It says one line: what was asked for, or what went wrong. qemu-io opens a file for writing, which
+# QEMU's locks forbid while another has it; it writes nothing, and comes with qemu-nbd.
+SCRIPT = r"""
 export LC_ALL=C
 case $1 in
 kind)
@@ -21,8 +23,16 @@ kind)
   fi ;;
 rename) mv -f -T -- "$2" "$3" 2>&1 && echo done ;;
 remove) rm -f -- "$2" 2>&1 && echo done ;;
+open)
+  said=$(qemu-io -f raw -c quit "$2" 2>&1) && echo no && exit
+  case $said in
+  *"Failed to get"*lock*) echo yes ;;
+  *) printf '%s' "$said" | tr '\n' ' '; echo ;;
+  esac ;;
 esac
 """
+
+_NOT_TOLD = "Whether a QEMU has {path} open cannot be told: {why}."
 
 
 class TargetFiles(Protocol):
@@ -30,6 +40,9 @@ class TargetFiles(Protocol):
 
     def kind(self, path: str) -> str:
         """Return "file", also for a link to one, "other", or "nothing" if nothing is there."""
+
+    def is_open(self, path: str) -> bool:
+        """Tell whether a QEMU has a file open; where the file is on NFS, a QEMU of any host."""
 
     def rename(self, old: str, new: str) -> None:
         """Rename a file within its folder; what has the new name is replaced."""
@@ -44,6 +57,12 @@ class _Here:
             return "file"
         return "other" if os.path.lexists(path) else "nothing"
 
+    def is_open(self, path: str) -> bool:
+        try:
+            return disk.is_open(path)
+        except OSError as error:
+            raise Failed(_NOT_TOLD.format(path=path, why=error.strerror)) from error
+
     def rename(self, old: str, new: str) -> None:
         os.replace(old, new)
 
@@ -57,6 +76,12 @@ class _There:
 
     def kind(self, path: str) -> str:
         return self._asked("kind", path)
+
+    def is_open(self, path: str) -> bool:
+        answer = self._asked("open", path)
+        if answer not in ("yes", "no"):
+            raise Failed(_NOT_TOLD.format(path=path, why=answer))
+        return answer == "yes"
 
     def rename(self, old: str, new: str) -> None:
         self._do("rename", old, new)

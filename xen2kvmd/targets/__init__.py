@@ -12,6 +12,7 @@ from xen2kvmd.targets.host import check_target_host, ssh_address, target_host
 from xen2kvmd.targets.in_place import InPlace
 from xen2kvmd.targets.nfs_export import NfsExport
 from xen2kvmd.targets.pool import StoragePool
+from xen2kvmd.targets.users import check_unused
 
 __all__ = [
     "Directory",
@@ -21,6 +22,7 @@ __all__ = [
     "StoragePool",
     "boot_place",
     "check_target_host",
+    "check_unused",
     "open_places",
     "ssh_address",
     "target_host",
