@@ -14,13 +14,13 @@ from pathlib import Path
 import cattrs
 import pytest
 
-from xen2kvmd.errors import Failed, TargetExists
+from xen2kvmd.errors import Failed, PoolNotFound, TargetExists
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Facts, Plan, PlannedDisk, SourceDisk, Target, Volume
 from xen2kvmd.steps import context, set_aside
-from xen2kvmd.steps.set_aside import SET_ASIDE
+from xen2kvmd.steps.set_aside import SET_ASIDE, THROW_AWAY
 from xen2kvmd.system.libvirt import Host, connected
 from xen2kvmd.system.libvirt_domain import NAMESPACE
 
@@ -175,3 +175,59 @@ def test_domain_that_cannot_be_defined_again_keeps_its_xml(
     kept = (run.folder / "replaced.xml").read_text()
     assert OLD in kept
     assert str(disk) in kept
+
+
+@pytest.fixture
+def in_pool(run: Run, host: Host, disk: Path) -> Iterator[str]:
+    """A pool that has the old domain's disk."""
+    host.define_pool(
+        f"<pool type='dir'><name>slow</name><target><path>{disk.parent}</path></target></pool>"
+    )
+    host.start_pool("slow")
+    write_plan(run, Volume("xvda", str(disk), "qcow2", "slow", disk.name))
+    yield "slow"
+    host.stop_pool("slow")
+    host.undefine_pool("slow")
+
+
+def test_what_cannot_be_seen_is_not_taken_for_put_back(
+    run: Run, host: Host, disk: Path, in_pool: str
+) -> None:
+    """The target's host has started anew, and has not mounted the pool yet."""
+    put_aside(run, host, disk)
+    away = disk.parent.rename(disk.parent.with_name("away"))
+    host.stop_pool(in_pool)
+    with pytest.raises(PoolNotFound, match="'slow' is not active") as caught:
+        SET_ASIDE.undo(run)
+    assert str(aside(disk)) in caught.value.hint
+    assert not host.domain_exists("web1")
+    away.rename(disk.parent)
+    host.start_pool(in_pool)
+    SET_ASIDE.undo(run)
+    assert host.domain_exists("web1")
+    assert disk.read_text() == "old"
+
+
+def test_folder_that_is_not_mounted_is_told(run: Run, host: Host, disk: Path) -> None:
+    put_aside(run, host, disk)
+    disk.parent.rename(disk.parent.with_name("away"))
+    with pytest.raises(Failed, match="nor in its own place"):
+        SET_ASIDE.undo(run)
+    assert not host.domain_exists("web1")
+    assert (run.folder / "replaced.xml").exists()
+
+
+def test_what_cannot_be_seen_is_not_taken_for_removed(
+    run: Run, host: Host, disk: Path, in_pool: str
+) -> None:
+    put_aside(run, host, disk)
+    host.stop_pool(in_pool)
+    with pytest.raises(PoolNotFound, match="'slow' is not active") as caught:
+        THROW_AWAY.do(run)
+    assert str(aside(disk)) in caught.value.hint
+    assert (run.folder / "replaced.xml").exists()
+    host.start_pool(in_pool)
+    for _ in range(2):
+        THROW_AWAY.do(run)
+        assert not aside(disk).exists()
+        assert not (run.folder / "replaced.xml").exists()

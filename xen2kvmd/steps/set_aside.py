@@ -114,16 +114,18 @@ def _put_back(run: Run) -> None:
     """Rename the files back, and define the domain again.
 
     Raises Failed if the new domain is there still: the files would take the place of its disks.
+    PoolNotFound, or Failed, if the files cannot be seen, for a host that has started anew may not
+    have mounted where they are.
     """
     if not {"aside", "replaced"} & run.notes.keys():
         return
     with _telling_where(run), target_host(context.request(run)) as host:
         _check_gone(run, host)
         if run.notes.get("aside"):
+            _refresh(run, host)
             with _files(run) as files:
                 for path in run.notes["aside"]:
-                    if files.kind(_aside(run, path)) != "nothing":
-                        files.rename(_aside(run, path), path)
+                    _rename_back(files, _aside(run, path), path)
             _refresh(run, host)
             run.note("aside", [])
         if _document(run).exists():
@@ -142,6 +144,17 @@ def _check_gone(run: Run, host: Host) -> None:
         )
 
 
+def _rename_back(files: TargetFiles, aside: str, path: str) -> None:
+    """Rename a file back, unless that was done before. Raises Failed if it is nowhere."""
+    if files.kind(aside) != "nothing":
+        files.rename(aside, path)
+    elif files.kind(path) == "nothing":
+        raise Failed(
+            f"{path} is not where it was put aside, nor in its own place.",
+            hint="Is its file system mounted?",
+        )
+
+
 def _define_again(run: Run, host: Host) -> None:
     """Define the domain that was replaced, and only then forget its XML."""
     name, document = run.notes["replaced"]["name"], _document(run)
@@ -155,7 +168,7 @@ def _define_again(run: Run, host: Host) -> None:
 
 @contextmanager
 def _telling_where(run: Run) -> Iterator[None]:
-    """Let whatever goes wrong tell where the old domain is, for a person to put it back."""
+    """Let whatever goes wrong tell where the old domain is, for a person to go on by hand."""
     try:
         yield
     except MigrationError as error:
@@ -169,12 +182,16 @@ def _telling_where(run: Run) -> Iterator[None]:
 
 
 def _throw_away(run: Run) -> None:
-    """Remove what was replaced. The new guest has booted: nothing that fails here undoes that."""
+    """Remove what was replaced. The new guest has booted: nothing that fails here undoes that.
+
+    Raises PoolNotFound if the files cannot be seen.
+    """
     if run.notes.get("aside"):
-        with _files(run) as files:
-            for path in run.notes["aside"]:
-                files.remove(_aside(run, path))
-        with target_host(context.request(run)) as host:
+        with _telling_where(run), target_host(context.request(run)) as host:
+            _refresh(run, host)
+            with _files(run) as files:
+                for path in run.notes["aside"]:
+                    files.remove(_aside(run, path))
             _refresh(run, host)
     if "replaced" in run.notes:
         _document(run).unlink(missing_ok=True)
