@@ -2,16 +2,14 @@
 """Find out, by rehearsal, all that the migration will change, and whether it may begin."""
 
 import json
-from collections.abc import Iterable
 
 import cattrs
 
 from xen2kvmd import guest, plan
-from xen2kvmd.errors import Blocked, PlanChanged
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Case, Finding, Operation, Plan, Request
-from xen2kvmd.steps import context, engine, set_aside, storage
+from xen2kvmd.model import Case, Operation, Plan, Request
+from xen2kvmd.steps import agreed, context, engine, set_aside, storage
 from xen2kvmd.system import kvm
 from xen2kvmd.targets import open_places, target_host
 
@@ -33,8 +31,8 @@ def do(run: Run) -> None:
     run.result("plan-digest", made.digest)
     run.result("name", made.name)
     if request.operation is Operation.MIGRATE:
-        _check_agreed(request, made)
-        _check_blockers(made.blockers(request.waive))
+        agreed.check_digest(request, made)
+        agreed.check_blockers(made.blockers(request.waive))
         run.keep(rehearsed, lambda: None)
 
 
@@ -77,25 +75,6 @@ def rehearse(
             boot_files=boot_files,
         )
     return made, case, rehearsed
-
-
-def _check_agreed(request: Request, made: Plan) -> None:
-    if request.plan_digest and request.plan_digest != made.digest:
-        raise PlanChanged(
-            f"The source, or this host, changed since the plan {request.plan_digest[:19]}… was "
-            "made.",
-            hint="Look at a new plan, and migrate with its digest.",
-        )
-
-
-def _check_blockers(blockers: Iterable[Finding]) -> None:
-    found = tuple(blockers)
-    if found:
-        hints = " ".join(finding.hint for finding in found if finding.hint)
-        raise Blocked(
-            "; ".join(f"{finding.message.rstrip('.')} [{finding.id}]" for finding in found) + ".",
-            hint=f"{hints} A finding is waived with --waive ID, at your own risk.".strip(),
-        )
 
 
 PLAN = Step("plan", do, weight=10)

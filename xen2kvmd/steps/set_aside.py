@@ -8,7 +8,7 @@ host over ssh.
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from xen2kvmd import xml
@@ -48,10 +48,9 @@ def findings(
     there = [volume.path for volume in made if _is_there(host, volume)]
     own = {path for disk in disks if host.remote or not disk.host for path in disk.paths}
     own |= {file.path for file in boot_files}
-    real = {os.path.realpath(path) for path in own}
     others = []
     for path in there:
-        if path in own or (not host.remote and os.path.realpath(path) in real):
+        if path in own or (not host.remote and any(_is_same(path, one) for one in own)):
             yield Finding(
                 "overwrites-source",
                 f"{path}, which would be replaced, belongs to the source.",
@@ -78,6 +77,13 @@ def _is_there(host: Host, volume: Volume) -> bool:
     if host.remote:  # an export that is not mounted shows nothing
         return host.pool_is_active(volume.pool) and host.volume_exists(volume.pool, volume.name)
     return os.path.lexists(volume.path)
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Tell whether two paths are of one file, by links or by mounts."""
+    with suppress(OSError):  # one is gone, or is on another host
+        return os.path.samefile(one, other)
+    return False
 
 
 def _files(run: Run) -> AbstractContextManager[TargetFiles]:

@@ -2,11 +2,15 @@
 """Mount an NFS export that is to take the disks, as a libvirt pool (guide 15.1: -os HOST:/DIR)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from xen2kvmd import plan
+import cattrs
+
+from xen2kvmd.errors import PlanChanged
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import DiskFormat, Finding, Request, Severity
-from xen2kvmd.steps import context
+from xen2kvmd.plan import check_target
+from xen2kvmd.steps import agreed, context, set_aside
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import NfsExport, boot_place, open_places, target_host
 
@@ -18,7 +22,7 @@ def findings(request: Request, host: Host) -> Iterator[Finding]:
         yield Finding(
             "nfs-export",
             f"The disks go to {request.nfs_export}, by libvirt's pool '{pool}'. Where the target "
-            "host has not mounted it yet, nobody knows whether it has room.",
+            "host has not mounted it yet, nobody knows whether it has room, and what is there.",
             Severity.INFO,
             hint="It is mounted, and looked at, before the source is shut down.",
         )
@@ -27,8 +31,8 @@ def findings(request: Request, host: Host) -> Iterator[Finding]:
 def do(run: Run) -> None:
     """Make the export's pool where there is none, and start it; then look what is there.
 
-    Raises InsufficientSpace and TargetExists, which the plan could not see. It comes before the
-    shutdown: an export that cannot be mounted costs no downtime.
+    Raises InsufficientSpace, TargetExists, Blocked and PlanChanged for what the plan could not see.
+    It comes before the shutdown: an export that cannot be mounted costs no downtime.
     """
     request = context.request(run)
     if not request.nfs_export:
@@ -45,7 +49,7 @@ def do(run: Run) -> None:
         disks = context.disks(run)
         places = open_places(request, host, disks)
         document = context.document(run)
-        plan.check_target(request, document=document, disks=disks, host=host, places=places)
+        check_target(request, document=document, disks=disks, host=host, places=places)
         for volume in context.plan(run).volumes:
             places.get(volume.dev, boot_place(places)).volume(
                 dev=volume.dev,
@@ -53,6 +57,24 @@ def do(run: Run) -> None:
                 disk_format=DiskFormat(volume.format),
                 may_exist=request.overwrite,
             )
+        _tell_replaced(run, host, export)
+
+
+def _tell_replaced(run: Run, host: Host, export: NfsExport) -> None:
+    """Tell what is replaced on the export, unless the plan did; the caller has to agree."""
+    request, plan = context.request(run), context.plan(run)
+    target, boot_files = context.case(run).target, context.boot_files(run)
+    replaced = set_aside.findings(request, target, context.disks(run), host, boot_files)
+    new = tuple(finding for finding in replaced if finding not in plan.findings)
+    for finding in new:
+        run.finding(cattrs.unstructure(finding))
+    agreed.check_blockers(replace(plan, findings=new).blockers(request.waive))
+    if new and request.plan_digest:
+        raise PlanChanged(
+            f"{new[0].message} The plan could not see the export {request.nfs_export}.",
+            hint=f"Have it mounted by a pool, such as '{export.name}', and look at a new plan; or "
+            "migrate without a digest.",
+        )
 
 
 def undo(run: Run) -> None:
