@@ -1,25 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A migration is accepted though its source's host is gone, if somebody says that it is."""
+"""A migration is accepted, also where its source's host is gone, if somebody says that it is."""
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import cattrs
 import pytest
 
-from xen2kvmd.errors import ConnectionFailed, InvalidOption
+from xen2kvmd.errors import ConnectionFailed, InvalidOption, PoolNotFound
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.jobs.store import JobRecord, Store
-from xen2kvmd.model import Case, Facts, Operation, Plan, Request, Settlement
-from xen2kvmd.steps import finalize
+from xen2kvmd.model import BackupPlace, Case, Facts, Operation, Plan, Request, Settlement
+from xen2kvmd.steps import backup_disks, finalize
 from xen2kvmd.steps.finalize import FINALIZE
 from xen2kvmd.system.libvirt import Host, connected
 from xen2kvmd.system.libvirt_domain import NAMESPACE
+from xen2kvmd.targets import backups
 
 UUID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 MADE = f"""
@@ -34,6 +35,7 @@ MADE = f"""
 SOURCE = MADE.replace("hvm", "linux").replace('type="test"', 'type="xen"')
 GONE = "xen+ssh://root@127.0.0.1:1/system"
 RETIRE = FINALIZE[0]
+CLEAR = FINALIZE[-2]
 Make = Callable[..., Run]
 
 
@@ -94,3 +96,21 @@ def test_source_that_is_gone_is_left_and_found(settling: Make) -> None:
 def test_source_that_is_gone_is_not_undefined(settling: Make) -> None:
     with pytest.raises(InvalidOption, match="'web1' cannot be undefined"):
         RETIRE.do(settling(source_gone=True, undefine_source="web1"))
+
+
+def test_source_is_undefined_when_all_else_has_gone(
+    settling: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its libvirt would be out of reach; nobody gets that far, for the backup's pool is gone."""
+    monkeypatch.setattr(backups, "connected", lambda: connected("test:///default"))
+    run, kept = settling(undefine_source="web1", remove_backup=True), tmp_path / "kept.xml"
+    kept.touch()
+    run.note("retired", value=True)
+    with closing(Journal(tmp_path / "jobs/m1/journal")) as over:
+        place = cattrs.unstructure(BackupPlace("/nas", "web1-m1-", "gone"))
+        over.append("note", key=backup_disks.PLACE, value=place)
+        over.append("note", key=backup_disks.DEVS, value=["xvda"])
+        over.append("result", key="backup", value=str(kept))
+    with pytest.raises(PoolNotFound, match="'gone'"):
+        CLEAR.do(run)
+    assert kept.exists()

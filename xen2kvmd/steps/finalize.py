@@ -117,17 +117,21 @@ def _unretire(run: Run) -> None:
 
 
 def _clear(run: Run) -> None:
-    """Remove what the caller does not want any more."""
+    """Remove what the caller does not want any more; the source's definition last.
+
+    If anything fails, the job is undone, which cannot define the source anew. Raises PoolNotFound
+    for a backup in a pool that is gone.
+    """
     migration, asked = migrated(run), settlement(run)
-    if asked.undefine_source and "retired" in run.notes:
-        migration.source.undefine()
-        run.result("source", "undefined; its disks are left")
+    if asked.remove_backup and backup_disks.remove(migration.notes):
+        run.result("backup-disks", "removed")
     backup = migration.results.get("backup", "")
     if asked.remove_backup and backup:
         Path(backup).unlink(missing_ok=True)
         run.result("backup", "removed")
-    if asked.remove_backup and backup_disks.remove(migration.notes):
-        run.result("backup-disks", "removed")
+    if asked.undefine_source and "retired" in run.notes:
+        migration.source.undefine()
+        run.result("source", "undefined; its disks are left")
 
 
 FINALIZE = (
