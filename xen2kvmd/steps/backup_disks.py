@@ -42,15 +42,17 @@ def do(run: Run) -> None:
     found = context.disks(run)
     check_room(backups.needs(request, found))
     name = domain.read(context.document(run)).name
-    place = backups.new_place(request, guest=name, job=run.id)
+    sources = tuple(_sources(found))
+    devs = [disk.dev for disk in sources]
+    place = backups.new_place(request, guest=name, job=run.id, devs=devs)
     pace, saved, works = context.pace(run), [], []
-    for disk in _sources(found):
+    for disk in sources:
         where, image = disks.location(run, disk), place.image(disk.dev)
         size = images.size_of(where, disk.format)
         saved.append(SavedDisk(disk.dev, disk.path, disk.host, disk.format, size, "", image.name))
         work = partial(_save, disk, where, image, pace)
         works.append(Work(disk.dev, disks.lane(disk), size, work))
-    run.note(DEVS, [disk.dev for disk in saved])
+    run.note(DEVS, devs)
     run.note(PLACE, cattrs.unstructure(place))
     backups.make_images(place, ((disk.dev, disk.size) for disk in saved))
     with closing(done_in_lanes(works, run.progress)) as done:

@@ -6,6 +6,7 @@ pool's storage, an NFS server's above all, may outlive the host that has made th
 one restores it by the pool, or by the path of the manifest wherever the storage is mounted.
 """
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -56,21 +57,22 @@ def needs(request: Request, disks: Iterable[SourceDisk]) -> Iterator[Need]:
         yield Need(what, count, store_of(folder), free, BACKUP)
 
 
-def new_place(request: Request, *, guest: str, job: str) -> BackupPlace:
+def new_place(request: Request, *, guest: str, job: str, devs: Iterable[str]) -> BackupPlace:
     """Return where the backup of a guest by a job goes. Raises TargetExists if one is there.
 
-    A job whose id a caller has chosen may bear the id of one that is forgotten.
+    A job whose id a caller has chosen may bear the id of one that is forgotten, or of one that
+    another host has: each file that an undo would remove is looked for. devs are <target dev>s.
     """
     name = f"{guest}-{job}"
     if request.backup_pool:
         with connected() as host:
             folder = _pool_of_files(host, request.backup_pool).path
         place = BackupPlace(folder, f"{name}-", request.backup_pool)
-        there = place.manifest.exists()
+        parts = (place.manifest, place.document, *map(place.image, devs))
     else:
         place = BackupPlace(f"{request.backup_disks.rstrip('/')}/{name}")
-        there = Path(place.folder).exists()
-    if there:
+        parts = (Path(place.folder),)
+    if any(map(os.path.lexists, parts)):
         raise TargetExists(
             f"There is a backup '{name}' already.",
             hint="Move it away, or give the job another token.",
