@@ -2,6 +2,7 @@
 """A restore writes over nothing, leaves nothing when it fails, and takes away nothing of others."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -128,6 +129,21 @@ def test_disks_are_what_they_were_and_where_they_were(tmp_path: Path, run: Make)
     assert (tmp_path / "backup/web1.xml").read_text() == "<domain/>"
     STEP.undo(made)  # it was killed when all was done: that stays
     assert [names(disk.parent) for disk in disks] == [["disk.raw"]] * 2
+
+
+def test_backups_that_lie_together_are_restored_one_after_another(
+    tmp_path: Path, backup: Path, run: Make
+) -> None:
+    """As volumes of a pool do; each has a manifest and a domain XML of its own name."""
+    for name in ("web1-1-", "web1-2-"):
+        for dev in ("xvda", "xvdb"):
+            (tmp_path / dev / "disk.raw").unlink()
+        for part in ("manifest.json", "domain.xml"):
+            shutil.copy(backup / part, backup / f"{name}{part}")
+        made = run()
+        made.spec = {**made.spec, "backup": str(backup / f"{name}manifest.json")}
+        STEP.do(made)
+        assert (backup / f"{name}web1.xml").read_text() == "<domain/>"
 
 
 def test_two_disks_of_one_name_are_told_apart(tmp_path: Path, run: Make) -> None:

@@ -36,7 +36,7 @@ OPTIONS = (
     Option(
         "directory", "s", "Restore",
         "Folder for the disks and the domain XML; where this is left out, the disks go where they "
-        "were, and the XML into the backup's folder.",
+        "were, and the XML beside the backup: in a pool GUEST-JOB-GUEST.xml.",
         values.full_path, "directory",
     ),
     Option(

@@ -44,7 +44,7 @@ def do(run: Run) -> None:
     backup, folder = _read(kept), Path(kept.folder)
     run.result("guest", backup.guest)
     places = _places(backup, asked.directory)
-    document = Path(asked.directory or folder) / f"{PurePosixPath(backup.guest).name}.xml"
+    document = _document(asked, kept, backup)
     for path in (*places, document):
         _check_free(path)
     reserve_here(run, _needs(run, folder, backup, places))
@@ -154,6 +154,14 @@ def _places(backup: Backup, directory: str) -> list[Path]:
         for disk in backup.disks
         for name in [PurePosixPath(disk.path).name]
     ]
+
+
+def _document(asked: Restoration, kept: BackupPlace, backup: Backup) -> Path:
+    """Return where the domain XML goes; beside other backups its name tells whose it is."""
+    name = f"{PurePosixPath(backup.guest).name}.xml"
+    if asked.directory:
+        return Path(asked.directory, name)
+    return Path(kept.folder, f"{kept.prefix}{name}")
 
 
 def _original(disk: SavedDisk) -> Path:
