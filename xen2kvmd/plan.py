@@ -12,6 +12,7 @@ from xen2kvmd import domain, guest, xml
 from xen2kvmd.errors import InvalidOption, TargetExists, Unsupported
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import (
+    Allocation,
     BootFile,
     Case,
     DiskFormat,
@@ -234,6 +235,12 @@ def _check_format(request: Request, disks: Sequence[SourceDisk]) -> None:
                 hint="Leave out --cluster-size and --compress, or ask for qcow2.",
             )
     if request.compress:
+        if request.allocation is Allocation.PREALLOCATED:
+            raise InvalidOption(
+                "A preallocated disk is not compressed: QEMU writes no compressed cluster over one "
+                "that is there.",
+                hint="Leave out --allocation, or --compress.",
+            )
         _check_compressible(disks, request.cluster_size or CLUSTER)
 
 
