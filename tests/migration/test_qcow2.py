@@ -31,6 +31,28 @@ def test_disk_has_its_clusters_and_is_compressed(sandbox: Sandbox, tiny: Path, p
     assert checked["compressed-clusters"] > 100  # most of its disk is noise
 
 
+# libvirt makes whole KiB of half a one.
+MAKE = """
+from xen2kvmd.model import Allocation, DiskFormat
+from xen2kvmd.system.libvirt import connected
+from xen2kvmd.targets.pool import StoragePool
+
+with connected() as host:
+    pool = StoragePool(host, "default")
+    volume = pool.volume(dev="xvda", name="whole.qcow2", disk_format=DiskFormat.QCOW2)
+    pool.make(volume, size=(16 << 20) + 512, allocation=Allocation.PREALLOCATED)
+    print(volume.path)
+"""
+
+
+def test_preallocated_volume_of_a_pool_takes_its_size(sandbox: Sandbox) -> None:
+    made = sandbox.python(MAKE)
+    assert made.code == 0, made.err
+    info = sandbox.json("qemu-img", "info", "--output=json", made.out.strip())
+    assert info["format"] == "qcow2"
+    assert info["actual-size"] >= info["virtual-size"] > 16 << 20
+
+
 def test_what_has_no_clusters_is_refused(sandbox: Sandbox, tiny: Path) -> None:
     job = begin(sandbox, tiny, "--format", "raw", "--compress")
     followed = sandbox.run("xen2kvm", "follow", job)

@@ -151,10 +151,14 @@ class Host:
         pools = self._connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
         return [found for pool in pools for found in overlays(pool)]
 
-    def make_volume(self, pool: str, document: str) -> str:
-        """Make a volume from its XML and return its path. Raises TargetExists."""
+    def make_volume(self, pool: str, document: str, *, metadata: bool = False) -> str:
+        """Make a volume from its XML and return its path. Raises TargetExists.
+
+        metadata is for qcow2: without it libvirt takes no notice of <allocation>.
+        """
+        flags = libvirt.VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA if metadata else 0
         with translated(f"The volume cannot be made in pool '{pool}'"):
-            return str(self._pool(pool).createXML(document).path())
+            return str(self._pool(pool).createXML(document, flags).path())
 
     def volume_taken(self, pool: str, name: str) -> int:
         """Return how many bytes of its pool a volume has taken, 0 if there is none."""

@@ -91,7 +91,9 @@ class StoragePool:
             # One that is to grow becomes a snapshot of nothing: its store overflows when filled.
             allocation = Allocation.PREALLOCATED
         path = self._host.make_volume(
-            self._name, volume_xml(volume, size, allocation, cluster_size)
+            self._name,
+            volume_xml(volume, size, allocation, cluster_size),
+            metadata=volume.format == DiskFormat.QCOW2 and allocation is Allocation.PREALLOCATED,
         )
         if path != volume.path:
             raise Failed(f"libvirt made the volume at {path}, not at {volume.path} as planned.")
