@@ -3,17 +3,21 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
 
+from xen2kvmd.system import heartbeat
 from xen2kvmd.system.remotes import Remotes
+from xen2kvmd.system.ssh import Connection
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,25 @@ def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Far]:
     yield Far(f"ssh://root@127.0.0.1:{port}", home, server.pid)
     server.terminate()
     server.wait()
+
+
+@contextmanager
+def without_power(host: Connection) -> Iterator[None]:
+    """Let nothing be heard of a login, nor its end, as if this host had lost its power."""
+    argv = ["pgrep", "-f", f"ssh .* -M -N -S {host.socket} "]
+    login = int(subprocess.run(argv, capture_output=True, check=True).stdout)
+    os.kill(login, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(login, signal.SIGCONT)
+
+
+@pytest.fixture
+def fast_heart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signs of life that come more often, and are missed sooner."""
+    monkeypatch.setattr(heartbeat, "EVERY", 0.1)
+    monkeypatch.setattr(heartbeat, "SILENCE", 1)
 
 
 @pytest.fixture

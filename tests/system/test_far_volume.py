@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import Far
+from tests.system.conftest import Far, without_power
 from xen2kvmd.errors import Failed
 from xen2kvmd.system import far_volume
 from xen2kvmd.system.disk import is_locked, make_image
@@ -76,6 +76,21 @@ def test_writer_that_is_about_to_end_is_waited_for(
         with connected(far.address) as host:
             far_volume.mend(host, str(image), image_format)
         assert time.monotonic() - begun > 0.5
+
+
+@pytest.mark.usefixtures("fast_heart")
+def test_writer_of_a_host_without_power_ends(far: Far, tmp_path: Path) -> None:
+    image = tmp_path / "disk"
+    make_image(image, image_format="qcow2", size=64 * MIB, preallocated=False)
+    with (
+        connected(far.address) as host,
+        far_volume.opened(host, tmp_path, str(image), "qcow2"),
+    ):
+        time.sleep(2.5)
+        assert is_locked(str(image))  # it hears us
+        with without_power(host), connected(far.address) as again:
+            far_volume.mend(again, str(image), "qcow2")
+            assert not is_locked(str(image))
 
 
 def test_image_with_faults_is_told(far: Far, tmp_path: Path) -> None:

@@ -4,12 +4,14 @@
 import os
 import subprocess
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.loop import loop_device
-from tests.system.conftest import Far
+from tests.system.conftest import Far, without_power
 from xen2kvmd.errors import ConnectionFailed, Failed
 from xen2kvmd.system import zeroes
 from xen2kvmd.system.ssh import connected
@@ -59,6 +61,18 @@ def test_program_that_is_killed_there_is_told(
         erase(far, device)
 
 
+def runs(mark: str) -> bool:
+    looks = ["pgrep", "-f", f"^sleep {mark}"]
+    return subprocess.run(looks, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def wait_until(seen: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not seen():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_it_ends_with_the_connection(
     far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,8 +82,26 @@ def test_it_ends_with_the_connection(
     (tmp_path / "data").write_bytes(bytes(SIZE))
     with loop_device(tmp_path / "data") as device, pytest.raises(ConnectionFailed):
         erase(far, device)
-    deadline = time.monotonic() + 5
-    looks = ["pgrep", "-f", f"sleep {mark}"]
-    while subprocess.run(looks, stdout=subprocess.DEVNULL).returncode == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not runs(mark))
+
+
+@pytest.mark.usefixtures("fast_heart")
+def test_it_ends_when_this_host_has_no_power(
+    far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = f"4243{os.getpid()}"
+    monkeypatch.setattr(zeroes, "ERASE", ("sh", "-c", f"exec sleep {mark}"))
+    (tmp_path / "data").write_bytes(bytes(SIZE))
+    with (
+        loop_device(tmp_path / "data") as device,
+        connected(far.address) as host,
+        ThreadPoolExecutor() as beside,
+    ):
+        erased = beside.submit(zeroes.write_zeroes_there, host, device)
+        wait_until(lambda: runs(mark))
+        time.sleep(2.5)
+        assert runs(mark)  # it hears us
+        with without_power(host):
+            wait_until(lambda: not runs(mark))
+        with pytest.raises(ConnectionFailed):
+            erased.result()

@@ -2,7 +2,8 @@
 """An image on another host, opened here for reading and writing: its qemu-nbd, by ssh.
 
 Whoever runs guests has qemu-nbd. It listens on a socket in a folder that only its user may enter,
-ssh leads one of ours there, and both end with the connection, however that ends.
+ssh leads one of ours there, and both end with the connection, however that ends: the server also
+where it hears no more of us.
 """
 
 import secrets
@@ -16,6 +17,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from xen2kvmd.errors import Failed, Unsupported
+from xen2kvmd.system import heartbeat
 from xen2kvmd.system.command import WITH_US
 from xen2kvmd.system.opened_disk import image_words
 from xen2kvmd.system.ssh import BEGIN, Connection, Program, unreachable
@@ -25,11 +27,13 @@ SOON = 2.0  # seconds in which it shows that a connection is over
 GRACE = 60.0  # seconds that the other end has to write what it has not yet
 
 # A shell that dies of a signal, or of saying something to nobody, would leave the server.
-SCRIPT = r"""
+SCRIPT = (
+    heartbeat.LISTEN
+    + r"""
 export LC_ALL=C
 umask 077
-folder=$1
-shift
+silence=$1 folder=$2
+shift 2
 server=
 end() {
   [ -z "$server" ] || { kill "$server" 2>/dev/null; wait "$server"; }
@@ -47,17 +51,20 @@ until [ -s "$folder/pid" ]; do
   sleep 0.1
 done
 echo ready
-cat >/dev/null
+listen "$silence"
 """
+)
 
-# The server of a worker that was killed ends when its connection is seen to be over.
+# The server of a worker that was killed ends when its connection is seen to be over, that of a host
+# that has lost its power when nothing was heard of it for a while.
 MEND = r"""
 export LC_ALL=C
-tries=0
+seconds=$1 tries=0
+shift
 until said=$(qemu-img "$@" 2>&1); do
   tries=$((tries + 1))
   case $said in
-  *lock*) [ $tries -lt 60 ] && sleep 1 && continue ;;
+  *lock*) [ $tries -lt "$seconds" ] && sleep 1 && continue ;;
   esac
   printf '%s' "$said" | tr '\n' ' '
   echo
@@ -99,7 +106,8 @@ def _served(
     host: Connection, folder: str, path: str, image: Sequence[str]
 ) -> Iterator[Callable[[], str]]:
     """Let the host serve an image in a folder there; yield who tells why that is over, or ""."""
-    command = f"echo {BEGIN}; {shlex.join(('sh', '-c', SCRIPT, 'sh', folder, *image))}"
+    words = ("sh", "-c", SCRIPT, "sh", str(heartbeat.SILENCE), folder, *image)
+    command = f"echo {BEGIN}; {shlex.join(words)}"
     argv = [*WITH_US, *host.argv, host.address, command]
     with TemporaryFile() as said:
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
@@ -121,7 +129,8 @@ def _served(
                         f"The disk {path} of the host {host.host} cannot be opened.", said=words
                     )
                 raise unreachable(host.host, words)
-            yield partial(_last_words, process, said)
+            with heartbeat.beating(process.stdin):
+                yield partial(_last_words, process, said)
         finally:
             with suppress(BrokenPipeError):
                 process.stdin.close()
@@ -141,7 +150,8 @@ def mend(host: Connection, path: str, image_format: str) -> None:
     looks = ["info", "-f", image_format, path]  # refused while somebody writes
     if image_format == "qcow2":
         looks = ["check", "-q", "-r", "leaks", "-f", "qcow2", path]
-    with host.program(["sh", "-c", MEND, "sh", *looks]) as program:
+    argv = ["sh", "-c", MEND, "sh", f"{heartbeat.GONE:.0f}", *looks]
+    with host.program(argv) as program:
         said = program.stdout.readline().decode(errors="replace")
         if not said.endswith("\n"):
             raise program.lost()

@@ -6,6 +6,7 @@ two steps it can be ended.
 """
 
 from xen2kvmd.errors import Failed
+from xen2kvmd.system import heartbeat
 from xen2kvmd.system.command import run
 from xen2kvmd.system.disk import WRITE
 from xen2kvmd.system.ssh import Connection
@@ -13,17 +14,23 @@ from xen2kvmd.words import one_line
 
 ERASE = ("blkdiscard", "--zeroout", "--step", str(256 << 20))
 
-# It ends with the connection: what goes on writing would keep the device from being removed.
-SCRIPT = """
+# It ends with the connection, or when it hears no more of us: what goes on writing would keep the
+# device from being removed.
+SCRIPT = (
+    heartbeat.LISTEN
+    + r"""
 export LC_ALL=C
+silence=$1
+shift
 for path; do :; done
 [ -b "$path" ] || { echo done; exit; }
 exec 3<&0
 "$@" 2>&1 &
 worker=$!
-(cat <&3; kill "$worker" 2>/dev/null) >/dev/null &
+(listen "$silence" <&3; kill "$worker" 2>/dev/null) >/dev/null &
 if wait "$worker"; then echo done; else echo "it ended with code $?"; fi
 """
+)
 
 
 def write_zeroes(path: str) -> None:
@@ -36,7 +43,8 @@ def write_zeroes_there(host: Connection, path: str) -> None:
 
     Raises ConnectionFailed or Failed.
     """
-    with host.program(["sh", "-c", SCRIPT, "sh", *ERASE, path]) as program:
+    argv = ["sh", "-c", SCRIPT, "sh", str(heartbeat.SILENCE), *ERASE, path]
+    with host.program(argv) as program, heartbeat.beating(program.stdin):
         said = program.stdout.readline().decode(errors="replace")
         if not said:
             raise program.lost()
