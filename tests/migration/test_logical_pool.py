@@ -23,6 +23,9 @@ FREE = 2 << 30
 LVM = """#!/bin/sh -e
 cd STATE
 case ${0##*/} in
+lvremove | lvchange) [ ! -e busy ] || { echo "  Logical volume GROUP/x in use." >&2; exit 5; } ;;
+esac
+case ${0##*/} in
 lvcreate)
   echo "$@" >>lvcreate.called
   truncate -s "$4" data
@@ -88,6 +91,17 @@ def test_logical_volume_has_its_whole_size_at_once(sandbox: Sandbox, called: Pat
     assert made.out == f"{FREE} {12 << 20}\n/dev/{GROUP}/web1-vda.img\n"
     size = (10 << 10) + 1  # KiB
     assert called.read_text() == f"--name web1-vda.img -L {size}K {GROUP} --yes\n"
+
+
+@pytest.mark.slow
+def test_logical_volume_in_use_is_waited_for(sandbox: Sandbox, called: Path) -> None:
+    """Who wrote it ends a while after the connection was lost."""
+    busy = called.parent / "busy"
+    busy.touch()
+    end = f"import os, threading; threading.Timer(3, os.unlink, ({str(busy)!r},)).start()"
+    removed = sandbox.python(f"{MAKE}    {end}\n    pool.discard(volume)\n")
+    assert removed.code == 0, removed.err
+    assert sandbox.run("ls", f"/dev/{GROUP}").out == ""
 
 
 @pytest.mark.guest

@@ -41,8 +41,31 @@ def server(sandbox: Sandbox, tmp_path: Path) -> Iterator[None]:
     assert sandbox.run("umount", "--lazy", "/usr/sbin").code == 0
 
 
+# A folder is in use, too, by a process that is in it.
+STOP = """
+import subprocess
+from xen2kvmd.system.libvirt import connected
+from xen2kvmd.targets import NfsExport
+with connected() as host:
+    export = NfsExport(host, sys.argv[1])
+    host.define_pool(export.document())
+    host.start_pool(export.name)
+    with subprocess.Popen(["sleep", "3"], cwd=host.pool_folder(export.name)):
+        host.stop_pool(export.name)
+    host.undefine_pool(export.name)
+"""
+
+
 def pools(sandbox: Sandbox) -> list[str]:
     return sandbox.run("virsh", "pool-list", "--all", "--name").out.split()
+
+
+@pytest.mark.usefixtures("server")
+def test_export_in_use_is_waited_for(sandbox: Sandbox) -> None:
+    """Who wrote there ends a while after the connection was lost."""
+    stopped = sandbox.python(STOP, EXPORT)
+    assert stopped.code == 0, stopped.err
+    assert POOL not in pools(sandbox)
 
 
 @pytest.mark.usefixtures("server")

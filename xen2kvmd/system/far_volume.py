@@ -106,8 +106,8 @@ def _served(
     host: Connection, folder: str, path: str, image: Sequence[str]
 ) -> Iterator[Callable[[], str]]:
     """Let the host serve an image in a folder there; yield who tells why that is over, or ""."""
-    words = ("sh", "-c", SCRIPT, "sh", str(heartbeat.SILENCE), folder, *image)
-    command = f"echo {BEGIN}; {shlex.join(words)}"
+    server = ("sh", "-c", SCRIPT, "sh", str(heartbeat.SILENCE), folder, *image)
+    command = f"echo {BEGIN}; {shlex.join(server)}"
     argv = [*WITH_US, *host.argv, host.address, command]
     with TemporaryFile() as said:
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)

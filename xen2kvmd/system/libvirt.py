@@ -17,7 +17,7 @@ from xen2kvmd.model import CephPool
 from xen2kvmd.system.libvirt_domain import Console, Domain
 from xen2kvmd.system.libvirt_errors import absent, lost, translated, unreachable
 from xen2kvmd.system.libvirt_link import opened
-from xen2kvmd.system.libvirt_pool import Pool, look, overlays, refresh
+from xen2kvmd.system.libvirt_pool import Pool, look, overlays, refresh, released
 from xen2kvmd.system.libvirt_uri import is_remote, ssh_address, with_program
 from xen2kvmd.system.ssh import as_program
 from xen2kvmd.words import one_line
@@ -130,7 +130,7 @@ class Host:
             pool = self._connection.storagePoolLookupByName(name)
             if pool.isActive():
                 with translated(f"The pool '{name}' cannot be stopped"):
-                    pool.destroy()
+                    released(pool.destroy)
 
     def undefine_pool(self, name: str) -> None:
         """Forget a pool and remove its folder, which is empty; nothing happens if there is none."""
@@ -174,7 +174,7 @@ class Host:
             refresh(found)
             volume = found.storageVolLookupByName(name)
             with translated(f"Volume '{name}' stays"):
-                volume.delete()
+                released(volume.delete)
 
     def key(self, pool: CephPool) -> bytes:
         """Return the key of a pool's user, b"" where it has none. Raises Failed."""

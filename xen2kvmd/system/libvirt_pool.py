@@ -2,7 +2,7 @@
 """A storage pool of a libvirt."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import libvirt
@@ -10,10 +10,12 @@ import libvirt
 from xen2kvmd import xml
 from xen2kvmd.model import CephPool
 from xen2kvmd.system import ceph
+from xen2kvmd.system.heartbeat import GONE
 from xen2kvmd.system.libvirt_errors import absent
 
 BUSY = 600.0  # seconds that somebody else's work on a pool is waited for
 LOOK = 1.0  # seconds between two looks at it
+IN_USE = (" in use", " busy")  # LVM of a volume; umount(8), and Ceph
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,28 @@ def overlays(pool: "libvirt.virStoragePool") -> Iterator[tuple[str, str]]:
 def refresh(pool: "libvirt.virStoragePool") -> None:
     """Let libvirt look what is in a pool; it refuses while somebody makes a volume there.
 
-    A volume that is preallocated may take minutes. There is no code for that, only the words.
+    A volume that is preallocated may take minutes.
     """
-    end = time.monotonic() + BUSY
+    _again(pool.refresh, while_said=("asynchronous jobs",), seconds=BUSY)
+
+
+def released(remove: Callable[[], object]) -> None:
+    """Remove a volume, or stop a pool, when nobody has it open any more.
+
+    Who wrote there ends some time after us, where our host or the network was gone.
+    """
+    _again(remove, while_said=IN_USE, seconds=GONE)
+
+
+def _again(work: Callable[[], object], *, while_said: Collection[str], seconds: float) -> None:
+    """Do a work, again while libvirt refuses it in these words: there are no codes for them."""
+    end = time.monotonic() + seconds
     while True:
         try:
-            pool.refresh()
+            work()
             return
         except libvirt.libvirtError as error:
-            if "asynchronous jobs" not in str(error) or time.monotonic() > end:
+            said = any(words in str(error) for words in while_said)
+            if not said or time.monotonic() > end:
                 raise
         time.sleep(LOOK)
