@@ -17,7 +17,7 @@ from xen2kvmd.model import CephPool
 from xen2kvmd.system.libvirt_domain import Console, Domain
 from xen2kvmd.system.libvirt_errors import absent, lost, translated, unreachable
 from xen2kvmd.system.libvirt_link import opened
-from xen2kvmd.system.libvirt_pool import Pool, look, overlays, refresh, released
+from xen2kvmd.system.libvirt_pool import Pool, key_of, look, overlays, refresh, released
 from xen2kvmd.system.libvirt_uri import is_remote, ssh_address, with_program
 from xen2kvmd.system.ssh import as_program
 from xen2kvmd.words import one_line
@@ -178,20 +178,7 @@ class Host:
 
     def key(self, pool: CephPool) -> bytes:
         """Return the key of a pool's user, b"" where it has none. Raises Failed."""
-        if not pool.user:
-            return b""
-        with translated(
-            f"libvirt does not give the key of Ceph's user '{pool.user}'",
-            hint="Its secret must have a value, and not be private: virsh secret-dumpxml "
-            f"{pool.secret_uuid or 'UUID'}.",
-        ):
-            if pool.secret_uuid:
-                secret = self._connection.secretLookupByUUIDString(pool.secret_uuid)
-            else:
-                secret = self._connection.secretLookupByUsage(
-                    libvirt.VIR_SECRET_USAGE_TYPE_CEPH, pool.secret_usage
-                )
-            return bytes(secret.value())
+        return key_of(self._connection, pool) if pool.user else b""
 
     def _pool(self, name: str) -> "libvirt.virStoragePool":
         with absent(libvirt.VIR_ERR_NO_STORAGE_POOL):

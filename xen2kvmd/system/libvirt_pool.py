@@ -11,7 +11,7 @@ from xen2kvmd import xml
 from xen2kvmd.model import CephPool
 from xen2kvmd.system import ceph
 from xen2kvmd.system.heartbeat import GONE
-from xen2kvmd.system.libvirt_errors import absent
+from xen2kvmd.system.libvirt_errors import absent, translated
 
 BUSY = 600.0  # seconds that somebody else's work on a pool is waited for
 LOOK = 1.0  # seconds between two looks at it
@@ -79,3 +79,18 @@ def _again(work: Callable[[], object], *, while_said: Collection[str], seconds: 
             if not said or time.monotonic() > end:
                 raise
         time.sleep(LOOK)
+
+
+def key_of(connection: "libvirt.virConnect", pool: CephPool) -> bytes:
+    """Return the key of a pool's user, which is a secret of libvirt's. Raises Failed."""
+    with translated(
+        f"libvirt does not give the key of Ceph's user '{pool.user}'",
+        hint="Its secret must have a value, and not be private: virsh secret-dumpxml "
+        f"{pool.secret_uuid or 'UUID'}.",
+    ):
+        if pool.secret_uuid:
+            secret = connection.secretLookupByUUIDString(pool.secret_uuid)
+        else:
+            usage = libvirt.VIR_SECRET_USAGE_TYPE_CEPH
+            secret = connection.secretLookupByUsage(usage, pool.secret_usage)
+        return bytes(secret.value())
