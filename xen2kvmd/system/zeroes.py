@@ -28,7 +28,13 @@ exec 3<&0
 "$@" 2>&1 &
 worker=$!
 (listen "$silence" <&3; kill "$worker" 2>/dev/null) >/dev/null &
-if wait "$worker"; then echo done; else echo "it ended with code $?"; fi
+wait "$worker"
+code=$?
+case $code in
+0) echo done ;;
+143) ;; # SIGTERM, of ours
+*) echo "it ended with code $code" ;;
+esac
 """
 )
 
