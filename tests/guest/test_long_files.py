@@ -84,7 +84,7 @@ def a_preset(tree: Tree) -> object:
         ("boot/grub/grub.cfg", ("menuentry " + "'" * 8000 + "\n") * 100, read_menu),
         ("boot/grub/menu.lst", "title a\nkernel " + "xen" * LONG, read_menu),
     ],
-    ids=lambda value: str(value)[:30].strip() or "blank",
+    ids=lambda value: getattr(value, "__name__", str(value))[:30].strip() or "blank",
 )
 def test_nothing_that_is_looked_at_takes_long(
     tmp_path: Path, path: str, text: str, reader: Callable[[Tree], object]
