@@ -53,6 +53,11 @@ class Connection:
     def name(self) -> str:
         return str(self._bus.unique_name)
 
+    @property
+    def closing(self) -> int:
+        """How many descriptors that somebody sent are being closed."""
+        return self._descriptors.closing
+
     def serve(self, on_call: Callable[[Message, Brought], None]) -> None:
         """Hand all method calls to on_call, with the descriptors they bring, which it closes."""
         self._on_call = on_call
@@ -180,16 +185,16 @@ class Connection:
 
         What is raised here the library would send to the caller, with a traceback.
         """
-        brought = self._descriptors.take(message.sender or "", message.unix_fds or ())
+        called = message.message_type is MessageType.METHOD_CALL
+        handled = called and self._on_call is not None  # nobody whom we call has any for us
+        numbers = message.unix_fds or ()
+        brought = self._descriptors.take(message.sender or "", numbers, keep=handled)
         try:
             forget_signatures()
-            if message.message_type is MessageType.METHOD_CALL:
+            if called:
                 if self._on_call:
                     self._on_call(message, brought)
-                else:
-                    brought.close()
                 return True
-            brought.close()  # nobody whom we call, or listen to, has any for us
             # Anybody can send us a signal of any name: only the bus itself is believed.
             if message.message_type is MessageType.SIGNAL and message.sender == BUS:
                 receiver = self._on_signal.get(message.member)
@@ -198,7 +203,7 @@ class Connection:
         except Exception:
             log.exception("A message of %s could not be taken in", message.sender)
             brought.close()
-            return message.message_type is MessageType.METHOD_CALL
+            return called
         return None
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from xen2kvmd import __version__
-from xen2kvmd.bus import begin, options, variants
+from xen2kvmd.bus import begin, key_descriptors, options, variants
 from xen2kvmd.bus.begin import path_of
 from xen2kvmd.bus.contract import MANAGER, ROOT
 from xen2kvmd.bus.documents import Documents
@@ -15,7 +15,6 @@ from xen2kvmd.bus.feed import Feed
 from xen2kvmd.bus.guest_name import check_told, label
 from xen2kvmd.bus.host_paths import named_paths, told
 from xen2kvmd.bus.job import Options
-from xen2kvmd.bus.key_descriptors import KeyDescriptors
 from xen2kvmd.bus.polkit import Action
 from xen2kvmd.bus.registry import Registry
 from xen2kvmd.bus.service import Call, Guarded, Handler
@@ -74,7 +73,6 @@ class Manager:
         self._max_jobs = max_jobs
         self._reload_config = reload
         self._documents = Documents()
-        self._keys = KeyDescriptors()
         self.handlers: Mapping[str, Handler] = {
             "ListGuests": self._list_guests,
             "Inspect": self._inspect,
@@ -137,7 +135,7 @@ class Manager:
         check_told(request, uid=call.uid)
         check_target_host(request)
         check_backup(request)
-        secrets = await self._keys.read(call, asked.handed)
+        secrets = key_descriptors.read(call.brought, asked.handed)
         described = await self._described(request, uid=call.uid)
         about = {
             "vm": described.name if described else label(request),

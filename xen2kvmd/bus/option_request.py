@@ -244,8 +244,8 @@ OF_REQUESTS = (
     Option(
         "key-descriptors", "a(sh)", f"Inspect {_PLANNING}",
         "The same, handed over: each item is a SELECTOR, and a file descriptor from which the "
-        "passphrase is read at once: a file, a pipe that is closed within 10 seconds, a memfd. It "
-        "is kept in memory until the job ends or this host stops. With job-token, it is not "
+        "passphrase is read at once: a memfd (a file of tmpfs will do), no other file, no pipe. "
+        "It is kept in memory until the job ends or this host stops. With job-token, it is not "
         "compared.",
         values.handed_keys,
     ),

@@ -194,7 +194,7 @@ class Service:
 
     @property
     def busy(self) -> bool:
-        return bool(self._tasks)
+        return bool(self._tasks or self.connection.closing)
 
     def take(self, message: Message, brought: Brought) -> None:
         """Begin to answer a call."""
