@@ -61,6 +61,9 @@ def test_an_option_is_read(key: str, variant: Variant, field: str, value: object
         ("hooks", Variant("as", [".."]), InvalidOption),
         ("rate-limit", Variant("t", (1 << 40) + 1), InvalidOption),
         ("mac", Variant("s", ""), InvalidOption),
+        ("pool", Variant("s", ""), InvalidOption),
+        ("backup-pool", Variant("s", ""), InvalidOption),
+        ("directory", Variant("s", ""), InvalidOption),
         ("waive", Variant("as", ["A B"]), InvalidOption),
         ("waive", Variant("as", ["a"] * 65), InvalidOption),
         ("boot-timeout", Variant("u", 0), InvalidOption),
@@ -89,6 +92,12 @@ def test_a_value_that_is_not_allowed_is_refused(
 ) -> None:
     with pytest.raises(error):
         options.read("Migrate", {key: variant})
+
+
+@pytest.mark.parametrize("method", ["Backup", "Restore"])
+def test_a_backup_is_in_a_pool_with_a_name(method: str) -> None:
+    with pytest.raises(InvalidOption, match="'pool' is empty"):
+        options.read(method, {"pool": Variant("s", "")})
 
 
 @pytest.mark.parametrize("method", ["Inspect", "Plan", "Migrate", "ConvertXml", "Cancel"])

@@ -54,6 +54,15 @@ def test_backup_goes_to_a_folder_or_a_pool() -> None:
         options("migrate x.xml --backup-disks nas1:/b")
 
 
+def test_what_is_empty_by_mistake_is_not_left_out() -> None:
+    """The service refuses it: `--backup-disks "$UNSET"` must not migrate without a backup."""
+    nothing = ["migrate", "x.xml", "--backup-disks", ""]
+    assert {key: value for key, _, value in options_of(parse(nothing))} == {"backup-pool": ""}
+    restore = parse(["restore", "web1", "--pool", "", "--directory", ""])
+    assert {key: value for key, _, value in options_of(restore)} == {"pool": "", "directory": ""}
+    assert backup_of(restore) == "web1"
+
+
 def test_backup_is_named_by_its_path_or_in_its_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/srv")
     assert backup_of(parse(["restore", "web1"])) == "/srv/web1"

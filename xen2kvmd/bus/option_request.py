@@ -48,7 +48,7 @@ OF_REQUESTS = (
         "pool", "s", _PLANNING,
         "libvirt storage pool for the disks; 'default' where this and directory are left out. Of "
         "the types dir, fs and netfs, or logical and rbd, whose volumes are raw.",
-        values.text, "pool",
+        values.pool, "pool",
     ),
     Option(
         "disk-pool", "as", _PLANNING,
@@ -157,7 +157,7 @@ OF_REQUESTS = (
     Option(
         "backup-pool", "s", _PLANNING,
         "The same in a storage pool of files of this host's libvirt, whatever the target is.",
-        values.text, "backup_pool",
+        values.pool, "backup_pool",
     ),
     Option(
         "autostart", "b", "Migrate",

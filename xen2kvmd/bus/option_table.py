@@ -26,12 +26,12 @@ OPTIONS = (
         "pool", "s", "Backup",
         "libvirt storage pool of the target host for the backup, whose files are volumes there "
         "then; of the types dir, fs and netfs. folder is empty with it.",
-        values.text, "backup_pool",
+        values.pool, "backup_pool",
     ),
     Option(
         "pool", "s", "Restore",
         "libvirt storage pool of the target host that has the backup, and is active.",
-        values.text, "backup_pool",
+        values.pool, "backup_pool",
     ),
     Option(
         "directory", "s", "Restore",

@@ -29,6 +29,15 @@ def text(key: str, value: str, *, limit: int = MAX_STRING) -> str:
     return value
 
 
+def pool(key: str, value: str) -> str:
+    """Return the name of a storage pool. An empty one is a mistake: nothing must go elsewhere."""
+    if not value:
+        raise InvalidOption(
+            f"The option '{key}' is empty.", hint="Name a storage pool, or leave it out."
+        )
+    return text(key, value)
+
+
 def domain_name(value: str) -> str:
     """Return the name of a guest; an empty one means that the caller left it open."""
     if not value.isprintable() or "/" in value or value in (".", "..") or len(value) > MAX_NAME:

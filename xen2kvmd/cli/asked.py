@@ -36,22 +36,24 @@ def source_of(arguments: argparse.Namespace) -> tuple[str, str, list[Option]]:
 def backup_of(arguments: argparse.Namespace) -> str:
     """Return the backup to be restored: its name in its pool, or its full path."""
     given = str(arguments.backup)
-    return given if arguments.backup_pool else os.path.abspath(given)
+    return given if arguments.backup_pool is not None else os.path.abspath(given)
 
 
 def options_of(arguments: argparse.Namespace) -> list[Option]:
     """Return the options for the service, as the arguments give them."""
     given = vars(arguments)
     found: list[Option] = []
-    for key in ("name", "target", "directory", "format", "allocation", "mac"):
+    for key in ("name", "target", "format", "allocation", "mac"):
         if given.get(key):
             found.append((key, "s", str(given[key])))
     for key in ("engine", "vmdp", "root", "virtio-win", "undefine-source"):
         if given.get(key.replace("-", "_")):
             found.append((key, "s", str(given[key.replace("-", "_")])))
-    if given.get("backup_pool"):
+    if given.get("directory") is not None:  # "$UNSET" is for the service to refuse
+        found.append(("directory", "s", str(given["directory"])))
+    if given.get("backup_pool") is not None:
         found.append(("pool", "s", given["backup_pool"]))
-    if given.get("backup_disks"):
+    if given.get("backup_disks") is not None:
         found.append(_backup(given["backup_disks"]))
     for pool in given.get("pool", ()):
         if key := _kind_of_storage(pool):

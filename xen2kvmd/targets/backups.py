@@ -18,6 +18,7 @@ from xen2kvmd.model import (
     Allocation,
     BackupPlace,
     DiskFormat,
+    Operation,
     Request,
     Restoration,
     SourceDisk,
@@ -31,7 +32,9 @@ from xen2kvmd.targets.room import BACKUP, Need, store_of
 
 
 def check_backup(request: Request) -> None:
-    """Raise InvalidOption for a backup that is to go to two places."""
+    """Raise InvalidOption for a backup that is to go to two places, or a Backup to none."""
+    if request.operation is Operation.BACKUP and not (request.backup_disks or request.backup_pool):
+        raise InvalidOption("The backup goes nowhere.", hint="Name a folder or a storage pool.")
     if request.backup_disks and request.backup_pool:
         raise InvalidOption(
             f"The backup goes to one place: the folder {request.backup_disks}, or the pool "
