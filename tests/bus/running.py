@@ -58,6 +58,9 @@ polkit.addRule(function(action, subject) {
         && action.lookup("source") == "libvirtxml:/srv/xen/web1.xml"
         && action.lookup("target") == "fast")
         return polkit.Result.YES;
+    if (subject.user == "news" && action.lookup("operation") == "restore"
+        && action.lookup("path") == "/srv/backup/web1")
+        return polkit.Result.YES;
     if (subject.user == "news" && action.id == "org.xen2kvm.cancel-others"
         && action.lookup("job.owner") == "5" && action.lookup("job").startsWith("2026"))
         return polkit.Result.YES;

@@ -135,6 +135,15 @@ def test_error_names_of_the_xml_exist() -> None:
     assert names - known == set()
 
 
+def test_dialogs_tell_what_is_to_be_done() -> None:
+    """The same action guards a migration and a backup."""
+    policy = etree.parse(CHECKOUT / "polkit/org.xen2kvm.policy")
+    for action in ("inspect", "inspect-paths", "migrate", "migrate-paths"):
+        message = policy.findtext(f"action[@id='org.xen2kvm.{action}']/message")
+        assert message is not None
+        assert "$(operation) $(vm)" in message
+
+
 # --- on the bus -----------------------------------------------------------------------------------
 
 

@@ -63,6 +63,7 @@ ARGUMENTS: dict[tuple[str, str], tuple[Any, ...]] = {
     (JOB, "GetPlan"): ("a{sv}", {}),
     (JOB, "GetReport"): ("a{sv}", {}),
 }
+FAST = {"pool": Variant("s", "fast")}
 OVERWRITE = {"overwrite": Variant("b", value=True)}
 PUBLIC = {(MANAGER, "ListJobs"), (MANAGER, "GetJob"), (JOB, "Wait")}
 
@@ -106,8 +107,11 @@ async def test_every_method_refuses(
         ("games", "Inspect", "web1", {}, ""),
         ("games", "Migrate", "web1", {}, ""),
         ("games", "Migrate", "forbidden", {}, DENIED),
-        ("news", "Migrate", "db01", {"pool": Variant("s", "fast")}, ""),
+        ("news", "Migrate", "db01", FAST, ""),
         ("news", "Migrate", "db01", {"pool": Variant("s", "slow")}, CHALLENGE),
+        ("news", "Migrate", "db01", {**FAST, "disk-pool": Variant("as", ["xvdb=slow"])}, CHALLENGE),
+        ("news", "Migrate", "db01", {**FAST, "disk-pool": Variant("as", ["xvdb=fast"])}, ""),
+        ("news", "Migrate", "db01", {**FAST, "backup-pool": Variant("s", "slow")}, CHALLENGE),
         ("news", "Migrate", "web1", {"pool": Variant("s", "fast")}, CHALLENGE),
         ("mail", "Inspect", "web1", {}, CHALLENGE),
         ("mail", "Plan", "web1", {}, CHALLENGE),

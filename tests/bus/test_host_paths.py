@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from dbus_next import Variant
 
-from tests.bus.client import FDO_ERROR, CallError, Client
+from tests.bus.client import FDO_ERROR, CallError, Client, Options
 from tests.bus.running import Daemon
 from xen2kvmd.bus.host_paths import told
 
@@ -93,6 +93,36 @@ async def test_restore_names_paths_whatever_it_is_of(connect: Connect) -> None:
     for name in ("", "../web1"):
         with pytest.raises(CallError, match="the name of a backup"):
             await client.call("Restore", "sa{sv}", name, pool)
+
+
+async def test_rules_see_where_a_backup_is_restored(daemon: Daemon, connect: Connect) -> None:
+    """News may restore one backup where it was made, and nowhere else."""
+    client = await connect("news")
+    daemon.end((await client.call("Restore", "sa{sv}", "/srv/backup/web1", {}))[0])
+    elsewhere = {"directory": Variant("s", "/etc")}
+    with pytest.raises(CallError, match=r"org\.xen2kvm\.migrate-paths"):
+        await client.call("Restore", "sa{sv}", "/srv/backup/web1", elsewhere)
+
+
+async def test_all_pools_are_told(daemon: Daemon, root: Client) -> None:
+    backup = {"backup-pool": Variant("s", "backups")}
+    more = {"disk-pool": Variant("as", ["xvdb=slow", "xvdc=default"]), **backup}
+    in_place = {"in-place": Variant("b", value=True)}
+    host = {"target": Variant("s", "qemu+ssh://root@kvm2/system")}
+    options: Options
+    for options, target in (
+        ({}, ""),
+        (more, "3 places: default, slow, backups"),
+        ({**in_place, **backup}, "backups"),
+        (host, "qemu+ssh://kvm2/system"),
+        (
+            {**host, **backup},
+            "2 places: qemu+ssh://kvm2/system default, backups",
+        ),
+    ):
+        (job,) = await root.call("Migrate", "ssa{sv}", "xen:///system", "web1", options)
+        assert await root.get(job, "Target") == target
+        daemon.end(job)
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ def named_paths(request: Request, described: SourceDomain | None) -> Iterator[st
         yield source.path  # libvirt's pretended host reads itself from a file
 
 
-def told(paths: Sequence[str]) -> str:
-    """Return what polkit is told of the paths: no rule that allows one allows several."""
+def told(paths: Sequence[str], *, are: str = "paths") -> str:
+    """Return what polkit is told of paths, or others: no rule that allows one allows several."""
     if len(paths) == 1:
         return paths[0]
     more = (f"{len(paths) - SHOWN} more",) if len(paths) > SHOWN else ()
-    return f"{len(paths)} paths: {', '.join((*paths[:SHOWN], *more))}"
+    return f"{len(paths)} {are}: {', '.join((*paths[:SHOWN], *more))}"

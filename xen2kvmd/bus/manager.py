@@ -185,7 +185,7 @@ class Manager:
         async def do() -> list[Any]:
             return await begin.begin(self._jobs, call, spec, token=asked.token, about=about)
 
-        details = {**about, "path": where}
+        details = {**about, "path": told(tuple(filter(None, (where, spec.directory))))}
         return Guarded(Action.MIGRATE_PATHS, do, details, quiet=asked.quiet)
 
     # --- jobs there are ---------------------------------------------------------------------------
@@ -277,8 +277,17 @@ class Manager:
 
 
 def _target(request: Request) -> str:
-    """Return where the disks go, as far as the call tells it."""
+    """Return where the disks go, as far as the call tells it.
+
+    No rule of polkit's that allows one pool allows another beside it, for a disk or a backup.
+    """
     if request.operation is Operation.BACKUP:
         return request.backup_disks or request.backup_pool
+    host = public(request.target)
     place = request.directory or request.nfs_export or request.pool
-    return f"{public(request.target)} {place}".strip()
+    if not (request.disk_pools or request.backup_pool):
+        return f"{host} {place}".strip()
+    first = place or ("" if request.in_place else "default")
+    pools = (f"{host} {pool}".strip() for pool in (first, *dict(request.disk_pools).values()))
+    places = dict.fromkeys(filter(None, (*pools, request.backup_pool)))
+    return told(tuple(places), are="places")
