@@ -92,8 +92,9 @@ OF_REQUESTS = (
     ),
     Option(
         "overwrite", "b", _PLANNING,
-        "Replace a domain of the new one's name that does not run, and files where its disks go. "
-        "They are kept until the new domain has booted. Migrate needs org.xen2kvm.overwrite, too.",
+        "Replace a domain of the new one's name that does not run, and files where its disks go, "
+        "unless somebody else uses them. They are kept until the new domain has booted. Migrate "
+        "needs org.xen2kvm.overwrite, too.",
         values.as_is, "overwrite",
     ),
     Option(
