@@ -17,6 +17,8 @@ from tests.migration.test_far_target import URI as FAR
 from tests.migration.test_undo import begin, check_nothing_left, cut_off, temporary
 from tests.migration.xenhost import shell
 
+pytestmark = pytest.mark.xdist_group("logical-pool")  # /dev is the machine's
+
 GROUP = "xen2kvm-test-vg"
 POOL = f"<pool type='logical'><name>vg</name><source><name>{GROUP}</name></source></pool>"
 FREE = 2 << 30
