@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.libvirt_test_driver import own_host
 from xen2kvmd.errors import Cancelled, ConnectionFailed, Failed, VmNotFound
 from xen2kvmd.jobs import patience
 from xen2kvmd.jobs.events import Sender
@@ -15,7 +16,7 @@ from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import PlannedDisk, SourceDisk, Volume
 from xen2kvmd.steps import define, merge, shutdown
-from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.libvirt_domain import NAMESPACE, Domain
 
 MARKED = f"""
@@ -51,12 +52,8 @@ class Xen:
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    with connected("test:///default") as opened:
+    with own_host() as opened:
         yield opened
-        for domain in opened.domains():
-            if domain.name != "test":
-                domain.destroy()
-                domain.undefine(nvram=False)
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ libvirt's test driver has the domains; it does not look at their disks, which ar
 """
 
 import json
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import cattrs
 import pytest
 
+from tests.libvirt_test_driver import URI, open_in_a_qemu, own_host
 from xen2kvmd.errors import Failed, PoolNotFound, TargetExists
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
@@ -30,13 +29,9 @@ NEW = "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    monkeypatch.setattr(set_aside, "target_host", lambda _request: connected("test:///default"))
-    with connected("test:///default") as opened:
+    monkeypatch.setattr(set_aside, "target_host", lambda _request: connected(URI))
+    with own_host() as opened:
         yield opened
-        for domain in opened.domains():
-            if domain.name != "test":
-                domain.destroy()
-                domain.undefine(nvram=False)
 
 
 @pytest.fixture
@@ -126,17 +121,12 @@ def test_disk_that_a_qemu_has_open_is_refused_by_plan_and_step(
 ) -> None:
     """On shared storage, that may be a guest of a host whose libvirt nobody asks."""
     target = Target("web1", volumes=context.plan(run).volumes)
-    socket = disk.with_name("socket")
-    argv = ["qemu-nbd", "-f", "raw", "-k", str(socket), str(disk)]
-    with subprocess.Popen(argv) as guest:
-        while not socket.exists():
-            time.sleep(0.02)
+    with open_in_a_qemu(disk, "raw"):
         with pytest.raises(TargetExists, match="has it open"):
             list(set_aside.findings(context.request(run), target, (), host))
         with pytest.raises(TargetExists, match="has it open"):
             SET_ASIDE.do(run)
         SET_ASIDE.undo(run)
-        guest.terminate()
     assert disk.read_text() == "old"
     (told,) = set_aside.findings(context.request(run), target, (), host)
     assert told.id == "overwrites"

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A file that somebody uses is not replaced: libvirt's test driver knows users, and QEMU does."""
 
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.libvirt_test_driver import open_in_a_qemu, own_host
 from xen2kvmd.errors import TargetExists, Unsupported
 from xen2kvmd.model import Volume
 from xen2kvmd.system.disk import make_image
-from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.target_files import files_of
 from xen2kvmd.targets import check_unused
 
@@ -20,11 +19,8 @@ POOL = "default-pool"
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    with connected("test:///default") as opened:
+    with own_host() as opened:
         yield opened
-        for domain in opened.domains():
-            if domain.name != "test":
-                domain.undefine(nvram=False)
 
 
 @pytest.fixture
@@ -91,14 +87,11 @@ def test_file_that_an_overlay_builds_on_is_kept(host: Host, disk: Path) -> None:
 
 def test_file_that_a_qemu_has_open_is_kept(host: Host, disk: Path) -> None:
     """No domain of this libvirt has it: it is on storage that another host has, too."""
-    socket = disk.with_name("socket")
-    argv = ["qemu-nbd", "-f", "qcow2", "-k", str(socket), str(disk)]
-    with subprocess.Popen(argv) as guest:
-        while not socket.exists():
-            time.sleep(0.02)
-        with pytest.raises(TargetExists, match="a QEMU has it open, here or on another host"):
-            check(host, disk)
-        guest.terminate()
+    with (
+        open_in_a_qemu(disk, "qcow2"),
+        pytest.raises(TargetExists, match="a QEMU has it open, here or on another host"),
+    ):
+        check(host, disk)
 
 
 def test_what_is_no_file_is_not_put_aside(host: Host, tmp_path: Path) -> None:
