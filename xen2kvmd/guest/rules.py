@@ -26,7 +26,7 @@ from xen2kvmd.guest import (
     storage,
     system,
     uefi,
-    unified,
+    uki_rules,
 )
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.rule import Rule
@@ -40,7 +40,7 @@ RULES: tuple[Rule[Tree], ...] = (
     grub_menu.grub_menu,
     pygrub.pygrub_arguments,
     kernel_entry.kernel_entry,
-    unified.unified_image_cmdline,
+    uki_rules.unified_image_cmdline,
     default_kernel.default_kernel,
     default_kernel.default_kernel_package,
     storage.fstab,
@@ -58,7 +58,7 @@ RULES: tuple[Rule[Tree], ...] = (
     leftovers.xen_arguments,
     # After all that changes arguments: it keeps them as they are then.
     kernel_install.kernel_install_cmdline,
-    unified.unified_images_left,
+    uki_rules.unified_images_left,
     leftovers.xen_programs,
     console.systemd_getty,
     console.inittab_getty,
