@@ -59,6 +59,48 @@ def test_file_that_a_qemu_has_open_is_told(files: TargetFiles, tmp_path: Path, n
     assert (tmp_path / name).read_bytes() == before
 
 
+def test_raw_file_that_a_qemu_writes_is_told(files: TargetFiles, tmp_path: Path) -> None:
+    """Such a QEMU would let others write too, and takes no lock that forbids it."""
+    image, socket = tmp_path / "a,b", tmp_path / "socket"
+    image.write_bytes(bytes(1 << 20))
+    with subprocess.Popen(["qemu-nbd", "-f", "raw", "-k", str(socket), str(image)]) as writer:
+        while not socket.exists():
+            time.sleep(0.02)
+        assert files.is_open(str(image))
+        writer.terminate()
+    assert not files.is_open(str(image))
+
+
+OLD_QEMU_IO = """\
+#!/bin/sh
+case $* in
+*unshare-child-perms*)
+  echo "qemu-io: Block protocol 'blkdebug' doesn't support the option 'unshare-child-perms.0'" >&2
+  exit 1 ;;
+esac
+exec /usr/bin/qemu-io "$@"
+"""
+
+
+def test_host_with_an_old_qemu_is_asked_as_well(far: Far, tmp_path: Path) -> None:
+    """What QEMU 4.1 and older say to an option that they do not know; the rest is real."""
+    programs, image, socket = (tmp_path / name for name in ("bin", "image", "socket"))
+    programs.mkdir()
+    (programs / "qemu-io").write_text(OLD_QEMU_IO)
+    (programs / "qemu-io").chmod(0o755)
+    key = (far.folder / "key.pub").read_text()
+    path_first = f'command="PATH={programs}:$PATH; eval \\"$SSH_ORIGINAL_COMMAND\\""'
+    (far.folder / "authorized").write_text(f"{path_first} {key}")
+    make_image(image, image_format="qcow2", size=1 << 20, preallocated=False)
+    with files_of(far.address) as there:
+        assert not there.is_open(str(image))
+        with subprocess.Popen(["qemu-nbd", "-f", "qcow2", "-k", str(socket), str(image)]) as writer:
+            while not socket.exists():
+                time.sleep(0.02)
+            assert there.is_open(str(image))
+            writer.terminate()
+
+
 def test_file_that_cannot_be_looked_at_is_told(files: TargetFiles) -> None:
     with pytest.raises(Failed, match=r"Whether a QEMU has /gone open .*: .*No such file"):
         files.is_open("/gone")

@@ -26,12 +26,12 @@ def erase(run: Run, volume: Volume) -> None:
 
 
 def mend(run: Run, volume: Volume) -> None:
-    """Give back what a writer that was killed has taken of a disk that we made, and not used."""
+    """Wait for a writer that was killed, and give back what it has taken of a disk that we made."""
     if address := ssh_address(context.request(run)):
         with ssh.connected(address) as far:
             far_volume.mend(far, volume.path, volume.format)
-    elif volume.format == "qcow2":
-        disk.mend(volume.path)
+    elif not volume.ceph:
+        disk.mend(volume.path, volume.format)
 
 
 @contextmanager

@@ -130,15 +130,18 @@ def _has_lock(path: str, first: int, count: int) -> bool:
     return bool(_FLOCK.unpack(found)[0] != fcntl.F_UNLCK)
 
 
-def mend(path: str) -> None:
-    """Give back what a writer that was killed has taken and not used, once it has ended.
+def mend(path: str, image_format: str) -> None:
+    """Wait until no writer that was killed has an image; give back what it has not used.
 
-    Raises Failed if it does not end, or the image has other faults.
+    Raises Failed if it does not end, or the image has faults.
     """
     deadline = time.monotonic() + SECONDS
-    while is_locked(path) and time.monotonic() < deadline:
+    while is_locked(path):
+        if time.monotonic() > deadline:
+            raise Failed(f"The disk {path} is in use still: a running QEMU holds its lock.")
         time.sleep(0.1)
-    run(["qemu-img", "check", "-q", "-r", "leaks", "-f", "qcow2", path], timeout=CHECK)
+    if image_format == "qcow2":
+        run(["qemu-img", "check", "-q", "-r", "leaks", "-f", "qcow2", path], timeout=CHECK)
 
 
 def _examine(location: str, image_format: str, *, path: str, head: bytes) -> DiskInfo:

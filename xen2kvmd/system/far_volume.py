@@ -17,7 +17,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from xen2kvmd.errors import Failed, Unsupported
-from xen2kvmd.system import heartbeat
+from xen2kvmd.system import heartbeat, locks_there
 from xen2kvmd.system.command import WITH_US
 from xen2kvmd.system.opened_disk import image_words
 from xen2kvmd.system.ssh import BEGIN, Connection, Program, unreachable
@@ -57,21 +57,22 @@ listen "$silence"
 
 # The server of a worker that was killed ends when its connection is seen to be over, that of a host
 # that has lost its power when nothing was heard of it for a while.
-MEND = r"""
-export LC_ALL=C
-seconds=$1 tries=0
-shift
-until said=$(qemu-img "$@" 2>&1); do
+MEND = (
+    locks_there.FUNCTIONS
+    + r"""
+seconds=$1 format=$2 path=$3 tries=0
+while said=$(refusal "$path" "$4") && is_lock "$said" && [ $tries -lt "$seconds" ]; do
   tries=$((tries + 1))
-  case $said in
-  *lock*) [ $tries -lt "$seconds" ] && sleep 1 && continue ;;
-  esac
-  printf '%s' "$said" | tr '\n' ' '
-  echo
-  exit
+  sleep 1
 done
-echo done
+if [ -z "$said" ] && [ "$format" = qcow2 ]; then
+  said=$(LC_ALL=C qemu-img check -q -r leaks -f qcow2 "$path" 2>&1) && said= ||
+    said=${said:-it has faults}
+fi
+printf '%s' "${said:-done}" | tr '\n' ' '
+echo
 """
+)
 
 
 @contextmanager
@@ -147,10 +148,8 @@ def mend(host: Connection, path: str, image_format: str) -> None:
 
     Raises Failed if it does not end, or the image has faults.
     """
-    looks = ["info", "-f", image_format, path]  # refused while somebody writes
-    if image_format == "qcow2":
-        looks = ["check", "-q", "-r", "leaks", "-f", "qcow2", path]
-    argv = ["sh", "-c", MEND, "sh", f"{heartbeat.GONE:.0f}", *looks]
+    words = (f"{heartbeat.GONE:.0f}", image_format, *locks_there.arguments(path))
+    argv = ["sh", "-c", MEND, "sh", *words]
     with host.program(argv) as program:
         said = program.stdout.readline().decode(errors="replace")
         if not said.endswith("\n"):

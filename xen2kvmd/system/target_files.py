@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Protocol
 
 from xen2kvmd.errors import Failed
-from xen2kvmd.system import disk
+from xen2kvmd.system import disk, locks_there
 from xen2kvmd.system.ssh import Connection, connected
 
-# It says one line: what was asked for, or what went wrong. qemu-io opens a file for writing, which
-# QEMU's locks forbid while another has it; it writes nothing, and comes with qemu-nbd.
-SCRIPT = r"""
+# It says one line: what was asked for, or what went wrong.
+SCRIPT = (
+    locks_there.FUNCTIONS
+    + r"""
 export LC_ALL=C
 case $1 in
 kind)
@@ -24,13 +25,13 @@ kind)
 rename) mv -f -T -- "$2" "$3" 2>&1 && echo done ;;
 remove) rm -f -- "$2" 2>&1 && echo done ;;
 open)
-  said=$(qemu-io -f raw -c quit "$2" 2>&1) && echo no && exit
-  case $said in
-  *"Failed to get"*lock*) echo yes ;;
-  *) printf '%s' "$said" | tr '\n' ' '; echo ;;
-  esac ;;
+  said=$(refusal "$2" "$3")
+  if is_lock "$said"; then echo yes
+  else echo "${said:-no}"
+  fi ;;
 esac
 """
+)
 
 _NOT_TOLD = "Whether a QEMU has {path} open cannot be told: {why}."
 
@@ -78,7 +79,7 @@ class _There:
         return self._asked("kind", path)
 
     def is_open(self, path: str) -> bool:
-        answer = self._asked("open", path)
+        answer = self._asked("open", *locks_there.arguments(path))
         if answer not in ("yes", "no"):
             raise Failed(_NOT_TOLD.format(path=path, why=answer))
         return answer == "yes"
