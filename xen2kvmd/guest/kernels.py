@@ -94,8 +94,9 @@ def installed_kernels(tree: Tree) -> Iterator[Kernel]:
         known = found.get(kernel.version)
         if known is None or (kernel.initrd and not known.initrd):
             found[kernel.version] = kernel
-    if read_menu(tree) is None and not makes_unified(tree):
-        found |= {kernel.version: kernel for kernel in _unified(tree)}
+    unified = {kernel.version: kernel for kernel in _unified(tree)}
+    if unified and read_menu(tree) is None and not makes_unified(tree):
+        found |= unified
     yield from found.values()
 
 
