@@ -31,7 +31,7 @@ from xen2kvmd.model import (
 )
 from xen2kvmd.system import blocks
 from xen2kvmd.system.libvirt import Host
-from xen2kvmd.targets import Place, boot_place, links
+from xen2kvmd.targets import Place, addresses, boot_place, links
 from xen2kvmd.targets.needs import needs
 from xen2kvmd.targets.room import Need, check_room
 
@@ -170,11 +170,14 @@ def make_plan(
     rehearsed = guest.rehearse(tree, case) if inside else guest.Rehearsed((), (), ())
     inside_changes = (*installed.changes, *rehearsed.changes)
     converted = domain.convert(document, case)
+    source_name = domain.read(document).name
+    known = {source_name, case.target.name}
     kvm = case.target.virt_type is VirtType.KVM
     findings = (
         *found,
         *converted.findings,
         *links.missing(converted.domain_xml, host),
+        *addresses.shared(converted.domain_xml, host, besides=known),
         *installed.findings,
         *rehearsed.findings,
         *((guest.under_xen(inside_changes, rehearsed.findings, case),) if inside else ()),
@@ -185,7 +188,7 @@ def make_plan(
     volumes = {volume.dev: volume for volume in case.target.volumes}
     plan = Plan(
         name=case.target.name,
-        source_name=domain.read(document).name,
+        source_name=source_name,
         facts=case.facts,
         disks=tuple(
             PlannedDisk(disk, volumes[disk.dev], dict(case.devices)[disk.dev]) for disk in disks

@@ -50,7 +50,14 @@ class Domain:
         return 0
 
     def xml(self) -> str:
+        """Return the XML by which it starts next time."""
         return str(self._domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+
+    def described(self) -> str:
+        """Return the same, or "" if the domain is gone."""
+        with absent(libvirt.VIR_ERR_NO_DOMAIN):
+            return self.xml()
+        return ""
 
     def current(self) -> str:
         """Return the XML as the domain runs, or as it would start."""

@@ -56,7 +56,9 @@ def _users(host: Host, volumes: Iterable[Volume]) -> Mapping[str, set[str]]:
     paths = {(volume.pool, volume.name): volume.path for volume in volumes}
     users = defaultdict(set)
     for domain in host.domains():
-        document = xml.parse(domain.xml())
+        if not (described := domain.described()):
+            continue
+        document = xml.parse(described)
         for source in document.iterfind("devices/disk//source"):
             named = (source.get("pool", ""), source.get("volume", ""))
             users[paths.get(named, source.get("file") or source.get("dev") or "")].add(domain.name)
