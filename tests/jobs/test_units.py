@@ -149,7 +149,9 @@ async def test_cancel_asks_for_a_worker_at_once(lab: Lab, monkeypatch: pytest.Mo
         while asked(lab) < 1 + len(workers.PAUSES):
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.3)
-    assert lab.jobs.get(job).state is JobState.RUNNING
+    status = lab.jobs.get(job)
+    assert status.state is JobState.RUNNING
+    assert status.activity.startswith("waits for a process to go on in: systemctl failed with")
     (lab.folder / "mended").touch()
     await lab.jobs.cancel(job)
     assert (await lab.end(job)).state.final

@@ -5,6 +5,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ class Supervisor:
         self._look_at(job_id, self._after_worker(job_id))
 
     def _refused(self, job_id: str, error: MigrationError) -> None:
-        """End a job that no process can be had for; one that has begun is to be undone, so: again.
+        """End a job that no process can be had for; one that has begun waits, and asks again.
 
         When we rest, the host may go down, and systemd starts nothing: that is no fault of the job.
         """
@@ -139,6 +140,8 @@ class Supervisor:
         if status.started_at:
             loop = asyncio.get_running_loop()
             self._retries[job_id] = loop.call_later(RETRY, self.begin, job_id)
+            waits = f"waits for a process to go on in: {error.message}"
+            self._board.change(replace(status, activity=waits))
         elif status.state is JobState.CANCELLING:
             self._look_at(job_id, self.end(job_id, JobState.CANCELLED, *CANCELLED))
         else:
