@@ -74,8 +74,8 @@ class LibvirtSource:
             if domain is not None and domain.is_paused():
                 return  # it was not asked: it could not heed
             if domain is not None and domain.stops_within(seconds):
-                domain = host.find(self.guest)  # a transient one is gone now
-            if domain is None:
+                domain = host.find(self.guest)
+            if domain is None or domain.vanishes():
                 host.create(document)
             elif not domain.is_active():
                 domain.start(paused=False)

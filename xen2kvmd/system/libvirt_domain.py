@@ -86,6 +86,12 @@ class Domain:
     def is_active(self) -> bool:
         return bool(self._domain.isActive())
 
+    def vanishes(self) -> bool:
+        """Tell whether libvirt has forgotten the domain, or is about to: a transient one, stopped."""
+        with absent(libvirt.VIR_ERR_NO_DOMAIN):
+            return not (self._domain.isActive() or self._domain.isPersistent())
+        return True
+
     def start(self, *, paused: bool) -> None:
         with translated("The domain does not start"):
             self._domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED if paused else 0)
@@ -151,7 +157,9 @@ class Domain:
             self._domain.resume()
 
     def is_paused(self) -> bool:
-        return bool(self._domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED)
+        with absent(libvirt.VIR_ERR_NO_DOMAIN):  # a transient one may be gone by now
+            return bool(self._domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED)
+        return False
 
     def destroy(self) -> None:
         """Stop the domain at once, if it runs."""
