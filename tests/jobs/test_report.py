@@ -16,9 +16,11 @@ import pytest
 from lxml import html
 
 from xen2kvmd.jobs import page, report
+from xen2kvmd.jobs.going_back import MERGING
+from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.picture import PNG, as_png
 from xen2kvmd.jobs.status import Event, JobState
-from xen2kvmd.jobs.store import JobRecord
+from xen2kvmd.jobs.store import JobRecord, Store
 
 EVIL = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\x00\u202e\udc80\ufffe"
 ENDED = {
@@ -161,6 +163,52 @@ def test_the_way_back_goes_to_the_host_that_has_the_guest() -> None:
     assert ["virsh", "-c", there, "destroy", "--", NAME] in commands
     assert ["virsh", "-c", there, "undefine", "--nvram", "--", NAME] in commands
     assert ["virsh", "destroy", "--", NAME] not in commands
+
+
+def test_what_builds_on_the_sources_images_goes_before_the_source_starts() -> None:
+    in_place = replace(record(), spec={"in_place": True})
+    made = report.make(in_place, events(NAME), ENDED, plan=plan(NAME))
+    commands = [shlex.split(way["command"]) for way in made["go_back"] if way["command"]]
+    removed, started = (
+        commands.index(command)
+        for command in (["rm", "--", f"/srv/{NAME}"], ["virsh", "start", "--", NAME])
+    )
+    assert removed < started
+
+
+def test_report_is_written_again_when_the_migration_is_settled(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    in_place = replace(record(), spec={"in_place": True})
+    store.create(in_place)
+    folder = store.path(in_place.id)
+    (folder / "plan.json").write_text(json.dumps(plan(NAME)))
+    journal = Journal(folder / "journal")
+    journal.append("ended", **ENDED)
+    report.write_again(store, in_place.id)
+    before = json.loads((folder / "report.json").read_text())
+    assert before["go_back"][1]["command"] == f"xen2kvm rollback {in_place.id}"
+    journal.append("note", key=MERGING, value="j2")
+    journal.append("settled", how="finalize by job j2")
+    journal.close()
+    report.write_again(store, in_place.id)
+    after = json.loads((folder / "report.json").read_text())
+    (way,) = after["go_back"]
+    assert "no way back" in way["says"]
+    assert after["settled"] == "finalize by job j2"
+    assert after["finished_at"] == before["finished_at"]
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [("rollback by job j2", "gone back on"), ("finalize by job j2", "accepted")],
+)
+def test_a_settled_migration_is_not_to_be_rolled_back_again(how: str, says: str) -> None:
+    settled = [*events(NAME), {"type": "settled", "how": how}]
+    made = report.make(record(), settled, ENDED, plan=plan(NAME))
+    assert says in made["go_back"][0]["says"]
+    commands = [way["command"].split()[:2] for way in made["go_back"]]
+    assert ["xen2kvm", "rollback"] not in commands
+    assert (["virsh", "start"] in commands) == how.startswith("finalize")
 
 
 @pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.INTERRUPTED])

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xen2kvmd.jobs import page
+from xen2kvmd.jobs import journal, page
 from xen2kvmd.jobs.going_back import going_back
 from xen2kvmd.jobs.journal import Journal, now
 from xen2kvmd.jobs.status import Event
@@ -35,19 +35,30 @@ def write(
         log.exception("report.html could not be written")
 
 
+def write_again(store: Store, job_id: str) -> None:
+    """Write the report of a job that is over as its journal has it now; a fault is logged."""
+    folder = store.path(job_id)
+    events = journal.read(folder / "journal")
+    try:
+        ended = next(event for event in reversed(events) if event["type"] == "ended")
+        write(store.record(job_id), events, ended, folder)
+    except Exception:
+        log.exception("The report of job %s could not be written again", job_id)
+
+
 def end(store: Store, job_id: str, ended: Mapping[str, Any]) -> None:
     """End a job that has no worker: its journal is the one thing that must be written."""
     folder = store.path(job_id)
     with writing(store.folder):
-        journal = Journal(folder / "journal")
+        opened = Journal(folder / "journal")
         try:
             try:
-                write(store.record(job_id), journal.events, ended, folder)
+                write(store.record(job_id), opened.events, ended, folder)
             except Exception:
                 log.exception("The report of job %s could not be written", job_id)
-            journal.append("ended", **ended)
+            opened.append("ended", **ended)
         finally:
-            journal.close()
+            opened.close()
 
 
 def make(
@@ -65,19 +76,21 @@ def make(
         "job": job,
         "guest": plan.get("source_name") or record.vm,
         "state": ended["state"],
-        "finished_at": now(),
+        "finished_at": ended.get("time") or now(),
         "error_name": ended["error_name"],
         "error_message": ended["error_message"],
         "error_said": ended.get("error_said", ""),
         "downtime": downtime(events),
         "bytes": plan.get("bytes_total", 0),
         "steps": _steps(events),
+        "in_place": bool(record.spec.get("in_place")),
+        "settled": _settled(events),
         "waived": list(record.spec.get("waive", ())),
         "findings": [event["finding"] for event in events if event["type"] == "finding"],
         "disks": list(plan.get("disks", ())),
         "boot_files": list(plan.get("boot_files", ())),
         "changes": list(plan.get("changes", ())),
-        "results": {event["key"]: event["value"] for event in events if event["type"] == "result"},
+        "results": _results(events),
         "made": {event["key"]: event["value"] for event in events if event["type"] == "note"},
     }
     return document | {"go_back": going_back(document)}
@@ -101,6 +114,17 @@ def downtime(events: Sequence[Event]) -> float | None:
     if begun is None or ended is None:
         return None
     return round((ended - begun) / 1e6, 1)
+
+
+def _settled(events: Sequence[Event]) -> str:
+    """Return how a migration that is over was accepted or gone back on, "" if it was not."""
+    return next((str(one["how"]) for one in reversed(events) if one["type"] == "settled"), "")
+
+
+def _results(events: Sequence[Event]) -> dict[str, str]:
+    """Return the results, without those that another job has taken back since."""
+    told = {event["key"]: event["value"] for event in events if event["type"] == "result"}
+    return {key: value for key, value in told.items() if value}
 
 
 def _plan(folder: Path) -> Mapping[str, Any]:

@@ -139,7 +139,9 @@ def _finding(status: JobStatus, event: Event) -> JobStatus:
 
 
 def _result(status: JobStatus, event: Event) -> JobStatus:
-    return replace(status, result={**status.result, event["key"]: event["value"]})
+    """A result came, or with an empty value went: another job removed what it names."""
+    result = {**status.result, event["key"]: event["value"]}
+    return replace(status, result={key: value for key, value in result.items() if value})
 
 
 def _settled(status: JobStatus, event: Event) -> JobStatus:

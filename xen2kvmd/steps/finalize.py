@@ -19,12 +19,13 @@ from xen2kvmd.errors import (
     VmNotFound,
     VmRunning,
 )
+from xen2kvmd.jobs.going_back import MERGING
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Settlement, Severity
 from xen2kvmd.steps import backup_disks
 from xen2kvmd.steps.accelerate import ACCELERATE
 from xen2kvmd.steps.merge import MERGE
-from xen2kvmd.steps.migrated import MERGING, SETTLE, hold, migrated, settlement
+from xen2kvmd.steps.migrated import SETTLE, hold, migrated, result, settlement
 from xen2kvmd.targets import target_host
 
 RETIRE_BY_HAND = Finding(
@@ -128,6 +129,7 @@ def _clear(run: Run) -> None:
     backup = migration.results.get("backup", "")
     if asked.remove_backup and backup:
         Path(backup).unlink(missing_ok=True)
+        result(migration, "backup", "")
         run.result("backup", "removed")
     if asked.undefine_source and "retired" in run.notes:
         migration.source.undefine()

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from xen2kvmd import xml
 from xen2kvmd.errors import Failed
+from xen2kvmd.jobs.going_back import MERGING
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import PlannedDisk
-from xen2kvmd.steps.migrated import MERGING, Migrated, migrated, note
+from xen2kvmd.steps.migrated import Migrated, migrated, note
 from xen2kvmd.system import disk as images
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.libvirt_domain import Domain

@@ -16,8 +16,9 @@ import cattrs
 
 from xen2kvmd import domain, xml
 from xen2kvmd.errors import AlreadySettled, Busy, NotFinished, VmNotFound
-from xen2kvmd.jobs import journal
+from xen2kvmd.jobs import journal, report
 from xen2kvmd.jobs.claim import claim
+from xen2kvmd.jobs.going_back import MERGING
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.jobs.store import Store
 from xen2kvmd.model import Plan, Request, Settlement
@@ -26,8 +27,6 @@ from xen2kvmd.steps.define import marked_domain
 from xen2kvmd.system import files
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.libvirt_domain import Domain
-
-MERGING = "merging"  # a note in the migration's journal: from then on there is no way back
 
 
 @dataclass(frozen=True)
@@ -145,6 +144,11 @@ def note(migration: Migrated, key: str, value: str) -> None:
     _append(migration, "note", key=key, value=value)
 
 
+def result(migration: Migrated, key: str, value: str) -> None:
+    """Change a result of the migration, for its report; the caller holds it."""
+    _append(migration, "result", key=key, value=value)
+
+
 def _write(migration: Migrated, how: str) -> None:
     _append(migration, "settled", how=how)
 
@@ -155,6 +159,7 @@ def _append(migration: Migrated, kind: str, **data: str) -> None:
         opened.append(kind, **data)
     finally:
         opened.close()
+    report.write_again(Store(migration.folder.parent), migration.id)
 
 
 SETTLE = Step("settle", _settle, _unsettle, cancellable=False)
