@@ -119,6 +119,15 @@ def test_rollback_that_is_cut_off_lets_one_of_both_run_and_can_be_done_again(
     assert case.sandbox.run("ls", "-A", IMAGES).out == ""
 
 
+@pytest.mark.parametrize("way", [FAIL, KILL_IN])
+def test_rollback_beside_a_source_that_runs_leaves_the_target_off(case: Case, way: str) -> None:
+    """The Xen host came back, and started it: that is why somebody rolls back."""
+    case.restore("migrated", "new", "start")
+    assert states(case) == ("running", "running")
+    cut_off(case, case.settle(Operation.ROLLBACK), "remove-target", way)
+    assert states(case) == GONE_BACK
+
+
 @pytest.mark.parametrize(("step", "way"), cells(*FINALIZE))
 def test_finalize_that_is_cut_off_lets_the_target_run_and_can_be_done_again(
     case: Case, step: str, way: str

@@ -12,10 +12,11 @@ from pathlib import Path
 import cattrs
 
 from xen2kvmd.errors import Failed
+from xen2kvmd.jobs.going_back import MERGING
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
 from xen2kvmd.steps.define import check_no_twin
-from xen2kvmd.steps.migrated import MERGING, SETTLE, Migrated, hold, migrated, settlement
+from xen2kvmd.steps.migrated import SETTLE, Migrated, hold, migrated, settlement
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import Directory, StoragePool, target_host
 
@@ -60,10 +61,13 @@ def _fence(run: Run) -> None:
 
 
 def _unfence(run: Run) -> None:
-    """Let the target run on as it did, unless the source runs."""
+    """Let the target run on as it did, unless the source runs, whoever started it."""
     before = run.notes.get("fenced")
+    if before is None:
+        return
     migration = migrated(run)
-    if before is None or ("source-asked" in run.notes and _source_comes(migration)):
+    comes = _source_comes if "source-asked" in run.notes else Migrated.source_runs
+    if comes(migration):
         return
     with target_host(migration.request) as host:
         domain = migration.target(host)
@@ -76,7 +80,7 @@ def _unfence(run: Run) -> None:
 
 
 def _source_comes(migration: Migrated) -> bool:
-    """Tell whether the source runs, or is about to.
+    """Tell whether the source that we asked to start runs, or is about to.
 
     A libvirt that was lost before it answered may have heard the call all the same.
     """

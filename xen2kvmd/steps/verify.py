@@ -12,6 +12,7 @@ from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Family, Finding, Request, Severity
 from xen2kvmd.steps import boot, context, keys
 from xen2kvmd.steps.define import own_domain
+from xen2kvmd.steps.shutdown import check_off
 from xen2kvmd.steps.start import start
 from xen2kvmd.system import files
 from xen2kvmd.system.libvirt import Host
@@ -70,6 +71,8 @@ def _verify(run: Run, *, begun: bool) -> None:
         recorder = Recorder(host.console(run.notes["domain"]), _passphrases(run, request))
         try:
             if domain.is_paused():
+                if begun:  # the source may have been started since
+                    check_off(run)
                 domain.resume()
             elif begun:
                 recorder.press_enter()

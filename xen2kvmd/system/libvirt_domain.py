@@ -87,7 +87,7 @@ class Domain:
         return bool(self._domain.isActive())
 
     def vanishes(self) -> bool:
-        """Tell whether libvirt has forgotten the domain, or is about to: a transient one, stopped."""
+        """Tell whether it is a transient one that has stopped: libvirt forgets it, or has."""
         with absent(libvirt.VIR_ERR_NO_DOMAIN):
             return not (self._domain.isActive() or self._domain.isPersistent())
         return True
