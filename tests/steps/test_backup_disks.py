@@ -3,6 +3,7 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import cattrs
 import pytest
 
 from tests.loop import loop_device
-from xen2kvmd.errors import Cancelled, Failed, TargetExists, VmRunning
+from xen2kvmd.errors import Cancelled, ConnectionFailed, Failed, TargetExists, VmRunning
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
@@ -117,3 +118,31 @@ def test_cancel_is_heard_by_both(tmp_path: Path, made: Callable[[Cancel], Run]) 
         BACKUP_DISKS.do(run)
     BACKUP_DISKS.undo(run)
     assert list((tmp_path / "backups").iterdir()) == []
+
+
+@pytest.fixture
+def nas(tmp_path: Path) -> Iterator[Path]:
+    """A file system on the folder of the backups, and the same at another place."""
+    folder, elsewhere = tmp_path / "backups", tmp_path / "nas"
+    elsewhere.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "nas", folder], check=True)
+    subprocess.run(["mount", "--bind", folder, elsewhere], check=True)
+    yield elsewhere
+    for mounted in (folder, elsewhere):
+        if mounted.is_mount():
+            subprocess.run(["umount", mounted], check=True)
+
+
+def test_backup_on_a_nas_that_is_not_mounted_is_not_taken_for_removed(
+    tmp_path: Path, made: Callable[[Cancel], Run], nas: Path
+) -> None:
+    """As after a power cut: this host is up again before the NAS is."""
+    folder, run = tmp_path / "backups", made(never)
+    BACKUP_DISKS.do(run)
+    subprocess.run(["umount", folder], check=True)
+    with pytest.raises(ConnectionFailed, match=f"Nothing is mounted at {folder}"):
+        BACKUP_DISKS.undo(run)
+    assert list(nas.iterdir())
+    subprocess.run(["mount", "--bind", nas, folder], check=True)
+    BACKUP_DISKS.undo(run)
+    assert not list(nas.iterdir())

@@ -21,7 +21,7 @@ from xen2kvmd.errors import VerifyFailed
 from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Backup, BackupPlace, Request, SavedDisk, SourceDisk
-from xen2kvmd.steps import context, disks
+from xen2kvmd.steps import context, disks, mounts
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system import disk as images
@@ -52,6 +52,8 @@ def do(run: Run) -> None:
         saved.append(SavedDisk(disk.dev, disk.path, disk.host, disk.format, size, "", image.name))
         work = partial(_save, disk, where, image, pace)
         works.append(Work(disk.dev, disks.lane(disk), size, work))
+    if not place.pool:
+        mounts.remember(run, [Path(place.folder).parent])
     run.note(DEVS, devs)
     run.note(PLACE, cattrs.unstructure(place))
     backups.make_images(place, ((disk.dev, disk.size) for disk in saved))
@@ -84,8 +86,12 @@ def undo(run: Run) -> None:
 
 
 def remove(notes: Mapping[str, Any]) -> bool:
-    """Remove the backup that a job's notes tell of; tell whether there is one."""
+    """Remove the backup that a job's notes tell of; tell whether there is one.
+
+    Raises ConnectionFailed where its file system is not mounted.
+    """
     if PLACE in notes:
+        mounts.check(notes)
         backups.remove(cattrs.structure(notes[PLACE], BackupPlace), notes[DEVS])
     return PLACE in notes
 

@@ -9,7 +9,7 @@ import cattrs
 
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import DiskFormat, PlannedDisk, Request, Volume
-from xen2kvmd.steps import context, disks, volumes
+from xen2kvmd.steps import context, disks, mounts, volumes
 from xen2kvmd.steps.convert import CONVERT, Converted
 from xen2kvmd.steps.define import check_stopped
 from xen2kvmd.steps.shutdown import check_unchanged
@@ -62,6 +62,8 @@ def _make(run: Run) -> None:
     what is there after a crash is ours.
     """
     request, plan = context.request(run), context.plan(run)
+    if not ssh_address(request):
+        mounts.remember(run, (Path(v.path).parent for v in plan.volumes if not v.pool))
     made = []
     with target_host(request) as host:
         places = open_places(request, host, context.disks(run))
@@ -136,7 +138,8 @@ def _all_show_writes(run: Run) -> bool:
 
 
 def undo(run: Run) -> None:
-    """Remove the volumes."""
+    """Remove the volumes. Raises ConnectionFailed where their file system is not mounted."""
+    mounts.check(run.notes)
     made = cattrs.structure(run.notes.get("volumes", []), list[Volume])
     with target_host(context.request(run)) as host:
         check_stopped(run, host)

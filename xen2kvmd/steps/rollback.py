@@ -15,6 +15,7 @@ from xen2kvmd.errors import Failed
 from xen2kvmd.jobs.going_back import MERGING
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
+from xen2kvmd.steps import mounts
 from xen2kvmd.steps.define import check_no_twin
 from xen2kvmd.steps.migrated import SETTLE, Migrated, hold, migrated, settlement
 from xen2kvmd.system.libvirt import Host
@@ -128,6 +129,7 @@ def _remove_target(run: Run) -> None:
     migration = migrated(run)
     if not (settlement(run).remove_target or migration.request.in_place):
         return
+    mounts.check(migration.notes)
     with target_host(migration.request) as host:
         domain = migration.target(host)
         if domain is None:

@@ -41,6 +41,12 @@ def free(folder: Path) -> int:
     return room.f_bavail * room.f_frsize
 
 
+def mount_point(folder: Path) -> Path:
+    """Return where the file system of a folder is mounted, by its path without links."""
+    path = folder.resolve()
+    return next(point for point in (path, *path.parents) if os.path.ismount(point))
+
+
 def taken(path: Path) -> int:
     """Return how many bytes a file, or all in a folder, has taken of its file system."""
     try:
