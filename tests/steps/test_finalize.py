@@ -4,6 +4,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,13 @@ def settling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
         monkeypatch.setattr(finalize, "target_host", target)
         host.define(MADE)
 
-        def make(**asked: Any) -> Run:
-            spec = cattrs.unstructure(Settlement(Operation.FINALIZE, "m1", **asked))
-            return Run("f1", store.path("f1"), spec, journal, sender, cancelled=lambda: False)
+        def make(source: str = GONE, **asked: Any) -> Run:
+            migration = JobRecord(
+                "m1", "migrate", "web1", source, "", 0, 0, spec | {"source": source}
+            )
+            (store.path("m1") / "job.json").write_text(json.dumps(asdict(migration)))
+            settlement = cattrs.unstructure(Settlement(Operation.FINALIZE, "m1", **asked))
+            return Run("f1", store.path("f1"), settlement, journal, sender, cancelled=lambda: False)
 
         yield make
         if domain := host.domain("web1"):
@@ -96,6 +101,13 @@ def test_source_that_is_gone_is_left_and_found(settling: Make) -> None:
 def test_source_that_is_gone_is_not_undefined(settling: Make) -> None:
     with pytest.raises(InvalidOption, match="'web1' cannot be undefined"):
         RETIRE.do(settling(source_gone=True, undefine_source="web1"))
+
+
+def test_source_that_is_a_file_cannot_be_undefined(settling: Make, tmp_path: Path) -> None:
+    (tmp_path / "web1.xml").write_text(SOURCE)
+    run = settling(source=f"libvirtxml:{tmp_path}/web1.xml", undefine_source="web1")
+    with pytest.raises(InvalidOption, match="'web1' cannot be undefined: it is a file"):
+        RETIRE.do(run)
 
 
 def test_source_is_undefined_when_all_else_has_gone(

@@ -73,6 +73,12 @@ def _retire(run: Run) -> None:
         run.finding(cattrs.unstructure(_not_reached(error, asked)))
         return
     if running is None:
+        if asked.undefine_source:
+            raise InvalidOption(
+                f"The source '{asked.undefine_source}' cannot be undefined: it is a file, and what "
+                "defines its guest is not known here.",
+                hint="Leave out --undefine-source, and do it on the Xen host.",
+            )
         run.finding(cattrs.unstructure(RETIRE_BY_HAND))
         return
     if running:
