@@ -192,7 +192,7 @@ complete -c xen2kvm -n '__fish_seen_subcommand_from finalize' -l json -d 'print 
 complete -c xen2kvm -n '__fish_seen_subcommand_from finalize' -l no-ask-password -d 'do not ask for a password, even on a terminal'
 complete -c xen2kvm -n '__fish_seen_subcommand_from finalize' -l undefine-source -r -F -d 'forget the source\'s definition, not its disks'
 complete -c xen2kvm -n '__fish_seen_subcommand_from finalize' -l source-gone -d 'go on where the source\'s host is not reached'
-complete -c xen2kvm -n '__fish_seen_subcommand_from finalize' -l remove-backup -d 'remove the source\'s domain XML that was kept'
+complete -c xen2kvm -n '__fish_seen_subcommand_from finalize' -l remove-backup -d 'remove what was kept of the source: its domain XML, and the backup of its disks'
 complete -c xen2kvm -n '__fish_seen_subcommand_from finalize' -l detach -d 'print the job\'s id and return'
 complete -c xen2kvm -n __fish_use_subcommand -a report -d 'show what a job did, found and made'
 complete -c xen2kvm -n '__fish_seen_subcommand_from report' -a '(__xen2kvm_jobs)'

@@ -95,7 +95,8 @@ OPTIONS = (
     ),
     Option(
         "remove-backup", "b", "Finalize",
-        "Remove the domain XML that was kept of the source.", values.as_is, "remove_backup",
+        "Remove what was kept of the source: its domain XML, and the backup of its disks.",
+        values.as_is, "remove_backup",
     ),
     Option(
         "auth.no_user_interaction", "b",

@@ -270,7 +270,9 @@ def _add_settling(commands: Any) -> None:
         "--source-gone", action="store_true", help="go on where the source's host is not reached"
     )
     finalize.add_argument(
-        "--remove-backup", action="store_true", help="remove the source's domain XML that was kept"
+        "--remove-backup",
+        action="store_true",
+        help="remove what was kept of the source: its domain XML, and the backup of its disks",
     )
     for command in (rollback, finalize):
         command.add_argument("job", metavar="JOB", help="id of the job that migrated the guest")
