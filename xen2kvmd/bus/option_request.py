@@ -146,7 +146,8 @@ OF_REQUESTS = (
     Option("start", "b", _PLANNING, "Start the new domain (the default).", values.as_is, "start"),
     Option(
         "verify", "b", _PLANNING,
-        "Read the copies again, and see that the new domain boots (the default).",
+        "Watch the new domain until it has booted (the default). The copies are compared with what "
+        "was read of the source in any case.",
         values.as_is, "verify",
     ),
     Option(
