@@ -7,8 +7,8 @@ from typing import Any
 
 from xen2kvmd.errors import InvalidSource
 
-_KNOWN = frozenset("mac bridge gatewaydev type model vifname script ip backend rate mtu".split())
-_IGNORED = frozenset("devid trusted untrusted netdev accel vlan".split())
+_KNOWN = frozenset("mac bridge type model vifname script ip backend rate mtu".split())
+_IGNORED = frozenset("devid trusted untrusted netdev accel".split())
 _RATE = re.compile(r"([0-9]+)([KMG]?)(b|B)/s(?:@.*)?")
 _OVS = re.compile(r"(?P<name>[^.:]+)(?:\.(?P<tag>[0-9]{1,4}))?(?P<trunk>(?::[0-9]{1,4})*)")
 
@@ -26,7 +26,6 @@ class XlVif:
     ip: str = ""
     backend: str = ""
     mtu: str = ""
-    gatewaydev: str = ""
     rate: int = 0
     tag: str = ""
     trunk: tuple[str, ...] = ()
