@@ -164,5 +164,6 @@ def _check_installed(program: str) -> None:
     if shutil.which(program) is None:
         raise Failed(
             f"The program {program} is not installed.",
-            hint=f"Install the package that holds {program}; the README lists all that are needed.",
+            hint="'sudo xen2kvm check-host' names the package that has it, and whatever else this "
+            "host lacks.",
         )
