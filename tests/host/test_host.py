@@ -75,6 +75,7 @@ def test_empty_path_lacks_programs_and_names_their_packages(tmp_path: Path) -> N
         assert found[name]["state"] == "lacking"
         assert found[name]["mend"]
     assert found["virt-v2v"]["state"] == "advice"
+    assert "needed by Windows guests" in found["virt-v2v"]["says"]
 
 
 def test_table_has_a_row_for_each_and_the_exit_code_tells(tmp_path: Path) -> None:

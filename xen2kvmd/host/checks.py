@@ -52,18 +52,20 @@ def check_all(family: Family | None, *, appliance: bool) -> Iterator[Check]:
 
 
 def _programs(family: Family | None) -> Iterator[Check]:
-    for program, need, without in (
-        ("qemu-img", "qemu-img", State.LACKING),
-        ("setpriv", "setpriv", State.LACKING),
-        ("ssh", "ssh", State.ADVICE),
-        ("nbdkit", "nbdkit", State.ADVICE),
-        ("virt-v2v", "virt-v2v", State.ADVICE),
+    for program, needed_by in (
+        ("qemu-img", ""),
+        ("setpriv", ""),
+        ("ssh", "sources and disks over ssh (xen+ssh://), and other target hosts"),
+        ("virt-v2v", "Windows guests, and --engine v2v"),
+        ("nbdkit", "virt-v2v, which starts it"),
     ):
-        path = shutil.which(program)
-        if path:
+        if path := shutil.which(program):
             yield Check(program, State.OK, path)
+        elif needed_by:
+            says = f"not installed; needed by {needed_by}"
+            yield Check(program, State.ADVICE, says, install([program], family))
         else:
-            yield Check(program, without, "not installed", install([need], family))
+            yield Check(program, State.LACKING, "not installed", install([program], family))
 
 
 def _modules(family: Family | None) -> Iterator[Check]:
