@@ -108,8 +108,9 @@ def test_windows_in_the_firmware_did_not_boot(run: Run, machine: Machine) -> Non
 
 
 def test_linux_that_prints_nothing_did_not_boot(run: Run) -> None:
-    with pytest.raises(VerifyFailed, match="printed nothing"):
+    with pytest.raises(VerifyFailed, match="printed nothing") as caught:
         watch(run, Machine(), Family.SUSE, seconds=0)
+    assert f"xen2kvm report {run.id} --format html" in caught.value.hint
 
 
 def test_login_prompt_is_a_proof(run: Run) -> None:

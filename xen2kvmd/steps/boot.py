@@ -38,14 +38,14 @@ _LOADER = re.compile(r"\bgrub\b|GNU GRUB|grub rescue>|SYSLINUX|Loading Linux", r
 class Fault(Enum):
     """Why a guest did not boot: in words, and what to do."""
 
-    PANIC = ("kernel panic", "The console log has the reason in its last lines.")
+    PANIC = ("kernel panic", "The last lines of its console have the reason.")
     NO_ROOT = (
         "it found no root device",
         "Its initrd lacks a driver for the disk, or root= names a device that is not there.",
     )
     EMERGENCY = (
         "it stopped in emergency mode",
-        "A mount of its fstab, or the root file system, could not be mounted.",
+        "A file system in its fstab, or its root, could not be mounted.",
     )
     FIRMWARE = (
         "it is stuck in the firmware",
@@ -58,7 +58,7 @@ class Fault(Enum):
     STOPPED = ("it stopped by itself", "Look at the domain's log in /var/log/libvirt/qemu.")
     SILENT = (
         "it printed nothing",
-        "Look at the screenshot; a guest that runs without a serial console needs --no-verify.",
+        "It may lack a serial console. If its screen shows that it runs, migrate with --no-verify.",
     )
     SLOW = (
         "it was still booting when the time was over",

@@ -36,8 +36,9 @@ NOT_PROVEN = Finding(
     "boot-not-proven",
     "The guest runs, past its firmware; Windows prints nothing that would prove that it booted.",
     Severity.WARNING,
-    hint="Look at the screenshot, or at its screen with virt-viewer. Its first start takes long, "
-    "and it starts anew several times while it takes its drivers.",
+    hint="Look at its screen: as it was, in the job's report (xen2kvm report JOB --format html -o "
+    "FILE), or as it is, with virt-viewer. Its first start takes long, and it starts anew several "
+    "times while it takes its drivers.",
 )
 
 
@@ -65,7 +66,10 @@ def _verify(run: Run, *, begun: bool) -> None:
     with target_host(request) as host:
         domain = own_domain(run, host)
         if domain is None:
-            raise Failed(f"The domain '{run.notes['domain']}' is gone.", hint="Who removed it?")
+            raise Failed(
+                f"The domain '{run.notes['domain']}' is gone.",
+                hint="Somebody undefined it while the job ran. Migrate again.",
+            )
         if not domain.is_active():  # this host went down since the step before
             start(run, domain, paused=True)
         recorder = Recorder(host.console(run.notes["domain"]), _passphrases(run, request))
@@ -146,11 +150,11 @@ def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str
                 run.finding(cattrs.unstructure(LOCKED))
                 return f"asks for the passphrase of a disk after {passed:.0f} s"
         if fault := boot.fault(text):
-            raise _failure(fault, recorder, domain)
+            raise _failure(run, fault, recorder, domain)
         if boot.shows_login(text):
             return f"login prompt after {passed:.0f} s"
         if not active:
-            raise _failure(boot.Fault.STOPPED, recorder, domain)
+            raise _failure(run, boot.Fault.STOPPED, recorder, domain)
         if len(text) != seen:
             seen, changed = len(text), time.monotonic()
         elif boot.offered_login(text) and time.monotonic() - changed > QUIET:
@@ -167,15 +171,16 @@ def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str
     if context.facts(run).family is Family.WINDOWS and boot.left_firmware(text, screen):
         run.finding(cattrs.unstructure(NOT_PROVEN))
         return f"runs after {seconds} s; not proven that it booted"
-    raise _failure(boot.silence(text, screen), recorder, domain)
+    raise _failure(run, boot.silence(text, screen), recorder, domain)
 
 
-def _failure(fault: boot.Fault, recorder: Recorder, domain: Domain) -> VerifyFailed:
+def _failure(run: Run, fault: boot.Fault, recorder: Recorder, domain: Domain) -> VerifyFailed:
     text, screen = recorder.hide(recorder.take()), recorder.hide(domain.screen_text())
     shown = boot.last_lines(text) or boot.last_lines(screen)
     return VerifyFailed(
         f"The converted guest did not boot: {fault.words}.",
-        hint=fault.hint,
+        hint=f"{fault.hint} The console's last lines and the screen: "
+        f"xen2kvm report {run.id} --format html -o boot.html",
         said=shown,
     )
 
