@@ -50,13 +50,14 @@ def _credential(item: str) -> DiskKey:
         return DiskKey(selector, credential=name)
     if kind == "key":
         raise _wrong("keys", f"the key for {selector} is in it, where others can read it")
-    raise _wrong("keys", f"where the key for {selector} is, is not credential:NAME")
+    after = f"after '{selector}:' it needs credential:NAME"
+    raise _wrong("keys", f"{after} (on the command line also file:PATH or ask)")
 
 
 def _selector(option: str, text: str) -> str:
     if not _SELECTOR.fullmatch(text):
         raise _wrong(
-            option, "what it is for is neither all, nor a UUID of LUKS, nor a device /dev/xvda2"
+            option, "its selector is not 'all', a LUKS UUID, or a device such as /dev/xvda2"
         )
     return text
 
