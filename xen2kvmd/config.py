@@ -25,14 +25,14 @@ KEYS: Mapping[tuple[str, str], tuple[str, int, int]] = {
     ("Jobs", "KeepDays"): ("days", 0, 36_500),
 }
 
-# Key of a [Host NAME]: the field of HostOptions, and what its values look like. They become
-# arguments of ssh, which shall not take them for others.
-HOST_KEYS: Mapping[str, tuple[str, str]] = {
-    "User": ("user", r"(?!-)[A-Za-z0-9._-]+"),
-    "Port": ("port", r"[1-9][0-9]{0,4}"),
-    "IdentityFile": ("identity_file", r"/[^\s\"%\\]+"),
-    "ProxyJump": ("proxy_jump", r"(?!-)[A-Za-z0-9._:@,\[\]/-]+"),
-    "RateLimit": ("rate_limit", r"[1-9][0-9]{0,14}"),
+# Key of a [Host NAME]: the field of HostOptions, what its values look like, and this in words. They
+# become arguments of ssh, which shall not take them for others.
+HOST_KEYS: Mapping[str, tuple[str, str, str]] = {
+    "User": ("user", r"(?!-)[A-Za-z0-9._-]+", "a user's name"),
+    "Port": ("port", r"[1-9][0-9]{0,4}", "a number from 1 to 65535"),
+    "IdentityFile": ("identity_file", r"/[^\s\"%\\]+", "a full path without spaces"),
+    "ProxyJump": ("proxy_jump", r"(?!-)[A-Za-z0-9._:@,\[\]/-]+", "USER@HOST:PORT, or several"),
+    "RateLimit": ("rate_limit", r"[1-9][0-9]{0,14}", "a number of bytes"),
 }
 _HOST = re.compile(r"Host (?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])")
 
@@ -143,13 +143,14 @@ def _host_setting(line: _Line) -> dict[str, Any]:
     if known is None:
         what = f"{line.place}: the section [{line.section}] has no key {line.key[:64]}."
         raise InvalidConfig(what, hint=_HINT)
-    field, form = known
+    field, form, words = known
     default = getattr(HostOptions, field)
     if not line.value:
         return {field: default}
     if not re.fullmatch(form, line.value) or (line.key == "Port" and int(line.value) > 65535):
         raise InvalidConfig(
-            f"{line.place}: {line.key}={line.value[:64]} makes no sense.", hint=_HINT
+            f"{line.place}: {line.key}={line.value[:64]} is not allowed here.",
+            hint=f"{line.key} takes {words}. {_HINT}",
         )
     return {field: type(default)(line.value)}
 

@@ -75,7 +75,7 @@ async def test_backup_into_a_pool_names_no_path(daemon: Daemon, connect: Connect
     pool = {"pool": Variant("s", "backups")}
     with pytest.raises(CallError, match=r"org\.xen2kvm\.migrate-paths"):
         await client.call("Backup", "sssa{sv}", *body, "/srv/backup", {})
-    with pytest.raises(CallError, match="one place: the folder /srv/backup, or the pool 'backups'"):
+    with pytest.raises(CallError, match="exclude each other: the folder /srv/backup"):
         await client.call("Backup", "sssa{sv}", *body, "/srv/backup", pool)
     with pytest.raises(CallError, match="'folder' has to be a full path"):
         await client.call("Backup", "sssa{sv}", *body, "", {})

@@ -144,7 +144,7 @@ def test_so_many_options_are_allowed() -> None:
     ],
 )
 def test_disks_go_to_one_place(key: str, value: Variant) -> None:
-    with pytest.raises(InvalidOption, match=f"one place: pool, {key}"):
+    with pytest.raises(InvalidOption, match=f"exclude each other: pool, {key}"):
         options.read("Plan", {"pool": Variant("s", "a"), key: value})
 
 

@@ -71,7 +71,7 @@ def test_missing_file_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
         (["--name", "a\nb"], 1, "a"),
         (["--network", "a:b:c=d"], 2, "network-map"),
         (["--directory", "/nonexistent"], 2, "absolute path of a directory"),
-        (["--directory", "/tmp", "--pool", "default"], 2, "go to one place"),
+        (["--directory", "/tmp", "--pool", "default"], 2, "exclude each other: pool, directory"),
     ],
 )
 def test_option_is_refused(

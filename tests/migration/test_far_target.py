@@ -148,7 +148,7 @@ def test_domain_there_comes_back_when_the_new_one_does_not(
         return
     code, output = migrate(sandbox, tiny, "--no-start", "--overwrite", "--format", "qcow2")
     assert code == 0, output
-    assert "Of the target host are replaced: the domain 'tiny1'" in output
+    assert "These are replaced on the target host: the domain 'tiny1'" in output
     assert domain(sandbox)[0] != old[0]
     assert sandbox.run("ls", "-A", IMAGES).out == "tiny1-vda.qcow2\n"
 

@@ -95,5 +95,5 @@ def test_file_that_a_qemu_has_open_is_kept(host: Host, disk: Path) -> None:
 
 
 def test_what_is_no_file_is_not_put_aside(host: Host, tmp_path: Path) -> None:
-    with pytest.raises(Unsupported, match="no file"):
+    with pytest.raises(Unsupported, match="not a regular file"):
         check(host, tmp_path)

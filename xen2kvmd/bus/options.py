@@ -49,7 +49,8 @@ def read(method: str, options: Mapping[str, Variant]) -> Values:
         found[option.field or key] = option.read(key, variant.value)
     if len(given := [key for key in _PLACES if found.get(key)]) > 1:
         raise InvalidOption(
-            "The disks go to one place: " + ", ".join(key.replace("_", "-") for key in given) + "?"
+            f"These exclude each other: {', '.join(key.replace('_', '-') for key in given)}.",
+            hint="Give one of them.",
         )
     if 0 < found.get("finish_by", 0) <= found.get("not_before", 0):
         raise InvalidOption("The option 'finish-by' is no later than 'not-before'.")

@@ -117,7 +117,7 @@ def install(guest: Appliance, intent: Intent) -> Installed:
         raise Failed(
             f"{' '.join(intent.commands[-1])} did not install {', '.join(missing)} in the guest: "
             f"{_tail(guest)}",
-            hint="Has a repository of the guest this package?",
+            hint="Check that a repository configured in the guest has this package.",
         )
     if policy:
         guest.remove(POLICY)

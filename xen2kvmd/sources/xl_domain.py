@@ -108,7 +108,7 @@ def _resources(domain: Element, values: Values) -> Iterator[Finding]:
     elif cpus and cpus != "all":
         yield Finding(
             "xl-cpus-dropped",
-            f"The pinning cpus='{cpus}' has no like in a domain XML and is not carried.",
+            f"The pinning cpus='{cpus}' has no equivalent in a domain XML and is not carried.",
             hint="Name the target host's CPUs by <vcpu cpuset>.",
             place="cpus",
         )

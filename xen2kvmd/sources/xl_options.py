@@ -17,7 +17,7 @@ BY_HAND = "give the guest on KVM its own by 'virsh edit'"
 _MACHINE = "it tunes Xen's machine, which KVM has not"
 _HOST = "it is about the Xen host"
 _DEFAULT = "KVM has it always"
-_SCHEDULER = "it is for Xen's scheduler; <cputune> has the like of it"
+_SCHEDULER = "it is for Xen's scheduler; <cputune> does the same"
 _DEVICE = "the device exists under Xen alone"
 
 UNNEEDED: dict[str, str] = {

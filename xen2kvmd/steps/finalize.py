@@ -84,7 +84,8 @@ def _retire(run: Run) -> None:
     if running:
         raise VmRunning(
             f"The source '{migration.plan.source_name}' runs.",
-            hint="Two of the same guest run, or the source alone is used: find out which.",
+            hint="See which of the two is in use. If the new one: shut the source down, then "
+            f"finalize. If the source: xen2kvm rollback {migration.id}",
         )
     run.note("retired", source.autostarts())
     source.set_autostart(on=False)

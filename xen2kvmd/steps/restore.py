@@ -187,7 +187,7 @@ def _restore(run: Run, folder: Path, disk: SavedDisk, path: Path) -> None:
     if read != disk.digest:
         raise VerifyFailed(
             f"The image {source} is not what was backed up: {read}, not {disk.digest}.",
-            hint="The backup's storage has changed it; is there another copy of it?",
+            hint="The backup was damaged after it was made. Restore from another copy of it.",
         )
     if blocks.digest(str(path), image_format, run.progress) != read:
         raise VerifyFailed(

@@ -67,7 +67,7 @@ def findings(
     if there:
         yield Finding(
             "overwrites",
-            f"Of the target host are replaced: {', '.join(there)}.",
+            f"These are replaced on the target host: {', '.join(there)}.",
             Severity.WARNING,
             hint="They are kept until the new guest has booted; if it does not, they come back.",
         )

@@ -18,7 +18,10 @@ def do(run: Run) -> None:
     with target_host(request) as host:
         domain = own_domain(run, host)
         if domain is None:
-            raise Failed(f"The domain '{run.notes['domain']}' is gone.", hint="Who removed it?")
+            raise Failed(
+                f"The domain '{run.notes['domain']}' is gone.",
+                hint="Somebody undefined it while the job ran. Migrate again.",
+            )
         start(run, domain, paused=request.verify)
 
 

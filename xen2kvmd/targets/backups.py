@@ -34,11 +34,14 @@ from xen2kvmd.targets.room import BACKUP, Need, store_of
 def check_backup(request: Request) -> None:
     """Raise InvalidOption for a backup that is to go to two places, or a Backup to none."""
     if request.operation is Operation.BACKUP and not (request.backup_disks or request.backup_pool):
-        raise InvalidOption("The backup goes nowhere.", hint="Name a folder or a storage pool.")
+        raise InvalidOption(
+            "No place was given for the backup.", hint="Give --directory DIR or --pool POOL."
+        )
     if request.backup_disks and request.backup_pool:
         raise InvalidOption(
-            f"The backup goes to one place: the folder {request.backup_disks}, or the pool "
-            f"'{request.backup_pool}'?"
+            f"These exclude each other: the folder {request.backup_disks}, the pool "
+            f"'{request.backup_pool}'.",
+            hint="Give one of them.",
         )
 
 

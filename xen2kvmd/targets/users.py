@@ -29,7 +29,7 @@ def check_unused(
     for path in there:
         if files.kind(path) != "file":
             raise Unsupported(
-                f"{path} is there, and no file: it cannot be put aside.",
+                f"{path} exists and is not a regular file: --overwrite cannot replace it.",
                 hint=f"{_OTHER_NAME}, or remove it first.",
             )
     users = _users(host, volumes)
