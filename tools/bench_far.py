@@ -31,7 +31,7 @@ def own(disk: Path, target: str) -> None:
         remotes = Remotes(Path(folder) / "far")
         try:
             uri = remotes.uri(f"ssh://root@{HOST}:{PORT}", str(disk))
-            blocks.copy(uri, "raw", target, "raw", _ignore)
+            blocks.copy(_ignore, source=(uri, "raw"), target=(target, "raw"))
             remotes.verify(_ignore)
         finally:
             remotes.close()

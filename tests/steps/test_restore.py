@@ -42,7 +42,9 @@ def saved(folder: Path, dev: str, path: Path) -> SavedDisk:
     path.write_bytes(dev.encode() * MIB + bytes(SIZE - MIB * len(dev)))
     image = folder / f"{dev}.qcow2"
     make_image(image, image_format="qcow2", size=SIZE, preallocated=False)
-    digest = blocks.copy(str(path), "raw", str(image), "qcow2", lambda _done, _total: None)
+    digest = blocks.copy(
+        lambda _done, _total: None, source=(str(path), "raw"), target=(str(image), "qcow2")
+    )
     return SavedDisk(dev, str(path), "", "raw", SIZE, digest, image.name)
 
 

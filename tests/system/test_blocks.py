@@ -47,7 +47,9 @@ def test_copy_is_the_same_and_sparse(source: str, tmp_path: Path, target_format:
     target = tmp_path / "target"
     make_image(target, image_format=target_format, size=SIZE, preallocated=False)
     seen: list[tuple[int, int]] = []
-    read = copy(source, "raw", str(target), target_format, lambda *at: seen.append(at))
+    read = copy(
+        lambda *at: seen.append(at), source=(source, "raw"), target=(str(target), target_format)
+    )
     argv = ["qemu-img", "compare", "-f", "raw", "-F", target_format, source, str(target)]
     subprocess.run(argv, check=True)
     assert digest(str(target), target_format, ignore) == read == digest(source, "raw", ignore)
@@ -62,7 +64,7 @@ def test_compressed_copy_is_the_same_and_smaller(tmp_path: Path) -> None:
     size = 40 * BLOCK + 4096
     path.write_bytes(b"easy to compress" * (size // 16))
     make_image(target, image_format="qcow2", size=size, preallocated=False, cluster_size=4096)
-    read = copy(str(path), "raw", str(target), "qcow2", ignore, compressed=True)
+    read = copy(ignore, source=(str(path), "raw"), target=(str(target), "qcow2"), compressed=True)
     assert digest(str(target), "qcow2", ignore) == read
     assert target.stat().st_blocks * 512 < 2 * BLOCK
     subprocess.run(["qemu-img", "check", "-q", str(target)], check=True)
@@ -72,7 +74,9 @@ def test_paced_copy_takes_its_time_and_hears_a_cancel(source: str, tmp_path: Pat
     target = str(tmp_path / "target")
     make_image(Path(target), image_format="raw", size=SIZE, preallocated=False)
     begun = time.monotonic()
-    copy(source, "raw", target, "raw", ignore, pace=Pace(2 * BLOCK))  # of about 4 MiB
+    copy(
+        ignore, source=(source, "raw"), target=(target, "raw"), pace=Pace(2 * BLOCK)
+    )  # of about 4 MiB
     assert 1.0 < time.monotonic() - begun < 10
 
     def cancel(_done: int, _total: int) -> None:
@@ -81,7 +85,9 @@ def test_paced_copy_takes_its_time_and_hears_a_cancel(source: str, tmp_path: Pat
 
     begun = time.monotonic()
     with pytest.raises(Cancelled):
-        copy(source, "raw", target, "raw", cancel, pace=Pace(1))  # would take a month
+        copy(
+            cancel, source=(source, "raw"), target=(target, "raw"), pace=Pace(1)
+        )  # would take a month
     assert time.monotonic() - begun < 10
 
 
@@ -91,7 +97,7 @@ def test_zeroes_are_not_paced(tmp_path: Path) -> None:
     path.write_bytes(bytes(60 * BLOCK) + b"data" * 1000)
     make_image(target, image_format="raw", size=path.stat().st_size, preallocated=False)
     begun = time.monotonic()
-    copy(str(path), "raw", str(target), "raw", ignore, pace=Pace(BLOCK))
+    copy(ignore, source=(str(path), "raw"), target=(str(target), "raw"), pace=Pace(BLOCK))
     assert time.monotonic() - begun < 30
 
 
@@ -115,7 +121,7 @@ def device(tmp_path: Path) -> Iterator[str]:
 
 def test_block_device_is_written_and_read(source: str, device: str) -> None:
     write_zeroes(device)
-    read = copy(source, "raw", device, "raw", ignore)
+    read = copy(ignore, source=(source, "raw"), target=(device, "raw"))
     assert digest(device, "raw", ignore) == read
     with open(source, "rb") as one, open(device, "rb") as other:
         assert one.read() == other.read()
@@ -149,7 +155,7 @@ def test_copy_in_a_larger_place_has_the_digest_of_its_part(
     target = tmp_path / "target"
     larger = SIZE + 3 * BLOCK + 512
     make_image(target, image_format=target_format, size=larger, preallocated=False)
-    read = copy(source, "raw", str(target), target_format, ignore)
+    read = copy(ignore, source=(source, "raw"), target=(str(target), target_format))
     assert digest(str(target), target_format, ignore) != read
     with opened_for_writing(str(target), target_format) as disk:
         disk.write(bytearray(b"not ours"), larger - 100)
@@ -170,7 +176,9 @@ def test_copy_goes_on_where_it_was_cut_off(
 
     def copied(progress: blocks.Progress) -> str:
         ledger = Ledger(tmp_path / "ledger")
-        return copy(source, "raw", str(target), target_format, progress, ledger=ledger)
+        return copy(
+            progress, source=(source, "raw"), target=(str(target), target_format), ledger=ledger
+        )
 
     def cut(done: int, _total: int) -> None:
         if done > 2 * BLOCK:
@@ -222,7 +230,11 @@ def test_source_that_ends_too_early_is_named(source: str, tmp_path: Path) -> Non
     target = tmp_path / "target"
     make_image(target, image_format="raw", size=SIZE, preallocated=False)
     with pytest.raises(Failed, match=f"The disk {source} cannot be read: it ends too early"):
-        copy(source, "raw", str(target), "raw", lambda *_at: os.truncate(source, 5 * BLOCK))
+        copy(
+            lambda *_at: os.truncate(source, 5 * BLOCK),
+            source=(source, "raw"),
+            target=(str(target), "raw"),
+        )
 
 
 def test_source_that_cannot_be_read_is_named_with_its_reason(tmp_path: Path) -> None:
@@ -238,7 +250,7 @@ def test_source_that_cannot_be_read_is_named_with_its_reason(tmp_path: Path) -> 
         with pytest.raises(
             Failed, match=r"cannot be read: qemu-nbd: .*Input/output error"
         ) as failed:
-            copy(uri, "raw", str(target), "raw", ignore)
+            copy(ignore, source=(uri, "raw"), target=(str(target), "raw"))
         server.terminate()
     assert uri in failed.value.message
 
@@ -252,7 +264,7 @@ def test_cancel_ends_the_copy_and_its_servers(source: str, tmp_path: Path) -> No
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        copy(source, "raw", str(target), "raw", cancel)
+        copy(cancel, source=(source, "raw"), target=(str(target), "raw"))
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -261,14 +273,14 @@ def test_what_cannot_be_opened_says_which(source: str, tmp_path: Path, *, there:
     if there:
         target.write_text("no qcow2")
     with pytest.raises(Failed, match=str(target)):
-        copy(source, "raw", str(target), "qcow2", ignore)
+        copy(ignore, source=(source, "raw"), target=(str(target), "qcow2"))
 
 
 def test_target_that_is_too_small_is_refused(source: str, tmp_path: Path) -> None:
     target = tmp_path / "target"
     make_image(target, image_format="raw", size=SIZE // 2, preallocated=False)
     with pytest.raises(Failed, match="smaller"):
-        copy(source, "raw", str(target), "raw", ignore)
+        copy(ignore, source=(source, "raw"), target=(str(target), "raw"))
 
 
 def test_full_target_fails_with_its_reason(source: str, tmp_path: Path) -> None:
@@ -280,6 +292,6 @@ def test_full_target_fails_with_its_reason(source: str, tmp_path: Path) -> None:
         target = room / "target"
         make_image(target, image_format="raw", size=SIZE, preallocated=False)
         with pytest.raises(Failed, match=f"The disk {target} cannot be written: No space left"):
-            copy(source, "raw", str(target), "raw", ignore)
+            copy(ignore, source=(source, "raw"), target=(str(target), "raw"))
     finally:
         subprocess.run(["umount", str(room)], check=True)

@@ -74,7 +74,9 @@ def test_disk_that_its_guest_has_encrypted_is_raw_as_any_other(tmp_path: Path) -
     assert examine(str(path), "raw").size == 2 << 20
     make_overlay(overlay, base=str(path), base_format="raw")
     make_image(copy, image_format="raw", size=2 << 20, preallocated=False)
-    blocks.copy(str(overlay), "qcow2", str(copy), "raw", lambda _done, _total: None)
+    blocks.copy(
+        lambda _done, _total: None, source=(str(overlay), "qcow2"), target=(str(copy), "raw")
+    )
     assert copy.read_bytes() == path.read_bytes()
 
 

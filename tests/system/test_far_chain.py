@@ -65,7 +65,7 @@ def test_chain_is_read_as_one_disk(
     assert size_of(place, "qcow2") == SIZE
     target = tmp_path / "copy"
     make_image(target, image_format="raw", size=SIZE, preallocated=False)
-    assert blocks.copy(place, "qcow2", str(target), "raw", ignore) == expected
+    assert blocks.copy(ignore, source=(place, "qcow2"), target=(str(target), "raw")) == expected
     remotes.verify(ignore)
     assert remotes.chained(disk) == place
     assert [(folder / name).stat().st_mtime_ns for name in os.listdir(folder)] == before

@@ -56,7 +56,7 @@ def test_copy_is_the_same_and_a_write_is_noticed(
 ) -> None:
     copy = tmp_path / "copy"
     make_image(copy, image_format="raw", size=SIZE, preallocated=False)
-    digest = blocks.copy(remotes.uri("", device), "raw", str(copy), "raw", ignore)
+    digest = blocks.copy(ignore, source=(remotes.uri("", device), "raw"), target=(str(copy), "raw"))
     assert digest == blocks.digest(device, "raw", ignore)
     assert copy.read_bytes() == (tmp_path / "device").read_bytes()
     remotes.verify(ignore)

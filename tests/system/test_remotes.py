@@ -52,7 +52,9 @@ def ignore(_done: int, _total: int) -> None:
 
 def copied(remotes: Remotes, far: Far, source: Path, target: Path) -> str:
     make_image(target, image_format="raw", size=SIZE, preallocated=False)
-    return blocks.copy(remotes.uri(far.address, str(source)), "raw", str(target), "raw", ignore)
+    return blocks.copy(
+        ignore, source=(remotes.uri(far.address, str(source)), "raw"), target=(str(target), "raw")
+    )
 
 
 def test_copy_of_a_remote_file_is_the_same(

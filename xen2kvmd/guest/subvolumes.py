@@ -58,7 +58,7 @@ def candidates(
         rank = 0
         if paths[1:]:
             said = names_in(appliance, systems, here)
-            rank = _rank(said, here, numbers, numbers[path], default)
+            rank = _rank(said, here, numbers, own=numbers[path], default=default)
         ranked.append(Candidate(here, path, rank))
     return tuple(sorted(ranked, key=lambda one: one.rank))
 
@@ -124,7 +124,7 @@ def _option(path: str) -> str:
 
 
 def _rank(
-    said: Sequence[Named], here: FileSystem, numbers: Mapping[str, int], own: int, default: int
+    said: Sequence[Named], here: FileSystem, numbers: Mapping[str, int], *, own: int, default: int
 ) -> int:
     for rank, named in enumerate(said):
         if named.device == here.device and named.subvolume:

@@ -71,7 +71,9 @@ def do(run: Run) -> None:
 
 
 def _save(disk: SourceDisk, where: str, image: Path, pace: Pace, progress: blocks.Progress) -> str:
-    digest = blocks.copy(where, disk.format, str(image), "qcow2", progress, pace=pace)
+    digest = blocks.copy(
+        progress, source=(where, disk.format), target=(str(image), "qcow2"), pace=pace
+    )
     if blocks.digest(str(image), "qcow2", progress) != digest:
         raise VerifyFailed(
             f"The backup of disk '{disk.dev}' differs from what was read.",

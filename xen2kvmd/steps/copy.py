@@ -105,8 +105,8 @@ def _fill(run: Run) -> None:
             run.note(f"digest {dev}", digest)
     for file in context.plan(run).boot_files:
         copy = context.boot_copy(run, file.source.element)
-        with volumes.opened(run, file.volume) as (path, image_format):
-            blocks.copy(str(copy), "raw", path, image_format, run.progress, pace=pace)
+        with volumes.opened(run, file.volume) as target:
+            blocks.copy(run.progress, source=(str(copy), "raw"), target=target, pace=pace)
     disks.verify(run)
     check_unchanged(run)
 
@@ -120,13 +120,11 @@ def _lane(request: Request, disk: PlannedDisk) -> str:
 
 def _copy(run: Run, disk: PlannedDisk, pace: Pace, progress: blocks.Progress) -> str:
     request, dev = context.request(run), disk.source.dev
-    with volumes.opened(run, disk.volume, compressed=request.compress) as (path, image_format):
+    with volumes.opened(run, disk.volume, compressed=request.compress) as target:
         return blocks.copy(
-            str(context.overlay(run, dev)),
-            "qcow2",
-            path,
-            image_format,
             progress,
+            source=(str(context.overlay(run, dev)), "qcow2"),
+            target=target,
             ledger=Ledger(_ledger(run, dev)) if request.resume else None,
             compressed=request.compress and not ssh_address(request),
             pace=pace,

@@ -183,7 +183,9 @@ def _restore(run: Run, folder: Path, disk: SavedDisk, path: Path) -> None:
     source = folder / disk.file
     image_format = disk.format if disk.format in WRITTEN else "raw"
     images.make_image(path, image_format=image_format, size=disk.size, preallocated=False)
-    read = blocks.copy(str(source), "qcow2", str(path), image_format, run.progress)
+    read = blocks.copy(
+        run.progress, source=(str(source), "qcow2"), target=(str(path), image_format)
+    )
     if read != disk.digest:
         raise VerifyFailed(
             f"The image {source} is not what was backed up: {read}, not {disk.digest}.",

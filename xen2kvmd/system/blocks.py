@@ -28,17 +28,16 @@ AHEAD = 8  # blocks that may wait between reader and writers
 WRITERS = 2  # threads: to give a new file its pages takes the kernel longer than reading them
 ZEROES = bytes(BLOCK)
 
+Side = tuple[str, str]  # of a copy: path or NBD URI, and format
 Progress = Callable[[int, int], None]
 Use = Callable[[int, bytearray, bytes], None]  # offset, data, and their hash
 
 
 def copy(
-    source: str,
-    source_format: str,
-    target: str,
-    target_format: str,
     progress: Progress,
     *,
+    source: Side,
+    target: Side,
     ledger: Ledger | None = None,
     compressed: bool = False,
     pace: Pace = UNPACED,
@@ -51,11 +50,11 @@ def copy(
     side cannot be opened, read or written.
     """
     with (
-        opened_for_reading(source, source_format) as reader,
-        opened_for_writing(target, target_format, compressed=compressed) as writer,
+        opened_for_reading(*source) as reader,
+        opened_for_writing(*target, compressed=compressed) as writer,
     ):
         if writer.size < reader.size:
-            raise Failed(f"The disk {target} is smaller than {source}.")
+            raise Failed(f"The disk {target[0]} is smaller than {source[0]}.")
         with _writing(writer, ledger) as write:
             result = _pass(reader, progress, write, known=ledger, pace=pace)
         writer.flush()
@@ -65,7 +64,7 @@ def copy(
 def digest(path: str, image_format: str, progress: Progress, *, size: int = 0) -> str:
     """Return the digest of a disk, or of as many bytes as are said: a place may round up.
 
-    It is that of what the storage has: what the kernel still holds of the file is forgotten.
+    The page cache is dropped first, so it is what the storage holds.
     """
     if path.startswith("/"):
         files.forget(Path(path))

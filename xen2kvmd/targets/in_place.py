@@ -74,7 +74,7 @@ def put(overlay: Path, volume: Volume, progress: blocks.Progress) -> None:
     partial.unlink(missing_ok=True)
     with partial.open("xb") as stream:
         stream.truncate(overlay.stat().st_size)
-    digest = blocks.copy(str(overlay), "raw", str(partial), "raw", progress)
+    digest = blocks.copy(progress, source=(str(overlay), "raw"), target=(str(partial), "raw"))
     if blocks.digest(str(partial), "raw", progress) != digest:
         raise VerifyFailed(
             f"The overlay {volume.path} reads otherwise than it was written.",
