@@ -102,7 +102,7 @@ class SourceAuthFailed(MigrationError):
 
 
 class HostKeyUnknown(MigrationError):
-    """The ssh key of that host is not known here, or is not the one that is."""
+    """The other host's ssh key is not in root's known_hosts, or differs from the one there."""
 
 
 class Blocked(MigrationError):

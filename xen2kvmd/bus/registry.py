@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the door asks of the jobs; jobs.registry.Jobs is it, and the tests' double."""
+"""What bus/ asks of the jobs; jobs.registry.Jobs implements it, and a double in the tests."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol

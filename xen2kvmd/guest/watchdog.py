@@ -9,7 +9,7 @@ from xen2kvmd.errors import Failed
 
 
 class Watchdog:
-    """Kills by kill() when a block takes longer than it may; patience is times the limits."""
+    """Calls kill() when a block exceeds its time limit; each limit is multiplied by patience."""
 
     def __init__(self, kill: Callable[[], None], *, patience: float = 1.0) -> None:
         self._kill = kill

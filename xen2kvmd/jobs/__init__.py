@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Running steps, whatever they are: nothing about Xen here."""
+"""Jobs: their queue, journal, processes and report. What a step does is in steps/."""

@@ -24,9 +24,9 @@ def limit() -> float:
 
 
 def patiently(work: Callable[[], None], *, until: float, waiting: Callable[[str], None]) -> None:
-    """Do a work, and again as long as that may help.
+    """Do the work; repeat it while it fails with ConnectionFailed, until the time is over.
 
-    waiting is told why it is to be done again, each second: what it raises ends it. Raises
+    waiting() is called each second with the reason; what it raises ends the waiting. Raises
     ConnectionFailed when the time is over, and whatever else goes wrong at once.
     """
     pause = PAUSE

@@ -103,10 +103,10 @@ class Supervisor:
         log.error("Who works on job %s cannot be seen; start xen2kvmd anew to follow it", job_id)
 
     async def end(self, job_id: str, state: JobState, name: str, message: str) -> bool:
-        """End a job that has no worker; tell whether it is over now.
+        """End a job that has no worker; return whether it is over.
 
-        It may have one after all, which is followed then; or had one that there is something of to
-        undo: only who gives the job up may leave that.
+        If a worker holds its lock after all, follow that one. If an earlier worker left something
+        to undo, begin another to undo it, unless state is INTERRUPTED, which gives the job up.
         """
         lock = await asyncio.to_thread(self._store.lock, job_id)
         if lock is None:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a job does, a file per step."""
+"""The steps of jobs (operations.py lists them), and what they share."""

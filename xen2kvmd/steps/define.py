@@ -79,7 +79,7 @@ def own_domain(run: Run, host: Host) -> Domain | None:
 def marked_domain(host: Host, name: str, job_id: str, *, uuid: str = "") -> Domain | None:
     """Return the domain of a name, or else of a UUID, if it bears the mark of a job.
 
-    A clone bears it, too, and has neither.
+    A clone carries the same mark, but has another name and another UUID.
     """
     for found in (host.domain(name), host.find(uuid) if uuid else None):
         if found is not None and found.made_by() == job_id:

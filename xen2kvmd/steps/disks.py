@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The source's disks, of this host or, over ssh, of another: where they are, if they rest.
+"""The source's disks, here or over ssh: where they are, and whether anybody writes to them.
 
 A disk of another host is served here by NBD, read-only, so that everything else does with it what
 it does with a file: look at it, convert in an overlay over it, copy what shows through. So is a

@@ -14,7 +14,7 @@ from lxml import etree
 from xen2kvmd import xml
 from xen2kvmd.guest.devices import letters
 
-NAME = "guest"  # the same for all: a guest's own name would become one of files
+NAME = "guest"  # a fixed name: virt-v2v makes file names of it
 
 
 @dataclass(frozen=True)

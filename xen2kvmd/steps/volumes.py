@@ -14,7 +14,7 @@ from xen2kvmd.targets import ssh_address, target_host
 
 
 def erase(run: Run, volume: Volume) -> None:
-    """Let a new disk that is a block device read as zeroes; a file does."""
+    """Fill a new block device with zeroes; a new file reads as zeroes already."""
     if not volume.path.startswith("/dev/"):
         return
     run.fraction(0.0, f"erasing {volume.path}")

@@ -106,7 +106,7 @@ def opened(
 def _served(
     host: Connection, folder: str, path: str, image: Sequence[str]
 ) -> Iterator[Callable[[], str]]:
-    """Let the host serve an image in a folder there; yield who tells why that is over, or ""."""
+    """Run qemu-nbd there; yield a function that returns why it ended, or "" while it runs."""
     server = ("sh", "-c", SCRIPT, "sh", str(heartbeat.SILENCE), folder, *image)
     command = f"echo {BEGIN}; {shlex.join(server)}"
     argv = [*WITH_US, *host.argv, host.address, command]

@@ -18,7 +18,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Work:
-    """What is done to a disk, which returns a word; about how many bytes that is, 0: who knows."""
+    """Work on one disk: do() returns its result; bytes is an estimate, 0 where it is not known."""
 
     name: str
     lane: str

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-LOOK = 0.5  # seconds that who is too fast waits at once
+LOOK = 0.5  # seconds that a copy which is too fast waits before it looks again
 
 
 class Pace:
