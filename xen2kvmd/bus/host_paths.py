@@ -43,7 +43,7 @@ def named_paths(request: Request, described: SourceDomain | None) -> Iterator[st
 
 
 def told(paths: Sequence[str], *, are: str = "paths") -> str:
-    """Return what polkit is told of paths, or others: no rule that allows one allows several."""
+    """Return a path, or another name, for polkit; several in words that no rule for one matches."""
     if len(paths) == 1:
         return paths[0]
     more = (f"{len(paths) - SHOWN} more",) if len(paths) > SHOWN else ()

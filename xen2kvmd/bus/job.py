@@ -83,7 +83,7 @@ class JobObject:
         return self._guarded(call, given, own=own, others=Action.MANAGE_JOBS, do=do)
 
     def _set_priority(self, call: Call, priority: int, given: Options) -> Guarded:
-        """Everybody may let others pass; to pass others is not for everybody."""
+        """Change the priority. To raise it, or set one above 0, the owner needs a further right."""
         if abs(priority) > MAX_PRIORITY:
             raise InvalidOption(f"A priority goes from {-MAX_PRIORITY} to {MAX_PRIORITY}.")
 

@@ -279,7 +279,7 @@ class Manager:
 def _target(request: Request) -> str:
     """Return where the disks go, as far as the call tells it.
 
-    No rule of polkit's that allows one pool allows another beside it, for a disk or a backup.
+    Several places are told in words that no rule of polkit's for one pool matches.
     """
     if request.operation is Operation.BACKUP:
         return request.backup_disks or request.backup_pool

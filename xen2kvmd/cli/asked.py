@@ -136,7 +136,7 @@ def _backup(given: str) -> Option:
 
 
 def _kind_of_storage(given: str) -> str:
-    """Return the option that -os means, which is much to virt-v2v; "" for the pool of one disk."""
+    """Return the option that -os means: virt-v2v has it for several; "" for the pool of a disk."""
     if given.startswith("/"):
         return "directory"
     if ":/" in given:

@@ -37,7 +37,7 @@ def rehearse(tree: Tree, case: Case) -> Rehearsed:
 
 
 def _printable(finding: Finding) -> Finding:
-    """Guard who reads a finding against the names that a guest gives its files."""
+    """Make a finding safe to print: a guest may give its files any names."""
     return replace(
         finding,
         message=printable(finding.message).replace("\n", "\\n"),

@@ -117,7 +117,7 @@ def _save(guest: Tree, path: str, name: str) -> None:
 
 
 def _put(guest: Tree, path: str, pattern: str, value: str, line: str) -> None:
-    """Put the value behind what the pattern's group is, wherever it stands, or a line first."""
+    """Put the value behind the group of each match; where there is none, put the line first."""
     text, flags = guest.read(path), re.M | re.I
     said = re.sub(pattern, lambda at: f"{at[1]}{value}", text, flags=flags)
     guest.write(path, said if re.search(pattern, text, flags) else line + text)

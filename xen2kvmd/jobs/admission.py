@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether a new job is taken, or an old one let go: by the jobs there are, while none is made."""
+"""Whether a new job may be made, or an old one removed; asked while no other job is being made."""
 
 import json
 import posixpath
@@ -36,7 +36,7 @@ def check_room(jobs: Iterable[JobStatus], asked: JobRecord, *, limit: int) -> No
 
 
 def plain(source: str) -> str:
-    """Return a source in the one way to write it; a guest's UUID is compared later (claim.py)."""
+    """Return a source's URI in one spelling, to compare it; claim.py compares the guest's UUID."""
     try:
         parts = urlsplit(source)
         host, port = (parts.hostname or "").rstrip("."), parts.port

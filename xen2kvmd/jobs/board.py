@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is known of all jobs, told on at each change."""
+"""The status of all jobs; watchers are told of each change."""
 
 import asyncio
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class Board:
         self._tell(self._jobs.pop(job_id), None)
 
     def hear(self, job_id: str, event: Event) -> bool:
-        """Take in a worker's word; tell whether the journal has to be read, for some was lost."""
+        """Take in a worker's event; return whether the journal is to be read: events were lost."""
         status = self._jobs.get(job_id)
         if status is None or status.state.final:
             return False

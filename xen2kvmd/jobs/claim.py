@@ -14,7 +14,7 @@ from xen2kvmd.system import files
 
 
 def claim(run: Run, guest: str) -> None:
-    """Have the guest of a UUID for this job alone, until it is over. Raises Busy.
+    """Claim the guest with this UUID for this job until the job is over. Raises Busy.
 
     A guest without a UUID cannot be told from others.
     """

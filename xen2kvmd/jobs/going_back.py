@@ -13,7 +13,7 @@ MERGING = "merging"  # a note in a migration's journal: from then on there is no
 
 
 def going_back(report: Mapping[str, Any]) -> list[Way]:
-    """Return the way back for a report, in the order in which it is to be gone.
+    """Return how to go back, for a report: what to do, step by step.
 
     The new guest is stopped for good before the source starts: never do both run at once, for they
     have the same addresses, and the same disks where storage is shared.

@@ -43,7 +43,7 @@ class Journal:
         return event
 
     def locked(self) -> AbstractContextManager[None]:
-        """Let nobody decide by this journal while we do."""
+        """Hold the journal: whoever decides by what is in it waits until the block is left."""
         return files.locked(self._path)
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ SCHEMA = 3
 
 
 def recall(folder: Path) -> JobStatus | None:
-    """Return what was kept, or None if nothing was, the journal has grown, or of another schema."""
+    """Return what was kept; None for nothing, another schema, or a journal that has grown."""
     try:
         kept = json.loads((folder / NAME).read_bytes())
         if kept["schema"] != SCHEMA or kept["journal"] != _size(folder):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a job takes a place of while it runs: of all, of the hosts it reads from, of its targets.
+"""Which limits of the queue a job counts towards: of all jobs, of a source's host, of a target.
 
 It is told from what was asked for alone. A host that --path-map names is counted whether a disk is
 read from there or not, and a pool is known by its name, a folder by its path.
@@ -28,7 +28,7 @@ _HEAVY = {
 def taken(
     operation: str, source: str, spec: Mapping[str, Any], *, settled: Mapping[str, Any]
 ) -> Places:
-    """Return what a job takes; settled is what was asked of the migration that it settles."""
+    """Return the limits that a job counts towards; settled is the spec of what it settles."""
     merges = operation == Operation.FINALIZE and settled.get("in_place")
     if operation not in _HEAVY and not merges:
         return ()

@@ -32,7 +32,7 @@ NOT_OVER_SSH = Finding(
 
 @dataclass(frozen=True)
 class Converted:
-    """This process has converted: what it then read of the disks, it can still verify."""
+    """Kept if this process converted: it can still verify what it read of the disks for that."""
 
 
 def do(run: Run) -> None:

@@ -112,7 +112,7 @@ def _fill(run: Run) -> None:
 
 
 def _lane(request: Request, disk: PlannedDisk) -> str:
-    """Return what a disk shares with those that are not copied beside it: there or here."""
+    """Return the lane of a copy (system/lanes.py): by its target's host, or by its source."""
     if disk.volume.ceph or ssh_address(request):
         return "the target's host"
     return disks.lane(disk.source)

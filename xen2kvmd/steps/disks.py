@@ -185,9 +185,9 @@ def location(run: Run, disk: SourceDisk) -> str:
 
 
 def lane(disk: SourceDisk) -> str:
-    """Return what a disk shares with others that had better not be read at the same time.
+    """Return the lane of a disk (system/lanes.py): disks in one lane are read one after another.
 
-    Which devices the block devices of this host share, is not asked.
+    All block devices of this host are in one: what devices they share is not looked up.
     """
     if disk.host:
         return f"{disk.host} {disk.dev}"  # there a program reads each, and waits most of the time
@@ -247,7 +247,7 @@ def remotes(run: Run) -> Remotes:
 
 
 def explained(step: Step) -> Step:
-    """Return the step with better errors: what QEMU calls an I/O error, the reader knows better."""
+    """Return the step with better errors: why a disk that we serve to QEMU could not be read."""
 
     def better(work: Callable[[Run], None]) -> Callable[[Run], None]:
         def do(run: Run) -> None:

@@ -82,7 +82,7 @@ def share(message: str) -> float | None:
 
 
 def failure(found: Sequence[Message], last: Sequence[str], code: int) -> MigrationError:
-    """Make an error of ours of virt-v2v's; last are the last lines that it printed."""
+    """Return our error for a virt-v2v that failed; last are the last lines that it printed."""
     said = "; ".join(message.text for message in found if message.type == "error")
     said = said or " / ".join(last) or f"it ended with exit code {code}"
     said = one_line(said)

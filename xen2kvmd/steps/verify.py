@@ -104,7 +104,7 @@ class Recorder:
         return self._data.decode("utf-8", "replace")
 
     def press_enter(self) -> None:
-        """Ask for what the console says to everybody: getty(8) shows its prompt again."""
+        """Press Enter, upon which getty(8) shows its prompt again."""
         self._console.write(b"\r")
 
     def type_passphrase(self) -> bool:

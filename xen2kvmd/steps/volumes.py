@@ -38,7 +38,7 @@ def mend(run: Run, volume: Volume) -> None:
 def opened(run: Run, volume: Volume, *, compressed: bool = False) -> Iterator[tuple[str, str]]:
     """Yield the path, or the URI, and the format by which a disk that we made can be opened.
 
-    compressed is for one of another host, which compresses it: who opens one of this host does.
+    compressed lets another host compress what is written; on this host, who opens it does that.
     """
     request = context.request(run)
     address = ssh_address(request)

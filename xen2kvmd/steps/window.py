@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The window in which a guest may be down: who would leave it late does not enter it."""
+"""--finish-by: a guest that would not be up again in time is not shut down."""
 
 import time
 from datetime import UTC, datetime

@@ -111,7 +111,7 @@ def tables(disk: SourceDisk) -> tuple[bytes, bytes]:
 
 
 def _table(disk: SourceDisk) -> bytes:
-    """Return what no volume has: what comes before them, a MiB to pad with, what comes behind."""
+    """Return what lies in no volume: the head of the disk, a MiB of padding, and its tail."""
     head, tail = tables(disk)
     return head.ljust(disk.parts[0].start + MIB, b"\0") + tail.ljust(MIB, b"\0")
 

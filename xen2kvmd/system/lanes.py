@@ -31,7 +31,7 @@ class _Ended(Exception):
 
 
 class _Tally:
-    """The bytes of all works together; each tells its own."""
+    """The progress of all works together, added up from what each tells of itself."""
 
     def __init__(self, works: Sequence[Work], progress: Progress) -> None:
         self._progress = progress

@@ -68,7 +68,7 @@ def released(remove: Callable[[], object]) -> None:
 
 
 def _again(work: Callable[[], object], *, while_said: Collection[str], seconds: float) -> None:
-    """Do a work, again while libvirt refuses it in these words: there are no codes for them."""
+    """Do the work; repeat it while libvirt refuses it in these words, for which it has no codes."""
     end = time.monotonic() + seconds
     while True:
         try:
