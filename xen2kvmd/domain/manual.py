@@ -39,6 +39,11 @@ the first row that matches decides. What the schema does not know is dropped wit
 *unknown-dropped*: libvirt would drop it without a word.
 """
 
+_RULES = """\
+In the order in which they run; a number is a section of SUSE's Virtualization Guide, "Xen to KVM
+migration".
+"""
+
 
 def manual() -> str:
     """Write the page."""
@@ -53,7 +58,7 @@ def manual() -> str:
         parts.append(_title(title.upper()))
         parts += [_row(row, counts[row.path]) for row in rows]
     parts.append(_title("RULES"))
-    parts.append("In the order in which they run; a number is a section of the SUSE guide.\n")
+    parts.append(_RULES)
     parts += [
         f"{rule.name}\n    {_escaped(rule.summary)}{f' ({rule.guide})' if rule.guide else ''}"
         for rule in RULES
