@@ -30,6 +30,8 @@ def shebang(path: Path) -> bytes:
 PYTHON = [path for path in FILES if path.suffix == ".py" or b"python" in shebang(path)]
 SHELL = [path for path in FILES if path.suffix == ".sh" or shebang(path).strip().endswith(b"sh")]
 MANUALS = sorted((CHECKOUT / "man").glob("*.rst"))
+GENERATED = {"org.xen2kvm.Migrator1.5.rst", "xen2kvm-domain-xml.7.rst"}
+TEXTS = [*sorted(CHECKOUT.glob("*.md")), *(page for page in MANUALS if page.name not in GENERATED)]
 
 
 def name(path: Path) -> str:
@@ -61,6 +63,12 @@ def test_shell_script_is_clean(path: Path) -> None:
         ["shellcheck", "-S", "warning", path], capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name)
+def test_text_has_100_columns(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert [number for number, line in enumerate(lines, 1) if len(line) > 100] == []
 
 
 @pytest.mark.parametrize("path", MANUALS, ids=name)
