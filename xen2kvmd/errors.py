@@ -85,10 +85,6 @@ class PoolNotFound(MigrationError):
     """The target has no such storage pool, or it is not active."""
 
 
-class NetworkNotFound(MigrationError):
-    """The target has no such network or bridge."""
-
-
 class InsufficientSpace(MigrationError):
     """There is less room than the disks need."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cattrs
 
-from xen2kvmd.guest.folder import Folder
+from tests.guest.folder import Folder
 from xen2kvmd.model import Case, Finding
 
 HERE = Path(__file__).parent

@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
+from tests.guest.folder import Folder
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.check import check, check_menu
-from xen2kvmd.guest.folder import Folder
 from xen2kvmd.model import Case, Facts, Kernel
 
 ENTRY = "menuentry 'Linux {0}' {{\n linux /vmlinuz-{0} {1}\n}}\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import xen2kvmd.guest
+from tests.guest.folder import Folder
 from tests.guest.samples import (
     HERE,
     Snapshot,
@@ -24,7 +25,6 @@ from tests.guest.samples import (
 )
 from xen2kvmd.guest import RULES, apply
 from xen2kvmd.guest.convert import attempt
-from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.rehearsal import Rehearsal
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case

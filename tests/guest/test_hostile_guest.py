@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.guest.built import overlay
+from tests.guest.folder import Folder
 from xen2kvmd import guest
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest.appliance import Appliance
-from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.launch import DiskImage
 from xen2kvmd.model import Case, Nic
 

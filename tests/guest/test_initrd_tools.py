@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
+from tests.guest.folder import Folder
 from xen2kvmd.errors import Failed
 from xen2kvmd.guest.appliance import Appliance
-from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.initrd_tools import initrd_tool
 from xen2kvmd.guest.kernels import list_initrd
 

@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 from typing import cast
 
+from tests.guest.folder import Folder
 from tests.guest.unified import program, written
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.bls import bls_entries
 from xen2kvmd.guest.cmdline import KERNEL_INSTALL
-from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.install import Intent, install
 from xen2kvmd.guest.kernel_install import own_arguments
 from xen2kvmd.guest.managers import Rpm

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from xen2kvmd.guest.folder import Folder
+from tests.guest.folder import Folder
 from xen2kvmd.guest.kernels import installed_kernels
 from xen2kvmd.model import Kernel
 

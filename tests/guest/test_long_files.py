@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.guest.folder import Folder
 from xen2kvmd.guest import RULES
 from xen2kvmd.guest.convert import attempt
-from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.initrd_tools import initrd_tool, updates_initrds
 from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.mkinitcpio import preset

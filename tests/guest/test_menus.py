@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.guest.folder import Folder
 from xen2kvmd.guest import grubenv
-from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.menus import Menu, read_menu
 
 

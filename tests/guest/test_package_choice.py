@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.guest.folder import Folder
 from xen2kvmd.errors import InvalidOption
-from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.kernel_packages import agent_among, kernel_among, kernel_package
 from xen2kvmd.guest.managers import Dpkg, Package, Rpm, _key, _names
 from xen2kvmd.guest.selection import select

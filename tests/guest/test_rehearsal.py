@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.guest.folder import Folder
 from xen2kvmd.errors import Unsupported
 from xen2kvmd.guest import apply, rehearse
 from xen2kvmd.guest.changes import changes
-from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.rehearsal import Rehearsal
 from xen2kvmd.guest.search import Found
 from xen2kvmd.guest.tree import LARGEST, Tree

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.guest.folder import Folder
 from xen2kvmd.guest import fstab
 from xen2kvmd.guest.filesystems import FileSystem
-from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.roots import Root, names_besides
 
 DEBIAN = """\

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from xen2kvmd.guest.folder import Folder
+from tests.guest.folder import Folder
 from xen2kvmd.guest.operations import Copy, Remove, Write
 from xen2kvmd.guest.space import room_for_changes, room_for_files
 from xen2kvmd.guest.tree import Room

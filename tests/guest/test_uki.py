@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.guest.folder import Folder
 from tests.guest.unified import program, written
-from xen2kvmd.guest.folder import Folder
 from xen2kvmd.guest.kernels import installed_kernels
 from xen2kvmd.guest.uki import Uki, unified_images
 from xen2kvmd.model import Kernel

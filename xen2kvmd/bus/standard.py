@@ -70,15 +70,6 @@ _XML = f"""<node>
 </node>"""
 
 
-class Object(Protocol):
-    """What is told of an object."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def interface(self) -> str: ...
-
-
 class Objects(Protocol):
     """What is told of all of them."""
 

@@ -10,8 +10,6 @@ from xen2kvmd.model import Case, CephPool, Finding, Severity, Volume
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
 
-_REMOVABLE = frozenset({"cdrom", "floppy"})
-
 
 @rule(guide="15.2.4.2 (8)")
 def one_disk_once(domain: Element, case: Case) -> Iterator[Finding]:

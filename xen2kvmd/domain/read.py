@@ -34,8 +34,6 @@ class DomainDisk:
     path: str
     format: str
     bus: str
-    readonly: bool = False
-    shareable: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,6 @@ class SourceDomain:
     kernel: str = ""
     initrd: str = ""
     cmdline: str = ""
-    bootloader: str = ""
     os: str = ""  # as libosinfo calls it: debian12
 
 
@@ -78,7 +75,6 @@ def read_tree(domain: Element) -> SourceDomain:
         kernel=text(domain, "os/kernel"),
         initrd=text(domain, "os/initrd"),
         cmdline=_cmdline(domain),
-        bootloader=text(domain, "bootloader"),
         os=_os(domain),
     )
 
@@ -208,8 +204,6 @@ def _disk(dev: str, disk: Element) -> DomainDisk:
         path="" if source is None else _path(source),
         format=disk_format("" if driver is None else driver.get("type", "")),
         bus=disk_bus(disk),
-        readonly=disk.find("readonly") is not None,
-        shareable=disk.find("shareable") is not None,
     )
 
 
