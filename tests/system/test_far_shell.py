@@ -11,7 +11,8 @@ from xen2kvmd.errors import ConnectionFailed, Unsupported
 from xen2kvmd.system.disk import make_image
 from xen2kvmd.system.remote_disk import opened
 from xen2kvmd.system.remote_sizes import sizes
-from xen2kvmd.system.ssh import Connection
+from xen2kvmd.system.ssh import BEGIN, Connection
+from xen2kvmd.system.zeroes import write_zeroes_there
 
 SIZE = 3 << 20
 NO_SOCKET = Path("/no/socket")  # of a login
@@ -42,6 +43,18 @@ def test_what_a_shell_prints_of_its_own_is_passed_over(tmp_path: Path) -> None:
         opened(shell("echo no shell >&2"), str(source), live=False),
     ):
         pass
+
+
+def test_half_a_line_is_no_answer() -> None:
+    with shell('exec sh -c "$2"').program(["printf", "one\n\ntwo"]) as program:
+        assert (program.line(), program.line()) == ("one", "")
+        with pytest.raises(ConnectionFailed):
+            program.line()
+
+
+def test_device_is_not_said_to_resist_where_the_connection_is_lost() -> None:
+    with pytest.raises(ConnectionFailed):
+        write_zeroes_there(shell(f'echo {BEGIN}; printf "blkdisc"'), "/dev/shm/none")
 
 
 OLD = "mount -t tmpfs none /sys/dev"

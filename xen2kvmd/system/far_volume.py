@@ -151,10 +151,7 @@ def mend(host: Connection, path: str, image_format: str) -> None:
     words = (f"{heartbeat.GONE:.0f}", image_format, *locks_there.arguments(path))
     argv = ["sh", "-c", MEND, "sh", *words]
     with host.program(argv) as program:
-        said = program.stdout.readline().decode(errors="replace")
-        if not said.endswith("\n"):
-            raise program.lost()
-        if said != "done\n":
+        if (said := program.line()) != "done":
             raise Failed(
                 f"The disk {path} of the host {host.host} cannot be mended.", said=one_line(said)
             )

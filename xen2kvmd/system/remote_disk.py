@@ -90,7 +90,7 @@ class RemoteDisk(BlockDisk):
         with self._lock:
             self._drain()
             self._ask("state", 0)
-            return [int(word) for word in self._line().split()]
+            return [int(word) for word in self._program.line().split()]
 
     def verify(self, progress: Progress) -> None:
         with self._lock:  # the host hashes all that was read, and looks at its zeroes again
@@ -104,7 +104,7 @@ class RemoteDisk(BlockDisk):
                 if not pending:
                     return
                 what, number, count = pending.popleft()
-                answer = self._line().split()[0]
+                answer = self._program.line().split()[0]
                 if what == "zeros":
                     same = answer == str(self._bytes(number, count))
                 else:
@@ -126,7 +126,7 @@ class RemoteDisk(BlockDisk):
             at += count
 
     def _begin(self) -> Size:
-        word, *rest = self._line().split()
+        word, *rest = self._program.line().split()
         if word == "ready":
             return Size(*map(int, rest))
         where = f"The disk {self._path} of the host {self._program.host}"
@@ -192,7 +192,7 @@ class RemoteDisk(BlockDisk):
     def _receive(self) -> None:
         """Take the answer to the oldest request."""
         what, number, count = self._asked.popleft()
-        answer = self._line().strip()
+        answer = self._program.line().strip()
         if what == "zeros":
             whole = self._bytes(number, count)
             found = count if int(answer) == whole else int(answer) // BLOCK
@@ -228,12 +228,6 @@ class RemoteDisk(BlockDisk):
             self._program.stdin.flush()
         except BrokenPipeError as error:
             raise self._program.lost() from error
-
-    def _line(self) -> str:
-        line = self._program.stdout.readline()
-        if not line.endswith(b"\n"):
-            raise self._program.lost()
-        return line.decode(errors="replace")
 
     def _changed(self) -> MigrationError:
         return VmRunning(

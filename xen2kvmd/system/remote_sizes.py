@@ -15,7 +15,7 @@ from xen2kvmd.system.ssh import Connection, Program
 VPC_FOOTER = 512
 HEAD = 64  # bytes of a disk that are looked at
 AT_ONCE = 50  # paths that are asked for before an answer is read: less than a pipe holds
-ANSWER = re.compile(rb"(\d{1,20}) ((?:[0-9a-f]{2})*)\n")
+ANSWER = re.compile(r"([0-9]{1,20}) ((?:[0-9a-f]{2})*)")
 SCRIPT = f"""{SIZE_OF_DEVICE}
 export LC_ALL=C
 while IFS= read -r path; do
@@ -58,9 +58,7 @@ def _answers(program: Program, asked: list[Named]) -> Iterator[int]:
         except BrokenPipeError as error:
             raise program.lost() from error
         for _, image_format in some:
-            line = program.stdout.readline()
-            if not line.endswith(b"\n"):
-                raise program.lost()
+            line = program.line()
             answer = ANSWER.fullmatch(line)
             if not answer:
                 raise Failed(
@@ -68,7 +66,7 @@ def _answers(program: Program, asked: list[Named]) -> Iterator[int]:
                     f"{line[:60]!r}.",
                     hint="See that its shell prints nothing of its own: ssh HOST true",
                 )
-            yield _virtual(int(answer[1]), bytes.fromhex(answer[2].decode()), image_format)
+            yield _virtual(int(answer[1]), bytes.fromhex(answer[2]), image_format)
 
 
 def _virtual(size: int, head: bytes, image_format: str) -> int:

@@ -152,6 +152,12 @@ class Program:
             if not line:
                 raise self.lost()
 
+    def line(self) -> str:
+        """Return the next line, without its end. Raises ConnectionFailed if it ends before."""
+        if (line := self.stdout.readline()).endswith(b"\n"):
+            return line.decode(errors="replace").removesuffix("\n")
+        raise self.lost()
+
     def lost(self) -> MigrationError:
         """Return the error for a program that ended when it should not have."""
         self.messages.seek(0)

@@ -96,10 +96,7 @@ class _There:
 
     def _asked(self, verb: str, *paths: str) -> str:
         with self._far.program(["sh", "-c", SCRIPT, "sh", verb, *paths]) as program:
-            line = program.stdout.readline()
-            if not line.endswith(b"\n"):
-                raise program.lost()
-            return line.decode(errors="replace").strip()
+            return program.line().strip()
 
 
 @contextmanager

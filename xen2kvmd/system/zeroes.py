@@ -51,8 +51,5 @@ def write_zeroes_there(host: Connection, path: str) -> None:
     """
     argv = ["sh", "-c", SCRIPT, "sh", str(heartbeat.SILENCE), *ERASE, path]
     with host.program(argv) as program, heartbeat.beating(program.stdin):
-        said = program.stdout.readline().decode(errors="replace")
-        if not said:
-            raise program.lost()
-        if said != "done\n":
+        if (said := program.line()) != "done":
             raise Failed(f"The host {host.host} cannot erase {path}: {one_line(said)}.")
