@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cattrs
+
 from xen2kvmd.errors import Cancelled
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal, now
+from xen2kvmd.model import Finding
 
 T = TypeVar("T")
 
@@ -56,9 +59,9 @@ class Run:
         self.notes[key] = value
         self.record("note", key=key, value=value)
 
-    def finding(self, finding: Mapping[str, str]) -> None:
+    def finding(self, finding: Finding) -> None:
         """Tell what a person must know."""
-        self.record("finding", finding=dict(finding))
+        self.record("finding", finding=cattrs.unstructure(finding))
 
     def result(self, key: str, value: str) -> None:
         """Tell what the job found or made; every local user can read it."""

@@ -18,6 +18,7 @@ from xen2kvmd.jobs.status import JobState
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.jobs.stop import Stop
 from xen2kvmd.jobs.store import Store
+from xen2kvmd.model import Finding, Severity
 from xen2kvmd.words import one_line
 
 log = logging.getLogger(__name__)
@@ -97,12 +98,12 @@ def _tell_resumed(run: Run) -> None:
     at = _standing(run)
     where = f"in step {at[-1]}" if at else "before its first step"
     run.finding(
-        {
-            "id": "resumed",
-            "severity": "info",
-            "message": f"The job's process ended {where}; another one went on from there.",
-            "hint": "The log of the job and the system's journal may tell why it ended.",
-        }
+        Finding(
+            "resumed",
+            f"The job's process ended {where}; another one went on from there.",
+            severity=Severity.INFO,
+            hint="The log of the job and the system's journal may tell why it ended.",
+        )
     )
 
 
@@ -241,13 +242,12 @@ def _tell_left_behind(run: Run, what: str, failure: Exception) -> None:
     if isinstance(failure, MigrationError):
         message, hint, said = failure.message, failure.hint, failure.said
     run.finding(
-        {
-            "id": "left-behind",
-            "severity": "warning",
-            "message": f"{what}: {message}",
-            "hint": hint or "Look at the report for what the job had made; remove it by hand.",
-            "said": said,
-        }
+        Finding(
+            "left-behind",
+            f"{what}: {message}",
+            hint=hint or "Look at the report for what the job had made; remove it by hand.",
+            said=said,
+        )
     )
 
 

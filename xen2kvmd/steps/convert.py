@@ -62,7 +62,7 @@ def _convert(run: Run) -> None:
     run.fraction(0.0, "checking file systems")
     before: guest.Before = {} if remote else guest.check_before(appliance)
     for damage in filter(None, before.values()):
-        run.finding(cattrs.unstructure(damage))
+        run.finding(damage)
     failed = guest.apply(
         appliance, rehearsed.operations, lambda done, at: run.fraction(0.1 + 0.7 * done, at)
     )
@@ -73,7 +73,7 @@ def _convert(run: Run) -> None:
     run.fraction(0.95, "checking file systems")
     checked = (NOT_OVER_SSH,) if remote else guest.check_file_systems(appliance, before)
     for found in checked:
-        run.finding(cattrs.unstructure(found))
+        run.finding(found)
     run.close(Appliance)
 
 
@@ -82,7 +82,7 @@ def judge(run: Run, findings: Iterable[Finding]) -> None:
     wrong = []
     waived = context.request(run).waive
     for found in findings:
-        run.finding(cattrs.unstructure(found))
+        run.finding(found)
         if found.severity is Severity.BLOCKER and found.id not in waived:
             wrong.append(found)
     if wrong:

@@ -7,8 +7,6 @@ Its disks are never touched. Its definition goes only where the caller names it 
 from contextlib import suppress
 from pathlib import Path
 
-import cattrs
-
 from xen2kvmd.errors import (
     ConnectionFailed,
     Failed,
@@ -67,10 +65,10 @@ def _retire(run: Run) -> None:
     try:
         running = source.is_running()
     except VmNotFound:
-        run.finding(cattrs.unstructure(SOURCE_GONE))
+        run.finding(SOURCE_GONE)
         return
     except (ConnectionFailed, HostKeyUnknown, SourceAuthFailed) as error:
-        run.finding(cattrs.unstructure(_not_reached(error, asked)))
+        run.finding(_not_reached(error, asked))
         return
     if running is None:
         if asked.undefine_source:
@@ -79,7 +77,7 @@ def _retire(run: Run) -> None:
                 "defines its guest is not known here.",
                 hint="Leave out --undefine-source, and do it on the Xen host.",
             )
-        run.finding(cattrs.unstructure(RETIRE_BY_HAND))
+        run.finding(RETIRE_BY_HAND)
         return
     if running:
         raise VmRunning(
@@ -90,7 +88,7 @@ def _retire(run: Run) -> None:
     run.note("retired", source.autostarts())
     source.set_autostart(on=False)
     if not source.mark(migration.id):
-        run.finding(cattrs.unstructure(NOT_MARKED))
+        run.finding(NOT_MARKED)
     run.result("source", "does not start with its host; marked as migrated")
 
 

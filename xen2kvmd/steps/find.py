@@ -52,7 +52,7 @@ def do(run: Run) -> None:
     """Find the disks, and tell what is to be known of them."""
     find(run, context.request(run))
     for finding in context.source_findings(run):
-        run.finding(cattrs.unstructure(finding))
+        run.finding(finding)
 
 
 FIND = Step("find", do, weight=2)

@@ -17,7 +17,7 @@ import cattrs
 
 from xen2kvmd.errors import Cancelled, HookFailed, HookRefused
 from xen2kvmd.jobs.step import Run, Step, nothing
-from xen2kvmd.model import Request
+from xen2kvmd.model import Finding, Request
 from xen2kvmd.steps import context
 from xen2kvmd.system import hooks
 from xen2kvmd.system.hooks import Hook
@@ -119,8 +119,7 @@ def _run(run: Run, hook: Hook, *, error: Mapping[str, str] | None) -> None:
     hint = f"Its output is in the log of the job; {hook.path} belongs to this host's administrator."
     if hook.required and error is None:
         raise HookFailed(text, hint=hint, said=said[:KEPT])
-    finding = {"id": "hook-failed", "severity": "warning", "message": text, "hint": hint}
-    run.finding(finding | ({"said": said[:KEPT]} if said else {}))
+    run.finding(Finding("hook-failed", text, hint=hint, said=said[:KEPT]))
 
 
 def message(run: Run, phase: str, error: Mapping[str, str] | None) -> dict[str, Any]:
@@ -176,10 +175,9 @@ def _environment(run: Run, phase: str) -> dict[str, str]:
     } | scratch
 
 
-def _not_executable(path: Path) -> dict[str, str]:
-    return {
-        "id": "hook-not-executable",
-        "severity": "warning",
-        "message": f"{path} is not executable and was not run.",
-        "hint": f"If it is a hook: chmod +x {path}",
-    }
+def _not_executable(path: Path) -> Finding:
+    return Finding(
+        "hook-not-executable",
+        f"{path} is not executable and was not run.",
+        hint=f"If it is a hook: chmod +x {path}",
+    )

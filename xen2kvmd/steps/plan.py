@@ -27,7 +27,7 @@ def do(run: Run) -> None:
     context.write(run, "plan.json", json.dumps(cattrs.unstructure(made), indent=1) + "\n")
     context.write(run, "target.xml", made.domain_xml)
     for found in made.findings:
-        run.finding(cattrs.unstructure(found))
+        run.finding(found)
     run.result("plan-digest", made.digest)
     run.result("name", made.name)
     if request.operation is Operation.MIGRATE:

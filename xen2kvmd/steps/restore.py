@@ -60,7 +60,7 @@ def do(run: Run) -> None:
     for disk, path in zip(backup.disks, places, strict=True):
         run.result(f"disk-{disk.dev}", str(path))
         if disk.format not in WRITTEN:
-            run.finding(cattrs.unstructure(_other_format(disk, path, document)))
+            run.finding(_other_format(disk, path, document))
     run.result("document", str(document))
 
 

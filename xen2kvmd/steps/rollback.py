@@ -9,8 +9,6 @@ that, nothing is undone any more.
 import time
 from pathlib import Path
 
-import cattrs
-
 from xen2kvmd.errors import Failed
 from xen2kvmd.jobs.going_back import MERGING
 from xen2kvmd.jobs.step import Run, Step
@@ -50,7 +48,7 @@ def _fence(run: Run) -> None:
     with target_host(migration.request) as host:
         domain = migration.target(host)
         if domain is None:
-            run.finding(cattrs.unstructure(TARGET_GONE))
+            run.finding(TARGET_GONE)
             return
         run.note("fenced", {"ran": domain.is_active(), "autostart": domain.autostarts()})
         domain.set_autostart(on=False)
@@ -97,7 +95,7 @@ def _start_source(run: Run) -> None:
     _check_stopped(migration)
     running = migration.source_runs()
     if running is None:
-        run.finding(cattrs.unstructure(START_BY_HAND))
+        run.finding(START_BY_HAND)
     elif running:
         run.result("source", "runs already")
     elif "shutdown-asked" not in migration.notes:

@@ -3,8 +3,6 @@
 
 from functools import partial
 
-import cattrs
-
 from xen2kvmd.errors import Cancelled, ConnectionFailed, MigrationError, VmNotFound, VmRunning
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.jobs import patience
@@ -33,7 +31,7 @@ def do(run: Run) -> None:
     source = open_source(request)
     match _runs(run):
         case None:
-            run.finding(cattrs.unstructure(NOT_KNOWN))
+            run.finding(NOT_KNOWN)
         case True:
             _shut_down(run, request, source)
     disks.check_unlocked(context.disks(run))
@@ -77,7 +75,7 @@ def start_again(run: Run) -> None:
             raise
         except MigrationError as error:
             failure = Finding("source-not-started", error.message, Severity.WARNING, error.hint)
-            run.finding(cattrs.unstructure(failure))
+            run.finding(failure)
             return
         run.result("source", "was shut down; started again")
 

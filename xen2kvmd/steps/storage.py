@@ -4,8 +4,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import cattrs
-
 from xen2kvmd.errors import PlanChanged
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import DiskFormat, Finding, Request, Severity
@@ -67,7 +65,7 @@ def _tell_replaced(run: Run, host: Host, export: NfsExport) -> None:
     replaced = set_aside.findings(request, target, context.disks(run), host, boot_files)
     new = tuple(finding for finding in replaced if finding not in plan.findings)
     for finding in new:
-        run.finding(cattrs.unstructure(finding))
+        run.finding(finding)
     agreed.check_blockers(replace(plan, findings=new).blockers(request.waive))
     if new and request.plan_digest:
         raise PlanChanged(

@@ -14,8 +14,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import cattrs
-
 from xen2kvmd import domain
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest import emulation
@@ -202,4 +200,4 @@ def _check_outcome(run: Run, document: str) -> None:
 
 def _warn(run: Run, what: str, *, said: str = "") -> None:
     finding = Finding("v2v-warning", f"virt-v2v: {what}", Severity.WARNING, said=said)
-    run.finding(cattrs.unstructure(finding))
+    run.finding(finding)

@@ -5,8 +5,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-import cattrs
-
 from xen2kvmd.errors import Failed, InvalidOption, MigrationError, VerifyFailed
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Family, Finding, Request, Severity
@@ -147,7 +145,7 @@ def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str
         if boot.asks_passphrase(text[answered:]):
             answered = len(text)
             if not recorder.type_passphrase():
-                run.finding(cattrs.unstructure(LOCKED))
+                run.finding(LOCKED)
                 return f"asks for the passphrase of a disk after {passed:.0f} s"
         if fault := boot.fault(text):
             raise _failure(run, fault, recorder, domain)
@@ -169,7 +167,7 @@ def _watch(run: Run, domain: Domain, recorder: Recorder, *, seconds: int) -> str
         time.sleep(LOOK)
     text, screen = recorder.take(), domain.screen_text()
     if context.facts(run).family is Family.WINDOWS and boot.left_firmware(text, screen):
-        run.finding(cattrs.unstructure(NOT_PROVEN))
+        run.finding(NOT_PROVEN)
         return f"runs after {seconds} s; not proven that it booted"
     raise _failure(run, boot.silence(text, screen), recorder, domain)
 
@@ -202,7 +200,7 @@ def _tell_addresses(run: Run, domain: Domain) -> None:
         Severity.WARNING,
         hint="This is right if it has a static address; otherwise look at its network.",
     )
-    run.finding(cattrs.unstructure(finding))
+    run.finding(finding)
 
 
 def _keep_screenshot(run: Run, host: Host) -> None:
