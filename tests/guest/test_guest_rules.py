@@ -24,8 +24,8 @@ from tests.guest.samples import (
     snapshot,
 )
 from xen2kvmd.guest import RULES, apply
-from xen2kvmd.guest.convert import attempt
-from xen2kvmd.guest.rehearsal import Rehearsal
+from xen2kvmd.guest.rehearsal_tree import Rehearsal
+from xen2kvmd.guest.rehearse import attempt
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case
 from xen2kvmd.rule import Rule

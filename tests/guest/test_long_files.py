@@ -9,12 +9,12 @@ import pytest
 
 from tests.guest.folder import Folder
 from xen2kvmd.guest import RULES
-from xen2kvmd.guest.convert import attempt
 from xen2kvmd.guest.initrd_tools import initrd_tool, updates_initrds
 from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.mkinitcpio import preset
 from xen2kvmd.guest.nics import names_by_slot
-from xen2kvmd.guest.rehearsal import Rehearsal
+from xen2kvmd.guest.rehearsal_tree import Rehearsal
+from xen2kvmd.guest.rehearse import attempt
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Facts, Kernel, Nic
 

@@ -11,7 +11,7 @@ from tests.guest.folder import Folder
 from xen2kvmd.errors import Unsupported
 from xen2kvmd.guest import apply, rehearse
 from xen2kvmd.guest.changes import changes
-from xen2kvmd.guest.rehearsal import Rehearsal
+from xen2kvmd.guest.rehearsal_tree import Rehearsal
 from xen2kvmd.guest.search import Found
 from xen2kvmd.guest.tree import LARGEST, Tree
 from xen2kvmd.model import Case, Finding

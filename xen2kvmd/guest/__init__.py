@@ -14,15 +14,15 @@ The same appliance serves all, so a conversion costs one launch.
 """
 
 from xen2kvmd.guest.check import check
-from xen2kvmd.guest.convert import Rehearsed, rehearse
 from xen2kvmd.guest.filesystems import trim
+from xen2kvmd.guest.fsck import Before, check_before, check_file_systems
 from xen2kvmd.guest.host_kernel import HostFile, carry, version_of, without_modules
 from xen2kvmd.guest.inspect import inspect
 from xen2kvmd.guest.install import Allowed, Intent, install, prepare
 from xen2kvmd.guest.mount import mount_guest
 from xen2kvmd.guest.operations import apply
+from xen2kvmd.guest.rehearse import Rehearsed, rehearse
 from xen2kvmd.guest.rules import RULES
-from xen2kvmd.guest.sound import Before, check_before, check_file_systems
 from xen2kvmd.guest.under_xen import under_xen
 from xen2kvmd.guest.windows import unknown, windows
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from difflib import unified_diff
 
 from xen2kvmd.guest.operations import Attempt, Copy, Divide, Install, Link, Remove, Run, Write
-from xen2kvmd.guest.rehearsal import Entry, Rehearsal, shown
+from xen2kvmd.guest.rehearsal_tree import Entry, Rehearsal, shown
 from xen2kvmd.guest.tree import BootCode, Tree, printable
 from xen2kvmd.model import Change
 from xen2kvmd.rule import Rule

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from xen2kvmd.errors import Unsupported
 from xen2kvmd.guest.changes import changes
 from xen2kvmd.guest.operations import Operation
-from xen2kvmd.guest.rehearsal import Rehearsal
+from xen2kvmd.guest.rehearsal_tree import Rehearsal
 from xen2kvmd.guest.rules import RULES
 from xen2kvmd.guest.space import room_for_files
 from xen2kvmd.guest.tree import Tree, printable
