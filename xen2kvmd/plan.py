@@ -180,7 +180,7 @@ def make_plan(
         *addresses.shared(converted.domain_xml, host, besides=known),
         *installed.findings,
         *rehearsed.findings,
-        *((guest.under_xen(inside_changes, rehearsed.findings, case),) if inside else ()),
+        *((guest.still_under_xen(inside_changes, rehearsed.findings, case),) if inside else ()),
     )
     bytes_total = 0 if request.in_place else sum(disk.allocated for disk in disks)
     seconds = SECONDS_TO_CONVERT[kvm] + 2 * bytes_total // COPY_RATE

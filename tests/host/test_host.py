@@ -11,7 +11,7 @@ import pytest
 
 from xen2kvmd.host.__main__ import shown, verdict
 from xen2kvmd.host.checks import Check, State, _load_kvm
-from xen2kvmd.host.packages import PACKAGES, Family, family_of, install
+from xen2kvmd.host.packages import PACKAGES, PackageFamily, family_of, install
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -27,23 +27,23 @@ def check_host(*arguments: str, cwd: Path, **environment: str) -> subprocess.Com
 @pytest.mark.parametrize(
     ("release", "family"),
     [
-        ({"ID": "debian"}, Family.DEBIAN),
-        ({"ID": "linuxmint", "ID_LIKE": "ubuntu debian"}, Family.DEBIAN),
-        ({"ID": "opensuse-leap", "ID_LIKE": "suse opensuse"}, Family.SUSE),
-        ({"ID": "sles", "ID_LIKE": "suse"}, Family.SUSE),
-        ({"ID": "rocky", "ID_LIKE": "rhel centos fedora"}, Family.FEDORA),
-        ({"ID": "fedora"}, Family.FEDORA),
+        ({"ID": "debian"}, PackageFamily.DEBIAN),
+        ({"ID": "linuxmint", "ID_LIKE": "ubuntu debian"}, PackageFamily.DEBIAN),
+        ({"ID": "opensuse-leap", "ID_LIKE": "suse opensuse"}, PackageFamily.SUSE),
+        ({"ID": "sles", "ID_LIKE": "suse"}, PackageFamily.SUSE),
+        ({"ID": "rocky", "ID_LIKE": "rhel centos fedora"}, PackageFamily.FEDORA),
+        ({"ID": "fedora"}, PackageFamily.FEDORA),
         ({"ID": "arch"}, None),
     ],
 )
 def test_distribution_is_known_by_its_release_file(
-    release: dict[str, str], family: Family | None
+    release: dict[str, str], family: PackageFamily | None
 ) -> None:
     assert family_of(release) is family
 
 
 def test_command_is_that_of_the_distribution() -> None:
-    said = [install(["qemu-img", "ssh"], family) for family in (*Family, None)]
+    said = [install(["qemu-img", "ssh"], family) for family in (*PackageFamily, None)]
     assert said == [
         "apt-get install qemu-utils openssh-client",
         "zypper install qemu-tools openssh-clients",

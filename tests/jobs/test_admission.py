@@ -4,7 +4,7 @@
 import pytest
 
 from xen2kvmd.errors import Busy
-from xen2kvmd.jobs.admission import check_room
+from xen2kvmd.jobs.admission import check_limits
 from xen2kvmd.jobs.store import JobRecord
 
 
@@ -26,7 +26,7 @@ def job(source: str) -> JobRecord:
 )
 def test_same_source_is_busy(one: str, other: str) -> None:
     with pytest.raises(Busy):
-        check_room([job(one).status()], job(other), limit=9)
+        check_limits([job(one).status()], job(other), limit=9)
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_same_source_is_busy(one: str, other: str) -> None:
     ],
 )
 def test_other_source_is_free(one: str, other: str) -> None:
-    check_room([job(one).status()], job(other), limit=9)
+    check_limits([job(one).status()], job(other), limit=9)

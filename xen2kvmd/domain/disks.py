@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from xen2kvmd.domain.names import XEN_BUSES, disk_bus, parse_name, pending, seats, twins
+from xen2kvmd.domain.names import XEN_BUSES, disk_bus, names_under_kvm, parse_name, pending, twins
 from xen2kvmd.domain.read import disk_format
 from xen2kvmd.domain.tree import append, devices, remove, remove_all
 from xen2kvmd.model import Case, CephPool, Finding, Severity, Volume
@@ -111,20 +111,20 @@ def disks_on_virtio(domain: Element, case: Case) -> Iterator[Finding]:
             hint="Install the drivers in the guest, then change bus and model by 'virsh edit'.",
             place="devices",
         )
-    for seat in seats(domain, virtio=case.facts.virtio):
-        target = targets[seat.dev]
-        if seat.dev not in here or target is None:
+    for name in names_under_kvm(domain, virtio=case.facts.virtio):
+        old, new = name.xen_dev, names.get(name.xen_dev, name.kvm_dev)
+        target = targets[old]
+        if old not in here or target is None:
             continue
-        label = names.get(seat.dev, seat.label)
-        target.set("dev", label)
-        target.set("bus", seat.bus)
-        if seat.dev in names and parse_name(label)[1:] != parse_name(seat.dev)[1:]:
+        target.set("dev", new)
+        target.set("bus", name.bus)
+        if old in names and parse_name(new)[1:] != parse_name(old)[1:]:
             yield Finding(
                 "disk-renamed",
-                f"Disk '{seat.dev}' becomes '{label}': a guest counts its disks without gaps.",
+                f"Disk '{old}' becomes '{new}': a guest counts its disks without gaps.",
                 severity=Severity.INFO,
                 hint="References to it in the guest's own files are changed; check scripts.",
-                place=f"devices/disk[{label}]",
+                place=f"devices/disk[{new}]",
             )
 
 

@@ -5,7 +5,7 @@ A guest names its virtio disks in the order in which it finds them: the n-th is 
 libvirt's <target dev> says. A gap (xvda, xvde) cannot be kept, so the names are given in the order
 of the *real* names, without gaps, and both the domain XML and the guest's own files use these:
 xvda, xvde become vda, vdb. libvirt puts virtio disks on the PCI bus in the order of their target
-names, so label and guest agree.
+names, so domain and guest agree.
 
 Order is by letter first: in a guest with PV drivers, hda is what the kernel calls xvda, so
 hda, xvdb, sdc keep their order whatever their buses are. xvda1 and xvda2, whole disks that only
@@ -25,17 +25,17 @@ _NAME = re.compile(r"(?:ioemu:)?(xvd|hd|sd|vd|fd|ubd)([a-z]{1,4})([0-9]{0,3})")
 
 
 @dataclass(frozen=True)
-class Seat:
-    """A disk's name under Xen, and its bus and name under KVM."""
+class TargetName:
+    """A disk's <target dev> under Xen, and its bus and <target dev> under KVM."""
 
-    dev: str
+    xen_dev: str
     bus: str
-    label: str
+    kvm_dev: str
 
 
 @dataclass(frozen=True)
 class _Disk:
-    """What decides a disk's seat."""
+    """What decides a disk's bus and name under KVM."""
 
     dev: str
     device: str
@@ -50,30 +50,31 @@ def target_names(domain: Element, *, virtio: bool) -> tuple[tuple[str, str], ...
     that is there twice, by its emulated and by its PV name, has one name under KVM.
     """
     hard = {disk.dev for disk in _disks(domain) if disk.device in ("disk", "lun")}
-    names = {seat.dev: seat.label for seat in seats(domain, virtio=virtio) if seat.dev in hard}
+    given = names_under_kvm(domain, virtio=virtio)
+    names = {name.xen_dev: name.kvm_dev for name in given if name.xen_dev in hard}
     second = {dev: names[first] for dev, first in twins(domain).items()}
     return tuple((names | second).items())
 
 
-def seats(domain: Element, *, virtio: bool) -> tuple[Seat, ...]:
-    """Give each disk, CD-ROM and floppy a place under KVM, in the order of their real names.
+def names_under_kvm(domain: Element, *, virtio: bool) -> tuple[TargetName, ...]:
+    """Give each disk, CD-ROM and floppy a name under KVM, in the order of their real names.
 
-    A disk that is already on a bus of KVM's keeps its place: deciding twice decides the same.
+    A disk that is already on a bus of KVM's keeps its name: deciding twice decides the same.
     """
     second = twins(domain)
     disks = [disk for disk in _disks(domain) if disk.dev not in second]
     kept = [disk for disk in disks if _kept(disk)]
     taken = {disk.dev for disk in kept}
-    given = [Seat(disk.dev, disk.bus, disk.dev) for disk in kept]
+    given = [TargetName(disk.dev, disk.bus, disk.dev) for disk in kept]
     # Hard disks first: a guest without virtio counts the CD-ROMs on the same SATA controller.
     for disk in sorted(disks, key=lambda disk: (disk.device != "disk", disk.order)):
         if not _kept(disk):
             bus = _bus(disk, virtio=virtio)
-            label = _free("vd" if bus == "virtio" else "fd" if bus == "fdc" else "sd", taken)
-            taken.add(label)
-            given.append(Seat(disk.dev, bus, label))
+            dev = _free("vd" if bus == "virtio" else "fd" if bus == "fdc" else "sd", taken)
+            taken.add(dev)
+            given.append(TargetName(disk.dev, bus, dev))
     position = {disk.dev: disk.order for disk in disks}
-    return tuple(sorted(given, key=lambda seat: position[seat.dev]))
+    return tuple(sorted(given, key=lambda name: position[name.xen_dev]))
 
 
 def twins(domain: Element) -> dict[str, str]:

@@ -23,7 +23,7 @@ from xen2kvmd.guest.mount import mount_guest
 from xen2kvmd.guest.operations import apply
 from xen2kvmd.guest.rehearse import Rehearsed, rehearse
 from xen2kvmd.guest.rules import RULES
-from xen2kvmd.guest.under_xen import under_xen
+from xen2kvmd.guest.still_under_xen import still_under_xen
 from xen2kvmd.guest.windows import unknown, windows
 
 __all__ = [
@@ -43,8 +43,8 @@ __all__ = [
     "mount_guest",
     "prepare",
     "rehearse",
+    "still_under_xen",
     "trim",
-    "under_xen",
     "unknown",
     "version_of",
     "windows",

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from xen2kvmd.errors import Failed
-from xen2kvmd.host.packages import PACKAGES, Family, install
+from xen2kvmd.host.packages import PACKAGES, PackageFamily, install
 from xen2kvmd.system import command, kvm
 
 GRUB = (Path("/usr/lib/grub/i386-pc"), Path("/usr/share/grub2/i386-pc"))
@@ -43,7 +43,7 @@ class Check:
     mend: str = ""
 
 
-def check_all(family: Family | None, *, appliance: bool) -> Iterator[Check]:
+def check_all(family: PackageFamily | None, *, appliance: bool) -> Iterator[Check]:
     """Look at all; the appliance takes seconds, without KVM half a minute."""
     for check in (_programs, _modules, _kvm, _libvirt, _firmware, _boot_code, _bus, _space):
         yield from check(family)
@@ -51,7 +51,7 @@ def check_all(family: Family | None, *, appliance: bool) -> Iterator[Check]:
         yield from _appliance(family)
 
 
-def _programs(family: Family | None) -> Iterator[Check]:
+def _programs(family: PackageFamily | None) -> Iterator[Check]:
     for program, needed_by in (
         ("qemu-img", ""),
         ("setpriv", ""),
@@ -68,7 +68,7 @@ def _programs(family: Family | None) -> Iterator[Check]:
             yield Check(program, State.LACKING, "not installed", install([program], family))
 
 
-def _modules(family: Family | None) -> Iterator[Check]:
+def _modules(family: PackageFamily | None) -> Iterator[Check]:
     """Look for the modules of Python; each belongs to the system's own Python."""
     needs = [need for need in PACKAGES if need.startswith("python ")]
     missing = [need for need in needs if importlib.util.find_spec(need.split()[1]) is None]
@@ -79,7 +79,7 @@ def _modules(family: Family | None) -> Iterator[Check]:
         yield Check("python modules", State.OK, f"all {len(needs)} are there")
 
 
-def _kvm(family: Family | None) -> Iterator[Check]:
+def _kvm(family: PackageFamily | None) -> Iterator[Check]:
     qemu = kvm.emulator()
     if not qemu:
         yield Check("qemu", State.LACKING, "not installed", install(["qemu"], family))
@@ -116,7 +116,7 @@ def _load_kvm(flags: frozenset[str]) -> str:
     return "Enable VT-x or AMD-V in the firmware; in a virtual machine, nested virtualisation."
 
 
-def _libvirt(family: Family | None) -> Iterator[Check]:
+def _libvirt(family: PackageFamily | None) -> Iterator[Check]:
     if not shutil.which("virsh"):
         yield Check("libvirt", State.LACKING, "not installed", install(["libvirt"], family))
         return
@@ -157,14 +157,14 @@ def _start_libvirt() -> str:
     return f"systemctl enable --now {sockets}"
 
 
-def _firmware(family: Family | None) -> Iterator[Check]:
+def _firmware(family: PackageFamily | None) -> Iterator[Check]:
     if any(path for folder in UEFI for form in FIRMWARE for path in folder.glob(form)):
         yield Check("uefi", State.OK, "firmware for UEFI guests is there")
     else:
         yield Check("uefi", State.ADVICE, "no firmware for UEFI guests", install(["uefi"], family))
 
 
-def _boot_code(family: Family | None) -> Iterator[Check]:
+def _boot_code(family: PackageFamily | None) -> Iterator[Check]:
     """Look for GRUB's boot code, which paravirtualised guests often lack (guest/boot_code.py)."""
     found = [folder for folder in GRUB if (folder / "boot.img").exists()]
     if found:
@@ -174,7 +174,7 @@ def _boot_code(family: Family | None) -> Iterator[Check]:
         yield Check("boot code", State.ADVICE, says, install(["grub"], family))
 
 
-def _bus(family: Family | None) -> Iterator[Check]:
+def _bus(family: PackageFamily | None) -> Iterator[Check]:
     if Path("/run/dbus/system_bus_socket").exists():
         yield Check("system bus", State.OK, "runs")
     else:
@@ -187,7 +187,7 @@ def _bus(family: Family | None) -> Iterator[Check]:
         yield Check("polkit", State.LACKING, "not installed", install(["polkit"], family))
 
 
-def _space(_family: Family | None) -> Iterator[Check]:
+def _space(_family: PackageFamily | None) -> Iterator[Check]:
     """Look at the room for disks, and for the overlays and the console's log of jobs."""
     for name, folder, enough in (("disks", IMAGES, 10 * GIB), ("jobs", STATE, 2 * GIB)):
         there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -200,7 +200,7 @@ def _space(_family: Family | None) -> Iterator[Check]:
             yield Check(f"space for {name}", State.ADVICE, says, f"du -xh -d 3 {there} | sort -h")
 
 
-def _appliance(family: Family | None) -> Iterator[Check]:
+def _appliance(family: PackageFamily | None) -> Iterator[Check]:
     """Start an appliance, as each job does; the proof is better than any list of packages."""
     if os.geteuid() != 0:
         yield _only_root("appliance")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 
 
-class Family(Enum):
+class PackageFamily(Enum):
     """Distributions whose packages have the same names, and how they install one."""
 
     DEBIAN = ("apt-get", "install")
@@ -16,13 +16,13 @@ class Family(Enum):
 
 
 FAMILIES = {
-    "debian": Family.DEBIAN,
-    "ubuntu": Family.DEBIAN,
-    "suse": Family.SUSE,
-    "opensuse": Family.SUSE,
-    "sles": Family.SUSE,
-    "fedora": Family.FEDORA,
-    "rhel": Family.FEDORA,
+    "debian": PackageFamily.DEBIAN,
+    "ubuntu": PackageFamily.DEBIAN,
+    "suse": PackageFamily.SUSE,
+    "opensuse": PackageFamily.SUSE,
+    "sles": PackageFamily.SUSE,
+    "fedora": PackageFamily.FEDORA,
+    "rhel": PackageFamily.FEDORA,
 }
 
 # What is needed: its packages on Debian, on openSUSE and SLES, on Fedora and RHEL.
@@ -55,7 +55,7 @@ PACKAGES: Mapping[str, tuple[str, str, str]] = {
 }
 
 
-def this_family() -> Family | None:
+def this_family() -> PackageFamily | None:
     """Return the family of this host, by os-release(5); None for one that is not known here."""
     try:
         release = platform.freedesktop_os_release()
@@ -64,7 +64,7 @@ def this_family() -> Family | None:
     return family_of(release)
 
 
-def family_of(release: Mapping[str, str]) -> Family | None:
+def family_of(release: Mapping[str, str]) -> PackageFamily | None:
     """Return the family that an os-release names: by ID, or else the first known of ID_LIKE."""
     for word in (release.get("ID", ""), *release.get("ID_LIKE", "").split()):
         for part in (word, word.partition("-")[0]):  # opensuse-leap
@@ -73,10 +73,10 @@ def family_of(release: Mapping[str, str]) -> Family | None:
     return None
 
 
-def install(needs: Sequence[str], family: Family | None) -> str:
+def install(needs: Sequence[str], family: PackageFamily | None) -> str:
     """Return the command that installs what is needed; in words where nobody knows the names."""
     if family is None:
         return f"Install {' and '.join(needs)} with this system's own tools."
-    column = list(Family).index(family)
+    column = list(PackageFamily).index(family)
     names = [name for need in needs for name in PACKAGES[need][column].split()]
     return shlex.join([*family.value, *names])

@@ -17,7 +17,7 @@ SSH = 22
 JOBS_PER_USER = 16  # that are not over, unless the user is root
 
 
-def check_room(jobs: Iterable[JobStatus], asked: JobRecord, *, limit: int) -> None:
+def check_limits(jobs: Iterable[JobStatus], asked: JobRecord, *, limit: int) -> None:
     """Raise LimitExceeded, or Busy if another job that starts or stops the guest is not over."""
     active = [status for status in jobs if not status.state.final]
     if len(active) >= limit:

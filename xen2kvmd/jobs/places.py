@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from xen2kvmd.model import Operation, export_pool
 
-Places = tuple[tuple[str, str], ...]  # kind ("all", "source", "target") and name
+QueuePlaces = tuple[tuple[str, str], ...]  # kind ("all", "source", "target") and name
 
 # They read, convert or write disks. All others take seconds, and wait for nothing: who goes back
 # after a migration does not want to wait for the next one.
@@ -27,7 +27,7 @@ _HEAVY = {
 
 def taken(
     operation: str, source: str, spec: Mapping[str, Any], *, settled: Mapping[str, Any]
-) -> Places:
+) -> QueuePlaces:
     """Return the limits that a job counts towards; settled is the spec of what it settles."""
     merges = operation == Operation.FINALIZE and settled.get("in_place")
     if operation not in _HEAVY and not merges:

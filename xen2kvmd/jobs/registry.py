@@ -19,7 +19,7 @@ from xen2kvmd.errors import (
     NotQueued,
 )
 from xen2kvmd.jobs import queue, vault
-from xen2kvmd.jobs.admission import check_not_needed, check_room, check_same
+from xen2kvmd.jobs.admission import check_limits, check_not_needed, check_same
 from xen2kvmd.jobs.board import Board, Watcher
 from xen2kvmd.jobs.events import Receiver
 from xen2kvmd.jobs.journal import now
@@ -160,7 +160,7 @@ class Jobs:
             if job_id in self._board:
                 check_same(await asyncio.to_thread(self._store.record, job_id), record)
                 return self.get(job_id)
-            check_room(self.all(), record, limit=self._most)
+            check_limits(self.all(), record, limit=self._most)
             status = await asyncio.to_thread(self._make, record, secrets)
             self._board.change(status)
         self._begin_queued()

@@ -24,7 +24,7 @@ _NEW_KERNEL = re.compile(r"^\+(?:linux-image|kernel)", re.MULTILINE)
 _XEN_KERNEL_ONLY = re.compile(r"^-.*\bxen(blk|net)\b", re.MULTILINE)
 
 
-def under_xen(changes: Sequence[Change], findings: Iterable[Finding], case: Case) -> Finding:
+def still_under_xen(changes: Sequence[Change], findings: Iterable[Finding], case: Case) -> Finding:
     """Return the finding for what a rehearsal changed inside the guest, and found."""
     reasons = tuple(dict.fromkeys(_reasons(changes, findings, case)))
     if not reasons:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from xen2kvmd.guest import under_xen
+from xen2kvmd.guest import still_under_xen
 from xen2kvmd.model import Case, Change, Finding, Joined, Severity
 
 CASE = Case(devices=(("xvda", "vda"), ("xvde", "sdb")))
@@ -29,14 +29,14 @@ def change(rule: str, place: str, line: str) -> Change:
     ],
 )
 def test_what_is_changed_decides(rule: str, place: str, line: str, found: str) -> None:
-    finding = under_xen([change(rule, place, line)], [], CASE)
+    finding = still_under_xen([change(rule, place, line)], [], CASE)
     assert finding.id == found
     assert (place in finding.message) == (found == "not-under-xen")
 
 
 def test_other_reasons_are_told() -> None:
-    assert "another kernel starts" in under_xen([], [CHANGED], CASE).message
+    assert "another kernel starts" in still_under_xen([], [CHANGED], CASE).message
     menu = change("grub_menu", "/boot/grub/grub.cfg", "menuentry")
-    assert under_xen([menu], [], Case(kernel_on_host=True)).id == "still-under-xen"
+    assert still_under_xen([menu], [], Case(kernel_on_host=True)).id == "still-under-xen"
     joined = Case(joined=(Joined("xvda1", "xvda", 1),))
-    assert "partitions of one disk" in under_xen([], [], joined).message
+    assert "partitions of one disk" in still_under_xen([], [], joined).message
