@@ -45,6 +45,16 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def letters(number: int) -> str:
+    """Count in letters as the kernel does: 0 is "a", 25 "z", 26 "aa"."""
+    name = ""
+    number += 1
+    while number:
+        number, digit = divmod(number - 1, 26)
+        name = chr(ord("a") + digit) + name
+    return name
+
+
 def moment(microseconds: int) -> str:
     """Return a point in time in local time; "-" where it has not come."""
     if not microseconds:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from xen2kvmd.domain.names import XEN_BUSES, disk_bus, names_under_kvm, parse_name, pending, twins
 from xen2kvmd.domain.read import disk_format
-from xen2kvmd.domain.tree import append, devices, remove, remove_all
+from xen2kvmd.domain.tree import append, devices, remove, remove_all, target_dev
 from xen2kvmd.model import Case, CephPool, Finding, Severity, Volume
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
@@ -20,7 +20,7 @@ def one_disk_once(domain: Element, case: Case) -> Iterator[Finding]:
     """
     second = twins(domain)
     for disk in devices(domain, "disk"):
-        dev = _dev(disk)
+        dev = target_dev(disk)
         if dev in second:
             remove(disk)
             yield Finding(
@@ -55,7 +55,9 @@ def disk_volumes(domain: Element, case: Case) -> Iterator[Finding]:
     The copy has no backing file: the chain was read through. libvirt knows no volumes of rbd pools
     as disks, so an image is named with its monitors, and its key by libvirt's secret.
     """
-    here = {_dev(disk): disk for disk in devices(domain, "disk") if disk_bus(disk) in XEN_BUSES}
+    here = {
+        target_dev(disk): disk for disk in devices(domain, "disk") if disk_bus(disk) in XEN_BUSES
+    }
     for volume in case.target.volumes:
         if volume.dev in here:
             _point(here[volume.dev], volume)
@@ -102,7 +104,7 @@ def disks_on_virtio(domain: Element, case: Case) -> Iterator[Finding]:
     are changed to it.
     """
     names = dict(case.devices)
-    targets = {_dev(disk): disk.find("target") for disk in devices(domain, "disk")}
+    targets = {target_dev(disk): disk.find("target") for disk in devices(domain, "disk")}
     here = pending(domain)
     if here and not case.facts.virtio:
         yield Finding(
@@ -126,8 +128,3 @@ def disks_on_virtio(domain: Element, case: Case) -> Iterator[Finding]:
                 hint="References to it in the guest's own files are changed; check scripts.",
                 place=f"devices/disk[{new}]",
             )
-
-
-def _dev(disk: Element) -> str:
-    target = disk.find("target")
-    return "" if target is None else target.get("dev", "")

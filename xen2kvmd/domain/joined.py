@@ -7,7 +7,7 @@ partitions of one disk, and the guest finds them under the names that it has alw
 
 from collections.abc import Iterable, Iterator
 
-from xen2kvmd.domain.tree import devices, remove
+from xen2kvmd.domain.tree import devices, remove, target_dev
 from xen2kvmd.model import Case, Finding, Joined, Severity
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
@@ -28,7 +28,7 @@ def volumes_joined(domain: Element, case: Case) -> Iterator[Finding]:
         found = [
             element
             for element in devices(domain, "disk")
-            if _dev(element) in {volume.dev for volume in volumes}
+            if target_dev(element) in {volume.dev for volume in volumes}
         ]
         lost = sorted({str(child.tag) for element in found for child in element} - _PLACE)
         join(domain, volumes)
@@ -54,7 +54,7 @@ def join(domain: Element, joined: Iterable[Joined]) -> Element:
     disks = {volume.dev: volume.disk for volume in joined}
     made: set[str] = set()
     for element in devices(domain, "disk"):
-        disk, target = disks.get(_dev(element)), element.find("target")
+        disk, target = disks.get(target_dev(element)), element.find("target")
         if disk is None or target is None:
             continue
         if disk in made:
@@ -66,8 +66,3 @@ def join(domain: Element, joined: Iterable[Joined]) -> Element:
             if child.tag not in _PLACE:
                 remove(child)
     return domain
-
-
-def _dev(disk: Element) -> str:
-    target = disk.find("target")
-    return "" if target is None else target.get("dev", "")

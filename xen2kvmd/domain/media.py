@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 
 from xen2kvmd.domain.names import disk_bus
-from xen2kvmd.domain.tree import devices, number, place, remove, text
+from xen2kvmd.domain.tree import devices, number, place, remove, target_dev, text
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
@@ -26,7 +26,8 @@ def removable_media(domain: Element, case: Case) -> Iterator[Finding]:
             source.set("startupPolicy", "optional")
             yield Finding(
                 "medium-not-copied",
-                f"The medium in '{_dev(disk)}', {medium}, is not copied; the guest starts without.",
+                f"The medium in '{target_dev(disk)}', {medium}, is not copied; "
+                "the guest starts without.",
                 severity=Severity.INFO,
                 hint="Copy it to the same path on the target host if the guest needs it.",
                 place=place(disk),
@@ -40,7 +41,7 @@ def shared_disks(domain: Element, case: Case) -> Iterator[Finding]:
         if disk.find("shareable") is not None:
             yield Finding(
                 "disk-shared",
-                f"Disk '{_dev(disk)}' is shared: the copy is this guest's alone.",
+                f"Disk '{target_dev(disk)}' is shared: the copy is this guest's alone.",
                 hint="Move all guests that share it at once, and point them at one copy.",
                 place=place(disk),
             )
@@ -73,7 +74,8 @@ def disk_details(domain: Element, case: Case) -> Iterator[Finding]:
         for shown, hint in _refused(disk, domain):
             yield Finding(
                 "disk-detail-dropped",
-                f"Disk '{_dev(disk)}' cannot have {shown} on {disk_bus(disk)}; it is dropped.",
+                f"Disk '{target_dev(disk)}' cannot have {shown} on {disk_bus(disk)}; "
+                "it is dropped.",
                 severity=Severity.INFO,
                 hint=hint,
                 place=where,
@@ -90,7 +92,8 @@ def writable_sata(domain: Element, case: Case) -> Iterator[Finding]:
             remove(readonly)
             yield Finding(
                 "disk-writable",
-                f"Disk '{_dev(disk)}' was read-only; on SATA the guest can write to its copy.",
+                f"Disk '{target_dev(disk)}' was read-only; "
+                "on SATA the guest can write to its copy.",
                 hint="Give the guest virtio drivers and the disk the virtio bus.",
                 place=place(disk),
             )
@@ -133,8 +136,3 @@ def _driver_refused(driver: Element, bus: str, domain: Element) -> Iterator[str]
         undefined = key == "iothread" and number(driver, key, 0) > threads
         if key in driver.attrib and (bus != "virtio" or undefined):
             yield key
-
-
-def _dev(disk: Element) -> str:
-    target = disk.find("target")
-    return "" if target is None else target.get("dev", "")

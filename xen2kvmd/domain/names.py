@@ -15,7 +15,9 @@ look like partitions (xen-tools makes such guests), become vda and vdb.
 import re
 from dataclasses import dataclass
 
+from xen2kvmd.domain.tree import target_dev
 from xen2kvmd.errors import InvalidXml
+from xen2kvmd.words import letters
 from xen2kvmd.xml import Element
 
 BUSES = {"xvd": "xen", "hd": "ide", "sd": "scsi", "vd": "virtio", "fd": "fdc", "ubd": "uml"}
@@ -123,7 +125,7 @@ def disk_bus(disk: Element) -> str:
 def _disks(domain: Element) -> list[_Disk]:
     found = []
     for disk in domain.iterfind("devices/disk[target]"):
-        dev = disk.find("target").get("dev", "")  # type: ignore[union-attr]
+        dev = target_dev(disk)
         prefix, letter, part = parse_name(dev)
         order = (letter, _PREFIXES.index(prefix), part)
         found.append(_Disk(dev, disk.get("device", "disk"), disk_bus(disk), order))
@@ -159,16 +161,6 @@ def _free(prefix: str, taken: set[str]) -> str:
     while f"{prefix}{letters(number)}" in taken:
         number += 1
     return f"{prefix}{letters(number)}"
-
-
-def letters(number: int) -> str:
-    """Count in letters as the kernel does: 0 is "a", 25 "z", 26 "aa"."""
-    name = ""
-    number += 1
-    while number:
-        number, digit = divmod(number - 1, 26)
-        name = chr(ord("a") + digit) + name
-    return name
 
 
 def pending(domain: Element) -> frozenset[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from xen2kvmd import xml
 from xen2kvmd.domain.names import disk_bus, parse_name, twins
-from xen2kvmd.domain.tree import brief, text
+from xen2kvmd.domain.tree import brief, target_dev, text
 from xen2kvmd.errors import InvalidName, InvalidXml
 from xen2kvmd.model import Nic
 from xen2kvmd.xml import Element
@@ -183,8 +183,7 @@ def _disks(domain: Element) -> tuple[DomainDisk, ...]:
 
 
 def _target(disk: Element) -> str:
-    target = disk.find("target")
-    dev = "" if target is None else target.get("dev", "")
+    dev = target_dev(disk)
     if not dev:
         raise InvalidXml(
             "A <disk> has no <target dev>.", hint="Give it the name that it has in the guest."

@@ -63,6 +63,12 @@ def text(root: Element, path: str) -> str:
     return (root.findtext(path) or "").strip()
 
 
+def target_dev(disk: Element) -> str:
+    """The <target dev> of a <disk>, or ""."""
+    target = disk.find("target")
+    return "" if target is None else target.get("dev", "")
+
+
 def number(element: Element, attribute: str, default: int) -> int:
     """An attribute as a number; the default where it is missing or none."""
     value = element.get(attribute, "")

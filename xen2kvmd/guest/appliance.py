@@ -24,7 +24,7 @@ from typing import Any, Self
 
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest.archive import packed
-from xen2kvmd.guest.devices import letters, xen_order
+from xen2kvmd.guest.devices import xen_order
 from xen2kvmd.guest.key import Key
 from xen2kvmd.guest.launch import DiskImage, launch, refused
 from xen2kvmd.guest.partitions import BIOS_BOOT, SECTOR
@@ -33,6 +33,7 @@ from xen2kvmd.guest.tree import LARGEST, BootCode, Room
 from xen2kvmd.guest.watchdog import Watchdog
 from xen2kvmd.model import Finding
 from xen2kvmd.system.appliances import kill
+from xen2kvmd.words import letters
 
 MEMORY = 1024  # MiB; zstd and xz need much of it when a guest packs its initrd
 MEMORY_FOR_KEYS = 2560  # argon2id takes up to 1 GiB to try a key (cryptsetup(8), --pbkdf-memory)

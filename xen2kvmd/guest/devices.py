@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding
+from xen2kvmd.words import letters
 
 # /dev/xvda1, /dev/disk/by-path/xen-vbd-51712-part1. What follows must not be part of the name.
 _NAME = re.compile(r"(/dev/)((?:xvd|hd|sd|vd)[a-z]{1,2})([0-9]{0,3})(?![0-9A-Za-z])")
@@ -74,12 +75,6 @@ def xen_order(dev: str) -> tuple[int, str, str, int]:
         return (9, dev, "", 0)
     kind = {"xvd": "0", "hd": "1", "sd": "2"}.get(found[1], "3")
     return (len(found[2]), found[2], kind, int(found[3] or 0))
-
-
-def letters(number: int) -> str:
-    """Count in letters as the kernel does: 0 is "a", 25 "z", 26 "aa"."""
-    tail = chr(ord("a") + number % 26)
-    return tail if number < 26 else letters(number // 26 - 1) + tail
 
 
 def _unless_comment(line: str, case: Case) -> str:
@@ -150,4 +145,4 @@ def _by_path(found: re.Match[str], case: Case) -> str | None:
         return None
     if disk > 25:
         return None
-    return _by_name(f"xvd{chr(ord('a') + disk)}", part or (str(own) if own else ""), case)
+    return _by_name(f"xvd{letters(disk)}", part or (str(own) if own else ""), case)

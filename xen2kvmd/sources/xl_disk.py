@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from xen2kvmd.errors import InvalidSource
+from xen2kvmd.words import letters
 
 _HINT = "See xl-disk-configuration(5): format=raw, vdev=xvda, access=rw, target=/path."
 _FORMATS = frozenset({"raw", "qcow", "qcow2", "vhd", "qed", "empty"})
@@ -171,12 +172,7 @@ def device_name(vdev: str) -> str:
 
 
 def _linux(prefix: str, disk: int, part: int) -> str:
-    letters = ""
-    disk += 1
-    while disk:
-        disk, digit = divmod(disk - 1, 26)
-        letters = chr(ord("a") + digit) + letters
-    return f"{prefix}{letters}{part or ''}"
+    return f"{prefix}{letters(disk)}{part or ''}"
 
 
 def _word(key: str, value: str) -> dict[str, Any]:

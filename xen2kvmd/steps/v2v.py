@@ -18,7 +18,7 @@ from xen2kvmd import domain
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.guest import emulation
 from xen2kvmd.guest.appliance import Appliance
-from xen2kvmd.guest.devices import letters, remap_text, xen_order
+from xen2kvmd.guest.devices import remap_text, xen_order
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Case, Finding, Request, Severity
 from xen2kvmd.steps import context, keys, turn, v2v_words
@@ -26,7 +26,7 @@ from xen2kvmd.steps.engine import TOOLS, virtio_win
 from xen2kvmd.steps.v2v_document import NAME, given, output_name, written
 from xen2kvmd.system import appliances, files
 from xen2kvmd.system.supervised import End, supervise
-from xen2kvmd.words import one_line
+from xen2kvmd.words import letters, one_line
 
 LIMIT = 86400.0  # seconds; a terabyte over ssh takes that long
 OUTPUT = 1 << 26  # bytes of its output that are read: its bar prints 60 each second, for hours

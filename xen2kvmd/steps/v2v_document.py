@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from xen2kvmd import xml
-from xen2kvmd.guest.devices import letters
+from xen2kvmd.words import letters
 
 NAME = "guest"  # a fixed name: virt-v2v makes file names of it
 
