@@ -7,7 +7,7 @@ from difflib import unified_diff
 
 from xen2kvmd.guest.operations import Attempt, Copy, Divide, Install, Link, Remove, Run, Write
 from xen2kvmd.guest.rehearsal_tree import Entry, Rehearsal, shown
-from xen2kvmd.guest.tree import BootCode, Tree, printable
+from xen2kvmd.guest.tree import BootCode, Tree, escaped
 from xen2kvmd.model import Change
 from xen2kvmd.rule import Rule
 
@@ -40,9 +40,9 @@ def _change(
         rule.name,
         rule.guide,
         rule.summary,
-        place=printable(place).replace("\n", "\\n"),
-        diff=printable(diff),
-        command=tuple(map(printable, command)),
+        place=escaped(place).replace("\n", "\\n"),
+        diff=escaped(diff),
+        command=tuple(map(escaped, command)),
     )
 
 

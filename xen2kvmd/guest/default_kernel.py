@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from xen2kvmd.guest import grubenv
 from xen2kvmd.guest.menus import Entry, Menu, image_of, read_menu
-from xen2kvmd.guest.tree import Tree, printable
+from xen2kvmd.guest.tree import Tree, escaped
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 
@@ -44,7 +44,7 @@ def default_kernel(guest: Tree, case: Case) -> Iterator[Finding]:
     if entry is None or not _make_default(guest, menu, entry):
         yield Finding(
             "default-kernel-without-virtio",
-            f"The boot menu starts '{printable(now.title)}', which {why}, and no entry for "
+            f"The boot menu starts '{escaped(now.title)}', which {why}, and no entry for "
             f"kernel {kernels[0].version} was found that could be made the default.",
             Severity.BLOCKER,
             hint="Make its entry the default in the guest: grub2-set-default (GRUB 2), grubby "
@@ -54,8 +54,8 @@ def default_kernel(guest: Tree, case: Case) -> Iterator[Finding]:
         return
     yield Finding(
         "default-kernel-changed",
-        f"The boot menu started '{printable(now.title)}', which {why}; its default is "
-        f"'{printable(entry.title)}' now.",
+        f"The boot menu started '{escaped(now.title)}', which {why}; its default is "
+        f"'{escaped(entry.title)}' now.",
         Severity.INFO,
         hint="Started under Xen again, the guest uses that kernel, too.",
         place=menu.path,

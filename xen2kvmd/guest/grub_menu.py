@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from xen2kvmd.guest.cmdline import GRUB_DEFAULTS, ROOT, add_to_defaults, words_of
 from xen2kvmd.guest.menus import read_menu
-from xen2kvmd.guest.tree import Tree, printable
+from xen2kvmd.guest.tree import Tree, escaped
 from xen2kvmd.model import BootArea, Case, Facts, Finding, Kernel, Severity
 from xen2kvmd.rule import rule
 
@@ -104,7 +104,7 @@ def _into_defaults(guest: Tree, arguments: str) -> str:
 def _entry(facts: Facts, kernel: Kernel, arguments: str) -> str:
     folder = _seen_by_grub(facts.boot_area, "/boot/").rstrip("/")
     initrd = _plain(kernel.initrd.rpartition("/")[2])
-    title = printable(f"{facts.product or 'Linux'}, Linux {kernel.version}")
+    title = escaped(f"{facts.product or 'Linux'}, Linux {kernel.version}")
     return _ENTRY.format(
         title=title.replace("'", ""),
         folder=folder,

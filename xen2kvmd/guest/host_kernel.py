@@ -12,7 +12,7 @@ from pathlib import Path
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.kernel_header import SIZE, is_version, version_said
 from xen2kvmd.guest.kernels import find_kernels
-from xen2kvmd.guest.tree import printable
+from xen2kvmd.guest.tree import escaped
 from xen2kvmd.model import BootFile, Change, Facts, Family, Finding, Installed, Severity
 
 _INITRDS = {Family.SUSE: "initrd-{}", Family.REDHAT: "initramfs-{}.img"}
@@ -65,7 +65,7 @@ def without_modules(guest: Appliance, kernel: BootFile) -> tuple[Finding, ...]:
     return (
         Finding(
             "kernel-without-modules",
-            f"The guest has no modules for the kernel {printable(kernel.path)} in {where}.",
+            f"The guest has no modules for the kernel {escaped(kernel.path)} in {where}.",
             Severity.WARNING,
             hint="Install them in the guest, unless all that it needs is built in.",
             place="os/kernel",
@@ -87,7 +87,7 @@ def _left(kernel: HostFile, why: str) -> Installed:
         findings=(
             Finding(
                 "host-kernel-left",
-                f"The Xen host's kernel {printable(kernel.name)} is not put into the guest: {why}.",
+                f"The Xen host's kernel {escaped(kernel.name)} is not put into the guest: {why}.",
                 Severity.WARNING,
                 hint="Install the distribution's kernel in the guest, or give it with --packages.",
                 place="os/kernel",
@@ -102,5 +102,5 @@ def _change(path: str, name: str) -> Change:
         "15.2.3 (2)",
         "Give the guest, which has no kernel of its own, that of the Xen host.",
         path,
-        diff=f"+(copy of {printable(name)} of the Xen host)\n",
+        diff=f"+(copy of {escaped(name)} of the Xen host)\n",
     )

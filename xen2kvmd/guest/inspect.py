@@ -23,7 +23,7 @@ from xen2kvmd.guest.partitions import (
     has_boot_code,
     read_table,
 )
-from xen2kvmd.guest.tree import Tree, printable
+from xen2kvmd.guest.tree import Tree, escaped
 from xen2kvmd.model import BootArea, Facts, Family, Firmware
 
 FAMILIES = {
@@ -58,10 +58,10 @@ def inspect(appliance: Appliance) -> Facts:
     return replace(
         _boot_disk(appliance, mounts, menu, facts),
         arch=_arch(appliance),
-        hostname=printable(_first_line(appliance, "/etc/hostname", "/etc/HOSTNAME")),
+        hostname=escaped(_first_line(appliance, "/etc/hostname", "/etc/HOSTNAME")),
         root=xen_name(appliance, mounts.root.device),
         missing=mounts.missing,
-        subvolume=printable(mounts.subvolume),
+        subvolume=escaped(mounts.subvolume),
         other_roots=mounts.other_roots,
         read_only=mounts.read_only,
         bootloader=loader,
@@ -119,7 +119,7 @@ def _release(tree: Tree) -> Facts:
             return _os_release(tree.read(path))
     for path, distro in RELEASES:
         if tree.is_file(path):
-            product = printable(tree.read(path).partition("\n")[0].strip())
+            product = escaped(tree.read(path).partition("\n")[0].strip())
             version = re.search(r"\d+(?:\.\d+)?", product)
             return Facts(
                 family=_family(distro),
@@ -139,7 +139,7 @@ def _os_release(text: str) -> Facts:
                 values[key.strip()] = " ".join(shlex.split(value))
             except ValueError:  # an unclosed quote
                 values[key.strip()] = value.strip("'\" ")
-    values = {key: printable(value) for key, value in values.items()}
+    values = {key: escaped(value) for key, value in values.items()}
     distro = values.get("ID", "linux")
     return Facts(
         family=_family(distro, *values.get("ID_LIKE", "").split()),

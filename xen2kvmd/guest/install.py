@@ -17,7 +17,7 @@ from xen2kvmd.guest.kernel_install import own_arguments
 from xen2kvmd.guest.kernel_packages import AGENT, agent_among, kernel_among, kernel_package
 from xen2kvmd.guest.managers import Command, Manager, Package, manager_of
 from xen2kvmd.guest.selection import select
-from xen2kvmd.guest.tree import printable
+from xen2kvmd.guest.tree import escaped
 from xen2kvmd.model import Change, Facts, Finding, Installed, Severity
 from xen2kvmd.system.package_files import PackageFile
 from xen2kvmd.words import LINE
@@ -169,7 +169,7 @@ def _tail(guest: Appliance) -> str:
         return ""  # the appliance was ended: a time limit
     cut = 1 if size > LINE else 0  # the first line may be a part of one
     lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines()[cut:]]
-    return printable("; ".join([line for line in lines if line][-LINES:]))
+    return escaped("; ".join([line for line in lines if line][-LINES:]))
 
 
 def _diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
@@ -179,7 +179,7 @@ def _diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
         for packages in (before, after)
     )
     lines = unified_diff(old, new, n=0)
-    return printable("".join(line for line in lines if not line.startswith(("---", "+++", "@@"))))
+    return escaped("".join(line for line in lines if not line.startswith(("---", "+++", "@@"))))
 
 
 def _change(place: str, *, diff: str = "", command: Command = ()) -> Change:

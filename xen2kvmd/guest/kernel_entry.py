@@ -11,7 +11,7 @@ from textwrap import dedent
 
 from xen2kvmd.guest.bls import BLS
 from xen2kvmd.guest.menus import Menu, image_of, read_menu
-from xen2kvmd.guest.tree import Tree, printable
+from xen2kvmd.guest.tree import Tree, escaped
 from xen2kvmd.model import Case, Finding, Kernel, Severity
 from xen2kvmd.rule import rule
 
@@ -44,7 +44,7 @@ def kernel_entry(guest: Tree, case: Case) -> Iterator[Finding]:
         yield Finding(
             "kernel-entry-added",
             f"No entry of the boot menu starts kernel {kernel.version}: it has one now, made of "
-            f"'{printable(now.title)}'.",
+            f"'{escaped(now.title)}'.",
             Severity.INFO,
             place=menu.path,
         )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from xen2kvmd.guest.bls import BlsEntry, bls_entries
-from xen2kvmd.guest.tree import Tree, printable
+from xen2kvmd.guest.tree import Tree, escaped
 from xen2kvmd.model import Case, Finding, Severity
 
 _SPECIAL = re.compile(r"([^\w\s=/.,:+@%$-])")  # $kernelopts and the like are read as by blscfg
@@ -48,8 +48,8 @@ def plain_entries(guest: Tree, case: Case) -> Iterator[Finding]:
 def _written(entry: BlsEntry) -> str:
     initrds = " ".join(map(_quoted, entry.initrds))
     return _ENTRY.format(
-        title=printable(entry.title or entry.name).replace("'", ""),
-        name=printable(entry.name).replace("'", ""),
+        title=escaped(entry.title or entry.name).replace("'", ""),
+        name=escaped(entry.name).replace("'", ""),
         linux=_quoted(entry.linux),
         options=_quoted(entry.options),
         initrd=f"\tinitrd {initrds}\n" if initrds else "",

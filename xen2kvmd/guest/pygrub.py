@@ -15,7 +15,7 @@ from xen2kvmd.guest.cmdline import (
     words_of,
 )
 from xen2kvmd.guest.grub_menu import SAFE
-from xen2kvmd.guest.tree import Tree, printable
+from xen2kvmd.guest.tree import Tree, escaped
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 
@@ -43,7 +43,7 @@ def pygrub_arguments(guest: Tree, case: Case) -> Iterator[Finding]:
     if left:
         yield Finding(
             "arguments-of-pygrub-left",
-            f"The Xen host adds '{printable(' '.join(left))}' to the kernel's arguments, which the "
+            f"The Xen host adds '{escaped(' '.join(left))}' to the kernel's arguments, which the "
             "guest's menu does not get.",
             Severity.WARNING,
             hint="Add what the guest needs to the kernel's line of its boot menu.",
@@ -52,7 +52,7 @@ def pygrub_arguments(guest: Tree, case: Case) -> Iterator[Finding]:
     elif before != tuple(menu_lines(guest)):
         yield Finding(
             "arguments-of-pygrub",
-            f"The Xen host adds '{printable(case.cmdline)}' to the kernel's arguments: they are in "
+            f"The Xen host adds '{escaped(case.cmdline)}' to the kernel's arguments: they are in "
             "the guest's menu now.",
             Severity.INFO,
             place=place,

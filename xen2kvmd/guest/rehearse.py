@@ -9,7 +9,7 @@ from xen2kvmd.guest.operations import Operation
 from xen2kvmd.guest.rehearsal_tree import Rehearsal
 from xen2kvmd.guest.rules import RULES
 from xen2kvmd.guest.space import room_for_files
-from xen2kvmd.guest.tree import Tree, printable
+from xen2kvmd.guest.tree import Tree, escaped
 from xen2kvmd.model import Case, Change, Finding, Severity
 from xen2kvmd.rule import Rule
 
@@ -33,15 +33,15 @@ def rehearse(tree: Tree, case: Case) -> Rehearsed:
         findings += attempt(rule, rehearsal, case)
         shown += changes(rule, rehearsal, since=since)
     findings += room_for_files(tree, rehearsal.operations)
-    return Rehearsed(tuple(rehearsal.operations), tuple(shown), tuple(map(_printable, findings)))
+    return Rehearsed(tuple(rehearsal.operations), tuple(shown), tuple(map(_escaped, findings)))
 
 
-def _printable(finding: Finding) -> Finding:
+def _escaped(finding: Finding) -> Finding:
     """Make a finding safe to print: a guest may give its files any names."""
     return replace(
         finding,
-        message=printable(finding.message).replace("\n", "\\n"),
-        place=printable(finding.place).replace("\n", "\\n"),
+        message=escaped(finding.message).replace("\n", "\\n"),
+        place=escaped(finding.place).replace("\n", "\\n"),
     )
 
 

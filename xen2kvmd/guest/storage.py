@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from xen2kvmd.guest.arrays import CONFIGS
 from xen2kvmd.guest.devices import remap_file, remap_text
-from xen2kvmd.guest.tree import Tree, printable
+from xen2kvmd.guest.tree import Tree, escaped
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 
@@ -28,7 +28,7 @@ def fstab(guest: Tree, case: Case) -> Iterator[Finding]:
     for path, device in case.facts.missing:
         yield Finding(
             "mount-missing",
-            f"{path}, which the guest mounts from {printable(device)}, is on none of its disks "
+            f"{path}, which the guest mounts from {escaped(device)}, is on none of its disks "
             "that we can read: the guest's programs run without what is there.",
             Severity.WARNING,
             hint="Is a disk missing in the source's configuration, or encrypted? Look whether the "

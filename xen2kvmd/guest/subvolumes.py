@@ -14,7 +14,7 @@ from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.filesystems import FileSystem
 from xen2kvmd.guest.naming import xen_name
 from xen2kvmd.guest.root_named import Named, mounted_read_only, names_in, told_subvolume
-from xen2kvmd.guest.tree import printable
+from xen2kvmd.guest.tree import escaped
 
 ROOT_MARKS = ("/etc/fstab", "/etc/passwd")  # both in every root, neither in /boot or /home
 TOP = 5  # the number of the subvolume that holds all others
@@ -70,7 +70,7 @@ def is_read_only(appliance: Appliance) -> bool:
 
 def name_of(appliance: Appliance, system: FileSystem, path: str) -> str:
     """Return how a subvolume is named where a root is asked for: btrfsvol:/dev/xvda2/@."""
-    return printable(f"{PREFIX}{xen_name(appliance, system.device)}/{path}")
+    return escaped(f"{PREFIX}{xen_name(appliance, system.device)}/{path}")
 
 
 def _look(

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from xen2kvmd.guest.tree import Tree, printable
+from xen2kvmd.guest.tree import Tree, escaped
 from xen2kvmd.model import Case, Family, Finding, Severity
 from xen2kvmd.rule import rule
 
@@ -16,8 +16,8 @@ def one_root(guest: Tree, case: Case) -> Iterator[Finding]:
         where = f"{facts.root}, subvolume {facts.subvolume}," if facts.subvolume else facts.root
         yield Finding(
             "several-roots",
-            f"The system on {printable(where)} is converted. These look like a root, too, "
-            f"and stay as they are: {printable(', '.join(facts.other_roots))}.",
+            f"The system on {escaped(where)} is converted. These look like a root, too, "
+            f"and stay as they are: {escaped(', '.join(facts.other_roots))}.",
             Severity.WARNING,
             hint="If the guest starts another one, say which: --root NAME.",
             place="/etc/fstab",
@@ -35,7 +35,7 @@ def writable_root(guest: Tree, case: Case) -> Iterator[Finding]:
     if facts.read_only:
         yield Finding(
             "root-read-only",
-            f"The guest's root, subvolume '{printable(facts.subvolume)}' of {facts.root}, is "
+            f"The guest's root, subvolume '{escaped(facts.subvolume)}' of {facts.root}, is "
             "read-only: nothing in it can be changed.",
             Severity.BLOCKER,
             hint="In the guest: btrfs property set -ts / ro false. Set it true again in the new "
@@ -51,7 +51,7 @@ def known_distribution(guest: Tree, case: Case) -> Iterator[Finding]:
     if facts.family is Family.LINUX:
         yield Finding(
             "distribution-unknown",
-            f"The guest is {printable(facts.product or facts.distro)}, a Linux that xen2kvm has no "
+            f"The guest is {escaped(facts.product or facts.distro)}, a Linux that xen2kvm has no "
             "rules of its own for: the rules for any Linux are applied.",
             Severity.WARNING,
             hint="Look whether its initrd and boot menu are among the changes, or have "

@@ -46,7 +46,7 @@ class Room:
     system: int = 0
 
 
-def printable(text: str) -> str:
+def escaped(text: str) -> str:
     """Return a text of the guest's as it may be shown: control characters by their codes.
 
     They could rewrite what a terminal shows of a plan, and D-Bus refuses NUL and broken UTF-8.

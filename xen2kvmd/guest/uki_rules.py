@@ -8,7 +8,7 @@ from xen2kvmd.guest.cmdline import CMDLINE_D, KERNEL_INSTALL
 from xen2kvmd.guest.initrd_tools import builder, makes_unified
 from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.mkinitcpio import preset
-from xen2kvmd.guest.tree import Tree, printable
+from xen2kvmd.guest.tree import Tree, escaped
 from xen2kvmd.guest.uki import Uki, unified_images
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
@@ -46,7 +46,7 @@ def unified_images_left(guest: Tree, case: Case) -> Iterator[Finding]:
             yield Finding(
                 "uki-names-xen",
                 f"The unified kernel image {image.path} tells its kernel "
-                f"{printable(' '.join((*root, *others)))}, which is Xen's, and is not changed.",
+                f"{escaped(' '.join((*root, *others)))}, which is Xen's, and is not changed.",
                 Severity.BLOCKER if root and only else Severity.WARNING,
                 hint="Build it in the guest under Xen with root=UUID=... and console=ttyS0 in "
                 f"{KERNEL_INSTALL}: kernel-install add, ukify build or dracut --uefi.",
@@ -56,7 +56,7 @@ def unified_images_left(guest: Tree, case: Case) -> Iterator[Finding]:
             yield Finding(
                 "uki-not-changed",
                 f"The unified kernel image {image.path} stays as it is: initrd and arguments, "
-                f"'{printable(image.arguments)}'.",
+                f"'{escaped(image.arguments)}'.",
                 Severity.INFO,
                 place=image.path,
             )
