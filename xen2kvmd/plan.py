@@ -29,15 +29,14 @@ from xen2kvmd.model import (
     VirtType,
     Volume,
 )
-from xen2kvmd.system import blocks
+from xen2kvmd.system.disk import CLUSTER
 from xen2kvmd.system.libvirt import Host
+from xen2kvmd.system.measure import BLOCK
 from xen2kvmd.targets import Place, addresses, boot_place, links
 from xen2kvmd.targets.needs import needs
 from xen2kvmd.targets.room import Need, check_room
 
 Places = Mapping[str, Place]  # by <target dev>
-
-CLUSTER = 65536  # bytes of qcow2's by default (qemu-img(1))
 
 # Estimates only, read off a small machine: seconds with hardware virtualisation and without.
 SECONDS_TO_CONVERT = {True: 30, False: 120}
@@ -212,7 +211,7 @@ def _boot_volume(request: Request, name: str, file: BootFile, places: Places) ->
         disk_format=DiskFormat.RAW,
         may_exist=request.overwrite,
     )
-    if volume.ceph or volume.path.startswith("/dev/"):
+    if volume.ceph or volume.is_block:
         raise Unsupported(
             f"The {file.element} cannot lie in pool '{volume.pool}': it has no files.",
             hint="Leave out --direct-kernel-boot, or put the first disk into a pool of files.",
@@ -249,10 +248,10 @@ def _check_format(request: Request, disks: Sequence[SourceDisk]) -> None:
 
 def _check_compressible(disks: Sequence[SourceDisk], cluster: int) -> None:
     """Refuse what QEMU cannot compress: it does so cluster by cluster, and we block by block."""
-    if cluster > blocks.BLOCK:
+    if cluster > BLOCK:
         raise InvalidOption(
             f"Clusters of {cluster} bytes cannot be compressed.",
-            hint=f"Ask for {blocks.BLOCK} at most, with --cluster-size.",
+            hint=f"Ask for {BLOCK} at most, with --cluster-size.",
         )
     for disk in disks:
         if disk.size % cluster:

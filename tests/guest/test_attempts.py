@@ -8,10 +8,11 @@ import pytest
 from tests.guest.built import partitioned
 from xen2kvmd.guest import apply
 from xen2kvmd.guest.appliance import Appliance
-from xen2kvmd.guest.boot_code import HOST_MODULES, HOST_TOOLS, build
+from xen2kvmd.guest.boot_code import build
 from xen2kvmd.guest.operations import Attempt
 from xen2kvmd.guest.partitions import has_boot_code, read_table
 from xen2kvmd.model import BootArea, Finding, Severity
+from xen2kvmd.system import host_grub
 
 pytestmark = pytest.mark.slow
 
@@ -29,8 +30,8 @@ FAILING = Finding("host-grub-installed", "GRUB of this host takes its place.", S
 
 def test_boot_code_takes_the_place_of_an_installer_that_fails(tmp_path: Path) -> None:
     image = partitioned(tmp_path / "disk.raw", "2048,,83\n")
-    modules = next(path for path in HOST_MODULES if path.exists())
-    tool = next(path for path in HOST_TOOLS if path.exists())
+    modules = next(path for path in host_grub.MODULES if path.exists())
+    tool = next(path for path in host_grub.TOOLS if path.exists())
     code = build("xvda", AREA, modules=modules, tool=tool)
     with Appliance.open([image], writable=True, emulate=True) as appliance:
         appliance.call("mkfs", "ext4", "/dev/vda1")

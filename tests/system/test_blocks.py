@@ -14,9 +14,10 @@ import pytest
 from tests.loop import loop_device
 from xen2kvmd.errors import Cancelled, Failed
 from xen2kvmd.system import blocks, files
-from xen2kvmd.system.blocks import BLOCK, copy, digest
+from xen2kvmd.system.blocks import copy, digest
 from xen2kvmd.system.disk import make_image
 from xen2kvmd.system.ledger import Ledger
+from xen2kvmd.system.measure import BLOCK, Progress
 from xen2kvmd.system.opened_disk import opened_for_writing
 from xen2kvmd.system.pace import Pace
 from xen2kvmd.system.zeroes import write_zeroes
@@ -174,7 +175,7 @@ def test_copy_goes_on_where_it_was_cut_off(
     target = tmp_path / "target"
     make_image(target, image_format=target_format, size=SIZE, preallocated=False)
 
-    def copied(progress: blocks.Progress) -> str:
+    def copied(progress: Progress) -> str:
         ledger = Ledger(tmp_path / "ledger")
         return copy(
             progress, source=(source, "raw"), target=(str(target), target_format), ledger=ledger

@@ -12,10 +12,11 @@ from xen2kvmd.errors import InvalidDisk, VmRunning
 from xen2kvmd.model import Backing, SourceDisk
 from xen2kvmd.system import blocks
 from xen2kvmd.system.disk import examine_served, make_image, make_overlay, size_of
+from xen2kvmd.system.measure import BLOCK
 from xen2kvmd.system.opened_disk import opened_for_writing
 from xen2kvmd.system.remotes import Remotes
 
-SIZE = 16 * blocks.BLOCK
+SIZE = 16 * BLOCK
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def folder(tmp_path: Path) -> Path:
     with (made / "base.raw").open("wb") as stream:
         stream.truncate(SIZE)
         for number in (1, 3, 5):
-            stream.seek(number * blocks.BLOCK)
-            stream.write(os.urandom(blocks.BLOCK))
+            stream.seek(number * BLOCK)
+            stream.write(os.urandom(BLOCK))
     make_overlay(made / "middle.qcow2", base="base.raw", base_format="raw")
     make_overlay(made / "top.qcow2", base="middle.qcow2", base_format="qcow2")
     fill(made / "middle.qcow2", 5)
@@ -38,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 def fill(image: Path, number: int) -> None:
     """Write noise into one block of an image, past what it builds on."""
     with opened_for_writing(str(image), "qcow2") as disk:
-        disk.write(bytearray(os.urandom(blocks.BLOCK)), number * blocks.BLOCK)
+        disk.write(bytearray(os.urandom(BLOCK)), number * BLOCK)
         disk.flush()
 
 
@@ -88,7 +89,7 @@ def test_no_image_of_this_host_is_taken_for_one_of_the_chain(
 def test_write_to_a_base_is_found_at_the_end(far: Far, remotes: Remotes, folder: Path) -> None:
     blocks.digest(remotes.chained(source(far, folder)), "qcow2", ignore)
     with (folder / "base.raw").open("r+b") as stream:
-        stream.seek(blocks.BLOCK)
+        stream.seek(BLOCK)
         stream.write(b"written meanwhile")
     with pytest.raises(VmRunning, match=r"base\.raw .* was written to"):
         remotes.verify(ignore)

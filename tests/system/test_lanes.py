@@ -7,7 +7,8 @@ import time
 import pytest
 
 from xen2kvmd.errors import Cancelled, Failed
-from xen2kvmd.system.lanes import Progress, Work, done_in_lanes
+from xen2kvmd.system.lanes import Work, done_in_lanes
+from xen2kvmd.system.measure import Progress
 
 
 def ignore(_done: int, _total: int) -> None:

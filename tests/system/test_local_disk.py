@@ -12,9 +12,10 @@ import pytest
 from tests.loop import loop_device
 from xen2kvmd.errors import InvalidDisk, VmRunning
 from xen2kvmd.system import blocks
-from xen2kvmd.system.block_disk import BLOCK, CACHE
+from xen2kvmd.system.block_disk import CACHE
 from xen2kvmd.system.disk import make_image
 from xen2kvmd.system.local_disk import opened
+from xen2kvmd.system.measure import BLOCK
 from xen2kvmd.system.remotes import Remotes
 
 SIZE = (CACHE + 4) * BLOCK + 4096

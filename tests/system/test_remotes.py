@@ -24,14 +24,15 @@ from xen2kvmd.errors import (
     VmRunning,
 )
 from xen2kvmd.system import blocks
-from xen2kvmd.system.block_disk import BLOCK, CACHE
+from xen2kvmd.system.block_disk import CACHE
 from xen2kvmd.system.disk import examine_served, make_image
+from xen2kvmd.system.measure import BLOCK
 from xen2kvmd.system.remote_disk import RUN
 from xen2kvmd.system.remote_sizes import sizes
 from xen2kvmd.system.remotes import Remotes
 from xen2kvmd.system.ssh import connected
 
-SIZE = 40 * blocks.BLOCK + 512
+SIZE = 40 * BLOCK + 512
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def source(tmp_path: Path) -> Path:
     path = tmp_path / "it's a $(disk)"
     with path.open("wb") as stream:
         stream.truncate(SIZE)
-        for offset in (0, 7 * blocks.BLOCK - 100, 20 * blocks.BLOCK, SIZE - 300):
+        for offset in (0, 7 * BLOCK - 100, 20 * BLOCK, SIZE - 300):
             stream.seek(offset)
             stream.write(os.urandom(300))
     return path
@@ -105,7 +106,7 @@ def test_disk_written_to_meanwhile_is_noticed(
 ) -> None:
     copied(remotes, far, source, tmp_path / "copy")
     with source.open("r+b") as stream:
-        stream.seek(33 * blocks.BLOCK)
+        stream.seek(33 * BLOCK)
         stream.write(b"\1")
     with pytest.raises(VmRunning, match="written to while it was read"):
         remotes.verify(ignore)

@@ -73,7 +73,7 @@ def _point(disk: Element, volume: Volume) -> None:
     elif volume.pool:
         disk.set("type", "volume")
         source = append(disk, "source", pool=volume.pool, volume=volume.name)
-    elif volume.path.startswith("/dev/"):
+    elif volume.is_block:
         disk.set("type", "block")
         source = append(disk, "source", dev=volume.path)
     else:

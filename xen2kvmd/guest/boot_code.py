@@ -17,11 +17,10 @@ from xen2kvmd.guest.plain_entries import plain_entries
 from xen2kvmd.guest.tree import BootCode, Tree
 from xen2kvmd.model import BootArea, Case, Facts, Finding, Firmware, Severity
 from xen2kvmd.rule import rule
+from xen2kvmd.system import host_grub
 from xen2kvmd.system.command import run
+from xen2kvmd.system.host_grub import PLATFORM
 
-PLATFORM = "i386-pc"
-HOST_MODULES = (Path("/usr/lib/grub", PLATFORM), Path("/usr/share/grub2", PLATFORM))
-HOST_TOOLS = (Path("/usr/bin/grub-mkimage"), Path("/usr/bin/grub2-mkimage"))
 GUEST_MODULES = ("/usr/lib/grub", "/usr/share/grub2", "/usr/lib/grub2")
 INSTALLERS = ("grub-install", "grub2-install")
 
@@ -111,8 +110,8 @@ def _hosts(facts: Facts) -> BootCode | Finding:
             hint="Install GRUB for BIOS in the guest under Xen: grub-pc-bin (Debian), "
             "grub2-i386-pc (SUSE), grub2-pc (Red Hat).",
         )
-    modules = next((path for path in HOST_MODULES if (path / "boot.img").exists()), None)
-    tool = next((path for path in HOST_TOOLS if path.exists()), None)
+    modules = next((path for path in host_grub.MODULES if (path / "boot.img").exists()), None)
+    tool = next((path for path in host_grub.TOOLS if path.exists()), None)
     if modules is None or tool is None:
         return _blocker(
             "grub-missing",

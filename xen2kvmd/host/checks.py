@@ -12,9 +12,8 @@ from pathlib import Path
 
 from xen2kvmd.errors import Failed
 from xen2kvmd.host.packages import PACKAGES, PackageFamily, install
-from xen2kvmd.system import command, kvm
+from xen2kvmd.system import command, host_grub, kvm
 
-GRUB = (Path("/usr/lib/grub/i386-pc"), Path("/usr/share/grub2/i386-pc"))
 UEFI = tuple(map(Path, ("/usr/share/OVMF", "/usr/share/qemu", "/usr/share/edk2/ovmf")))
 FIRMWARE = ("OVMF_CODE*", "ovmf-x86_64*code*")
 IMAGES = Path("/var/lib/libvirt/images")
@@ -166,7 +165,7 @@ def _firmware(family: PackageFamily | None) -> Iterator[Check]:
 
 def _boot_code(family: PackageFamily | None) -> Iterator[Check]:
     """Look for GRUB's boot code, which paravirtualised guests often lack (guest/boot_code.py)."""
-    found = [folder for folder in GRUB if (folder / "boot.img").exists()]
+    found = [folder for folder in host_grub.MODULES if (folder / "boot.img").exists()]
     if found:
         yield Check("boot code", State.OK, str(found[0]))
     else:

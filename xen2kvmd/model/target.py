@@ -93,6 +93,11 @@ class Volume:
     name: str = ""
     ceph: CephPool | None = None
 
+    @property
+    def is_block(self) -> bool:
+        """Whether it is a block device, of this host or the target's."""
+        return self.path.startswith("/dev/")
+
 
 @dataclass(frozen=True)
 class Target:

@@ -26,6 +26,7 @@ from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system import disk as images
 from xen2kvmd.system.lanes import Work, done_in_lanes
+from xen2kvmd.system.measure import Progress
 from xen2kvmd.system.pace import Pace
 from xen2kvmd.targets import backups
 from xen2kvmd.targets.room import check_room
@@ -70,7 +71,7 @@ def do(run: Run) -> None:
     run.result("backup-disks", str(place.manifest) if place.pool else place.folder)
 
 
-def _save(disk: SourceDisk, where: str, image: Path, pace: Pace, progress: blocks.Progress) -> str:
+def _save(disk: SourceDisk, where: str, image: Path, pace: Pace, progress: Progress) -> str:
     digest = blocks.copy(
         progress, source=(where, disk.format), target=(str(image), "qcow2"), pace=pace
     )

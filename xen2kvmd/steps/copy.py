@@ -16,6 +16,7 @@ from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
 from xen2kvmd.system.lanes import Work, done_in_lanes
 from xen2kvmd.system.ledger import Ledger
+from xen2kvmd.system.measure import Progress
 from xen2kvmd.system.pace import Pace
 from xen2kvmd.targets import boot_place, in_place, open_places, ssh_address, target_host
 
@@ -118,7 +119,7 @@ def _lane(request: Request, disk: PlannedDisk) -> str:
     return disks.lane(disk.source)
 
 
-def _copy(run: Run, disk: PlannedDisk, pace: Pace, progress: blocks.Progress) -> str:
+def _copy(run: Run, disk: PlannedDisk, pace: Pace, progress: Progress) -> str:
     request, dev = context.request(run), disk.source.dev
     with volumes.opened(run, disk.volume, compressed=request.compress) as target:
         return blocks.copy(

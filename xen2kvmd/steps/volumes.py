@@ -15,7 +15,7 @@ from xen2kvmd.targets import ssh_address, target_host
 
 def erase(run: Run, volume: Volume) -> None:
     """Fill a new block device with zeroes; a new file reads as zeroes already."""
-    if not volume.path.startswith("/dev/"):
+    if not volume.is_block:
         return
     run.fraction(0.0, f"erasing {volume.path}")
     if address := ssh_address(context.request(run)):

@@ -4,16 +4,13 @@
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from xen2kvmd.errors import MigrationError
+from xen2kvmd.system.measure import BLOCK, Progress
 from xen2kvmd.system.read_blocks import ReadBlocks
 
-BLOCK = 1 << 20  # bytes; the unit of reading and hashing
 CACHE = 64  # blocks that are kept, of all disks together
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

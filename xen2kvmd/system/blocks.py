@@ -19,17 +19,16 @@ import xxhash
 from xen2kvmd.errors import Failed
 from xen2kvmd.system import files
 from xen2kvmd.system.ledger import Ledger
+from xen2kvmd.system.measure import BLOCK, Progress
 from xen2kvmd.system.opened_disk import Extent, OpenedDisk, opened_for_reading, opened_for_writing
 from xen2kvmd.system.pace import UNPACED, Pace
 
-BLOCK = 1 << 20  # bytes; the unit of hashing, and of reading and writing
 DURABLE = 256 << 20  # bytes that are written between two entries into a ledger
 AHEAD = 8  # blocks that may wait between reader and writers
 WRITERS = 2  # threads: to give a new file its pages takes the kernel longer than reading them
 ZEROES = bytes(BLOCK)
 
 Side = tuple[str, str]  # of a copy: path or NBD URI, and format
-Progress = Callable[[int, int], None]
 Use = Callable[[int, bytearray, bytes], None]  # offset, data, and their hash
 
 

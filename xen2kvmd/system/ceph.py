@@ -8,7 +8,6 @@ guest. The user's key is in a file that only root reads, never in arguments.
 import base64
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,8 @@ from tempfile import TemporaryDirectory
 
 from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.model import CephPool, Monitor
-from xen2kvmd.system.command import run, running
+from xen2kvmd.system.command import run
+from xen2kvmd.system.qemu_nbd import SOCKET, serving
 from xen2kvmd.xml import Element
 
 SECONDS = 10.0  # for QEMU to look at a name
@@ -62,21 +62,12 @@ def opened(where: CephPool, image: str, key: bytes) -> Iterator[str]:
     """
     with TemporaryDirectory(prefix="xen2kvm-nbd-") as name:
         folder = Path(name)
-        socket, ready = folder / "socket", folder / "pid"
-        argv = ["qemu-nbd", "-t", "--cache=writeback", "--discard=unmap"]
-        argv += ["-k", str(socket), "--pid-file", str(ready)]
+        words = ["--cache=writeback", "--discard=unmap"]
         if key:
-            argv += ["--object", f"secret,id=key,format=base64,file={_written(folder, key)}"]
-        uri, named = f"nbd+unix:///?socket={socket}", f"{where.name}/{image} in Ceph"
-        with running([*argv, _filename(where, image, with_key=bool(key))]) as server:
-            try:
-                while not ready.exists():  # the socket is there before anybody listens
-                    server.check()
-                    time.sleep(0.01)
-            except Failed as error:
-                raise Failed(
-                    f"The disk {named} cannot be opened: {error.message}", said=error.said
-                ) from error
+            words += ["--object", f"secret,id=key,format=base64,file={_written(folder, key)}"]
+        words.append(_filename(where, image, with_key=bool(key)))
+        uri, named = f"nbd+unix:///?socket={folder / SOCKET}", f"{where.name}/{image} in Ceph"
+        with serving(folder, words, named=named):
             try:
                 yield uri
             except Failed as error:  # of a disk that is a socket here

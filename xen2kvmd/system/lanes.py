@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-MOST = 4  # lanes at once
+from xen2kvmd.system.measure import Progress
 
-Progress = Callable[[int, int], None]
+MOST = 4  # lanes at once
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from errno import EINVAL, EIO
 import xxhash
 
 from xen2kvmd.errors import Failed, InvalidDisk, VmRunning
-from xen2kvmd.system.block_disk import BLOCK, BlockDisk, Progress, Size
+from xen2kvmd.system.block_disk import BlockDisk, Size
+from xen2kvmd.system.measure import BLOCK, Progress
 
 
 class LocalDisk(BlockDisk):

@@ -9,7 +9,6 @@ device that it is, without a server between: that costs a third of the time.
 import errno
 import os
 import tempfile
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -20,7 +19,8 @@ from typing import Protocol
 import nbd
 
 from xen2kvmd.errors import Failed
-from xen2kvmd.system.command import Running, running
+from xen2kvmd.system.command import Running
+from xen2kvmd.system.qemu_nbd import SOCKET, serving
 
 Extent = tuple[int, int]  # offset and length, in bytes
 Named = Callable[[], AbstractContextManager[None]]
@@ -202,20 +202,13 @@ def _served(
     """Serve a disk by a qemu-nbd, which has ended when the block is left."""
     handle = nbd.NBD()
     handle.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
-    with tempfile.TemporaryDirectory(prefix="xen2kvm-nbd-") as folder:
-        address, ready = Path(folder) / "socket", Path(folder) / "pid"
-        argv = ["qemu-nbd", "-t", *access, "-k", str(address), "--pid-file", str(ready)]
-        with running([*argv, *image_words(path, image_format, compressed=compressed)]) as server:
-            try:
-                while not ready.exists():  # the socket is there before anybody listens
-                    server.check()
-                    time.sleep(0.01)
-            except Failed as error:
-                told = f"The disk {path} cannot be opened: {error.message}"
-                raise Failed(told, said=error.said) from error
+    with tempfile.TemporaryDirectory(prefix="xen2kvm-nbd-") as name:
+        folder = Path(name)
+        words = (*access, *image_words(path, image_format, compressed=compressed))
+        with serving(folder, words, named=path) as server:
             named = partial(_named, path, verb, server)
             with named():
-                handle.connect_unix(str(address))
+                handle.connect_unix(str(folder / SOCKET))
                 disk = _Served(handle, named)
             yield disk
             with named():

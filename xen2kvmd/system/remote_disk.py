@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from itertools import islice
 
 from xen2kvmd.errors import InvalidDisk, MigrationError, Unsupported, VmRunning
-from xen2kvmd.system.block_disk import BLOCK, BlockDisk, Progress, Size
+from xen2kvmd.system.block_disk import BlockDisk, Size
 from xen2kvmd.system.device_size import SIZE_OF_DEVICE
+from xen2kvmd.system.measure import BLOCK, Progress
 from xen2kvmd.system.ssh import Connection, Program
 
 AHEAD = 8  # blocks that are asked for before they are needed, where reading goes straight on

@@ -16,9 +16,10 @@ from tempfile import TemporaryDirectory
 from xen2kvmd.errors import MigrationError
 from xen2kvmd.model import Backing, SourceDisk
 from xen2kvmd.system import assembly, local_disk
-from xen2kvmd.system.block_disk import CACHE, BlockDisk, Progress
+from xen2kvmd.system.block_disk import CACHE, BlockDisk
 from xen2kvmd.system.disk import alone, chain, make_overlay
 from xen2kvmd.system.lanes import Work, done_in_lanes
+from xen2kvmd.system.measure import Progress
 from xen2kvmd.system.nbd_server import Read, serving
 from xen2kvmd.system.remote_disk import AHEAD, opened
 from xen2kvmd.system.ssh import Connection, connected

@@ -13,6 +13,7 @@ from stat import S_ISREG
 from xen2kvmd.errors import TargetExists, Unsupported, VerifyFailed
 from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
 from xen2kvmd.system import blocks, files
+from xen2kvmd.system.measure import Progress
 from xen2kvmd.targets.room import store_of
 
 CONVERSION = 512 << 20  # bytes that a conversion writes, at most: initrds, and what is trimmed
@@ -65,7 +66,7 @@ class InPlace:
             path.unlink(missing_ok=True)
 
 
-def put(overlay: Path, volume: Volume, progress: blocks.Progress) -> None:
+def put(overlay: Path, volume: Volume, progress: Progress) -> None:
     """Put a converted overlay where the new guest has it; what lies there is not written over.
 
     Raises TargetExists, and VerifyFailed if the copy of its bytes differs.
