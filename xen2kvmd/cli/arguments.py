@@ -9,9 +9,7 @@ from typing import Any
 from xen2kvmd import __version__
 from xen2kvmd.cli.numbers import count, moment, seconds, size
 from xen2kvmd.cli.packages import add_packages
-from xen2kvmd.model import Allocation, DiskFormat, Engine, MacPolicy, ShutdownMode
-
-FORMATS = ("libvirtxml", "xl", "xl-json")
+from xen2kvmd.model import Allocation, DiskFormat, Engine, MacPolicy, ShutdownMode, SourceForm
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -95,7 +93,9 @@ def make_parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "guest", metavar="FILE", help="domain XML or configuration of xl, - for standard input"
     )
-    convert.add_argument("-i", dest="input", type=str.lower, choices=FORMATS, help="what FILE is")
+    convert.add_argument(
+        "-i", dest="input", type=str.lower, choices=list(SourceForm), help="what FILE is"
+    )
     convert.add_argument("--diff", action="store_true", help="print what changes instead")
     _add_name_and_nics(convert)
     return parser
@@ -117,7 +117,7 @@ def _add_source(command: argparse.ArgumentParser) -> None:
         help="file that 'virsh dumpxml' wrote, or configuration of xl; with -c, name or UUID",
     )  # fmt: skip
     command.add_argument(
-        "-i", dest="input", type=str.lower, choices=(*FORMATS, "libvirt"),
+        "-i", dest="input", type=str.lower, choices=(*SourceForm, "libvirt"),
         help="what GUEST is (default: by its first character)",
     )  # fmt: skip
     command.add_argument(

@@ -251,7 +251,7 @@ async def _convert_xml(arguments: Arguments) -> int:
         document = read_document(arguments.guest)
     async with connected(ask=arguments.ask_password) as service:
         options = variants(options_of(arguments))
-        body = (arguments.input or format_of(document), document, options)
+        body = (str(arguments.input or format_of(document)), document, options)
         xml, found = await service.manager("ConvertXml", "ssa{sv}", *body)
     findings = plain(found)
     if arguments.json:

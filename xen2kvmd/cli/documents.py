@@ -4,14 +4,17 @@
 import sys
 
 from xen2kvmd.errors import Failed, InvalidSource
+from xen2kvmd.model import SourceForm
 
 MAX_DOCUMENT = 1 << 20  # bytes
 
 
-def format_of(document: str) -> str:
+def format_of(document: str) -> SourceForm:
     """Return what a document is: XML begins with <, a list of xl with [ or {."""
     first = document.lstrip("\ufeff \t\r\n")[:1]
-    return {"<": "libvirtxml", "[": "xl-json", "{": "xl-json"}.get(first, "xl")
+    if first == "<":
+        return SourceForm.LIBVIRTXML
+    return SourceForm.XL_JSON if first in ("[", "{") else SourceForm.XL
 
 
 def read_document(name: str) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 
+from xen2kvmd.model import Operation
 from xen2kvmd.words import amount, duration, moment
 
 Document = Mapping[str, Any]
@@ -245,7 +246,7 @@ def end(found: Document, report: Document = NO_REPORT, *, as_json: bool = False)
         console.print(escape(found["ErrorMessage"]))
         said(report)
         left = any(finding["id"] == "left-behind" for finding in found["Findings"])
-        if found["Operation"] == "migrate" and found["State"] != "interrupted" and not left:
+        if found["Operation"] == Operation.MIGRATE and found["State"] != "interrupted" and not left:
             console.print("All that the job had made was removed; the source is as it was.")
     findings(report.get("findings", found["Findings"]), to_stderr=True)
     _results(found["Result"])

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 from xen2kvmd.errors import Busy, InvalidOption, LimitExceeded
 from xen2kvmd.jobs.status import JobStatus
 from xen2kvmd.jobs.store import JobRecord, Store
+from xen2kvmd.model import Operation
 
 # Two of these on one guest would stop what the other starts.
-ALONE = {"migrate", "rollback", "finalize", "backup"}
-SETTLING = {"rollback", "finalize"}  # need the folder of the job that they settle
+ALONE = {Operation.MIGRATE, Operation.ROLLBACK, Operation.FINALIZE, Operation.BACKUP}
+SETTLING = {Operation.ROLLBACK, Operation.FINALIZE}  # need the folder of the job that they settle
 SSH = 22
 JOBS_PER_USER = 16  # that are not over, unless the user is root
 

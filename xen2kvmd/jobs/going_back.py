@@ -8,6 +8,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from xen2kvmd.model import Operation, SourceForm
+
 Way = dict[str, str]  # says, and a command or ""
 MERGING = "merging"  # a note in a migration's journal: from then on there is no way back
 
@@ -18,7 +20,7 @@ def going_back(report: Mapping[str, Any]) -> list[Way]:
     The new guest is stopped for good before the source starts: never do both run at once, for they
     have the same addresses, and the same disks where storage is shared.
     """
-    if report["job"]["operation"] != "migrate":
+    if report["job"]["operation"] != Operation.MIGRATE:
         return []
     if report["state"] == "succeeded":
         return list(_after_success(report))
@@ -65,9 +67,9 @@ def _after_success(report: Mapping[str, Any]) -> Iterator[Way]:
 def _start_of_source(report: Mapping[str, Any]) -> Iterator[Way]:
     source = report["job"]["source"]
     kind, _, path = source.partition(":")
-    if kind in ("libvirtxml", "xl", "xl-json"):
+    if kind in list(SourceForm):
         yield _way("On the Xen host: start the source again; its disks were only read.")
-        if kind == "libvirtxml":
+        if kind == SourceForm.LIBVIRTXML:
             yield _way("", "virsh", "start", "--", report["guest"])
         else:
             yield _way("", "xl", "create", path)

@@ -16,6 +16,7 @@ from lxml import etree
 
 from xen2kvmd import __version__
 from xen2kvmd.jobs.picture import MOST, as_png
+from xen2kvmd.model import Operation
 from xen2kvmd.words import amount, duration, printable, without_escapes
 from xen2kvmd.xml import Element
 
@@ -96,7 +97,7 @@ def _head(report: Document) -> Iterator[Element]:
     ]
     if report["bytes"]:
         rows.append(("data of the disks", amount(report["bytes"])))
-    if job["operation"] == "migrate":
+    if job["operation"] == Operation.MIGRATE:
         said = "not measured: this job did not stop a running guest and see it run again"
         rows.append(("downtime", said if down is None else f"{duration(down)} (minutes:seconds)"))
     rows += [(f"result: {key}", str(value)) for key, value in report["results"].items()]

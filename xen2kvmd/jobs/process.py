@@ -11,6 +11,7 @@ from xen2kvmd.jobs import log
 from xen2kvmd.jobs.step import Step
 from xen2kvmd.jobs.store import JobRecord, Store
 from xen2kvmd.jobs.worker import Stopped, work
+from xen2kvmd.model import Operation
 from xen2kvmd.system import files, ssh
 from xen2kvmd.system.inhibitor import held
 from xen2kvmd.system.remotes import logins_of
@@ -48,7 +49,8 @@ def run(steps_of: Callable[[str], Sequence[Step]]) -> int:
 
 def _host_held(record: JobRecord) -> AbstractContextManager[None]:
     """Hold off the end of the host while a guest is migrated."""
-    return held(f"Migration of {record.vm}") if record.operation == "migrate" else nullcontext()
+    migrates = record.operation == Operation.MIGRATE
+    return held(f"Migration of {record.vm}") if migrates else nullcontext()
 
 
 def _keep_temporary_files(scratch: Path) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
 from xen2kvmd.jobs.status import JobState, JobStatus
-from xen2kvmd.model import Limits
+from xen2kvmd.model import Limits, Operation
 
 DAY = 86_400_000_000  # microseconds
 
@@ -57,5 +57,5 @@ def outdated(jobs: Iterable[JobStatus], limits: Limits, *, now: int) -> Iterator
 
 def is_open(job: JobStatus) -> bool:
     """Tell whether a job is a migration that can still be rolled back or finalized."""
-    succeeded = job.operation == "migrate" and job.state is JobState.SUCCEEDED
+    succeeded = job.operation == Operation.MIGRATE and job.state is JobState.SUCCEEDED
     return succeeded and not job.result.get("settled")

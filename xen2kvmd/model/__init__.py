@@ -25,6 +25,7 @@ from xen2kvmd.model.request import (
     ReportFormat,
     Request,
     ShutdownMode,
+    SourceForm,
 )
 from xen2kvmd.model.settlement import Settlement
 from xen2kvmd.model.source import (
@@ -94,6 +95,7 @@ __all__ = [
     "Severity",
     "ShutdownMode",
     "SourceDisk",
+    "SourceForm",
     "Target",
     "VirtType",
     "Volume",

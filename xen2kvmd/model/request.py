@@ -20,6 +20,14 @@ class Operation(StrEnum):
     RESTORE = "restore"
 
 
+class SourceForm(StrEnum):
+    """What a file is that describes a guest, by the name that virt-v2v or Xen has for it."""
+
+    LIBVIRTXML = "libvirtxml"
+    XL = "xl"
+    XL_JSON = "xl-json"
+
+
 class DiskFormat(StrEnum):
     """Format of a target disk."""
 

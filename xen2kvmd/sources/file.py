@@ -7,15 +7,15 @@ from pathlib import Path
 
 from xen2kvmd import xml
 from xen2kvmd.errors import InvalidSource, Unsupported
+from xen2kvmd.model import SourceForm
 from xen2kvmd.sources.xl_cfg import read_cfg
 from xen2kvmd.sources.xl_domain import Imported
 from xen2kvmd.sources.xl_json import read_json
 
-# What a document can be, by the name that virt-v2v or Xen has for it.
 FORMATS: Mapping[str, Callable[[str, str], Imported]] = {
-    "libvirtxml": lambda document, _guest: Imported(document, ()),
-    "xl": lambda document, _guest: read_cfg(document),
-    "xl-json": read_json,
+    SourceForm.LIBVIRTXML: lambda document, _guest: Imported(document, ()),
+    SourceForm.XL: lambda document, _guest: read_cfg(document),
+    SourceForm.XL_JSON: read_json,
 }
 
 

@@ -21,7 +21,7 @@ from xen2kvmd.jobs.claim import claim
 from xen2kvmd.jobs.going_back import MERGING
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.jobs.store import Store
-from xen2kvmd.model import Plan, Request, Settlement
+from xen2kvmd.model import Operation, Plan, Request, Settlement
 from xen2kvmd.sources import FORMATS, Source, open_source
 from xen2kvmd.steps.define import marked_domain
 from xen2kvmd.system import files
@@ -83,7 +83,7 @@ def migrated(run: Run) -> Migrated:
     folder = store.path(record.id)
     events = journal.read(folder / "journal")
     ended = [event for event in events if event["type"] == "ended"]
-    if record.operation != "migrate" or not ended or ended[-1]["state"] != "succeeded":
+    if record.operation != Operation.MIGRATE or not ended or ended[-1]["state"] != "succeeded":
         raise NotFinished(
             f"The job {record.id} is no migration that has succeeded.",
             hint="One that failed has undone what it did; one that runs can be cancelled.",
