@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from xen2kvmd import __version__
-from xen2kvmd.cli.numbers import count, moment, seconds, size
+from xen2kvmd.cli.job_arguments import (
+    add_command,
+    add_detach,
+    add_jobs,
+    add_report,
+    add_settling,
+)
+from xen2kvmd.cli.numbers import moment, seconds, size
 from xen2kvmd.cli.packages import add_packages
 from xen2kvmd.model import Allocation, DiskFormat, Engine, MacPolicy, ShutdownMode, SourceForm
 
@@ -26,7 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"xen2kvm {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    guests = _command(commands, "guests", "list the guests of a Xen host")
+    guests = add_command(commands, "guests", "list the guests of a Xen host")
     guests.add_argument(
         "-c", "--connect", "-ic", metavar="URI", default="xen:///system",
         help="its libvirt: xen+ssh://root@HOST/system (default: xen:///system)",
@@ -36,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("plan", "show all that a migration would change; changes nothing"),
         ("migrate", "migrate a guest"),
     ):
-        command = _command(commands, name, text)
+        command = add_command(commands, name, text)
         _add_source(command)
         _add_key(command)
         if name != "inspect":
@@ -45,51 +52,13 @@ def make_parser() -> argparse.ArgumentParser:
             command.add_argument("--no-diff", action="store_true", help="leave out the diffs")
         if name == "migrate":
             _add_migration(command)
-    check = _command(commands, "check-host", "tell what this host lacks, and what mends it")
+    check = add_command(commands, "check-host", "tell what this host lacks, and what mends it")
     check.add_argument("--quick", action="store_true", help="start no libguestfs appliance")
-    jobs = _command(commands, "jobs", "list the jobs")
-    jobs.add_argument(
-        "-n", "--number", type=count, default=50, metavar="NUMBER",
-        help="the newest NUMBER (default: 50), 0 for all",
-    )  # fmt: skip
-    for name, text in (
-        ("show", "show a job"),
-        ("follow", "show a job's progress until it ends"),
-        ("cancel", "cancel a job: what it made is removed"),
-        ("hold", "keep a queued job from beginning"),
-        ("release", "let a job that is held begin"),
-        ("log", "show a job's log"),
-        ("remove", "forget a job that is over"),
-    ):
-        _command(commands, name, text).add_argument("job", metavar="JOB", help="id of the job")
-    move = _command(commands, "priority", "move a queued job: the highest priority begins first")
-    move.add_argument("job", metavar="JOB", help="id of the job")
-    move.add_argument("priority", type=int, metavar="NUMBER", help="-1000 to 1000; 0 at first")
-    backup = _command(commands, "backup", "copy a guest's disks, and start it again")
-    _add_source(backup)
-    place = backup.add_mutually_exclusive_group(required=True)
-    place.add_argument(
-        "--directory", dest="folder", type=os.path.abspath, metavar="DIR",
-        help="the backup becomes a folder in this one",
-    )  # fmt: skip
-    place.add_argument(
-        "--pool", dest="backup_pool", metavar="POOL", help="its files become volumes of this pool"
-    )
-    backup.add_argument("--no-start", action="store_true", help="do not start the guest again")
-    _add_conduct(backup)
-    _add_detach(backup)
-    restore = _command(commands, "restore", "write the disks of a backup again")
-    restore.add_argument(
-        "backup", metavar="DIR", help="as the report names it; with --pool, its name there"
-    )
-    restore.add_argument(
-        "--pool", dest="backup_pool", metavar="POOL", help="the storage pool that has it"
-    )
-    restore.add_argument("--directory", metavar="DIR", help="write them here, not where they were")
-    _add_detach(restore)
-    _add_settling(commands)
-    _add_report(_command(commands, "report", "show what a job did, found and made"))
-    convert = _command(commands, "convert-xml", "print a Xen guest's domain XML as one for KVM")
+    add_jobs(commands)
+    _add_backups(commands)
+    add_settling(commands)
+    add_report(commands)
+    convert = add_command(commands, "convert-xml", "print a Xen guest's domain XML as one for KVM")
     convert.add_argument(
         "guest", metavar="FILE", help="domain XML or configuration of xl, - for standard input"
     )
@@ -101,14 +70,29 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument(
-        "--no-ask-password", dest="ask_password", action="store_false",
-        help="do not ask for a password, even on a terminal",
+def _add_backups(commands: Any) -> None:
+    backup = add_command(commands, "backup", "copy a guest's disks, and start it again")
+    _add_source(backup)
+    place = backup.add_mutually_exclusive_group(required=True)
+    place.add_argument(
+        "--directory", dest="folder", type=os.path.abspath, metavar="DIR",
+        help="the backup becomes a folder in this one",
     )  # fmt: skip
-    return command
+    place.add_argument(
+        "--pool", dest="backup_pool", metavar="POOL", help="its files become volumes of this pool"
+    )
+    backup.add_argument("--no-start", action="store_true", help="do not start the guest again")
+    _add_conduct(backup)
+    add_detach(backup)
+    restore = add_command(commands, "restore", "write the disks of a backup again")
+    restore.add_argument(
+        "backup", metavar="DIR", help="as the report names it; with --pool, its name there"
+    )
+    restore.add_argument(
+        "--pool", dest="backup_pool", metavar="POOL", help="the storage pool that has it"
+    )
+    restore.add_argument("--directory", metavar="DIR", help="write them here, not where they were")
+    add_detach(restore)
 
 
 def _add_source(command: argparse.ArgumentParser) -> None:
@@ -209,7 +193,9 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
 
 
 def _add_migration(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--digest", metavar="DIGEST", help="refuse if the plan is not this one")
+    command.add_argument(
+        "--digest", dest="plan_digest", metavar="DIGEST", help="refuse if the plan is not this one"
+    )
     command.add_argument(
         "--autostart", action=argparse.BooleanOptionalAction, default=None,
         help="whether the target starts with its host (default: as the source)",
@@ -231,7 +217,7 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
         "--resume", action="store_true",
         help="go on, rather than undo, if the job's process dies or this host stops",
     )  # fmt: skip
-    _add_detach(command)
+    add_detach(command)
 
 
 def _add_conduct(command: argparse.ArgumentParser) -> None:
@@ -250,48 +236,4 @@ def _add_conduct(command: argparse.ArgumentParser) -> None:
     command.add_argument("--hold", action="store_true", help="begin when the job is released")
     command.add_argument(
         "--rate-limit", type=size, metavar="SIZE", help="copy so many bytes per second at most: 50M"
-    )
-
-
-def _add_settling(commands: Any) -> None:
-    rollback = _command(commands, "rollback", "stop the new guest, and start the source again")
-    rollback.add_argument(
-        "--remove-target", action="store_true", help="remove the new guest, with its disks"
-    )
-    rollback.add_argument(
-        "--shutdown-timeout", type=seconds, metavar="SECONDS",
-        help="time for the new guest to shut down (default: 60)",
-    )  # fmt: skip
-    finalize = _command(commands, "finalize", "accept a migration: the source does not start again")
-    finalize.add_argument(
-        "--undefine-source", metavar="GUEST", help="forget the source's definition, not its disks"
-    )
-    finalize.add_argument(
-        "--source-gone", action="store_true", help="go on where the source's host is not reached"
-    )
-    finalize.add_argument(
-        "--remove-backup",
-        action="store_true",
-        help="remove what was kept of the source: its domain XML, and the backup of its disks",
-    )
-    for command in (rollback, finalize):
-        command.add_argument("job", metavar="JOB", help="id of the job that migrated the guest")
-        _add_detach(command)
-
-
-def _add_detach(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--detach", action="store_true", help="print the job's id and return")
-
-
-def _add_report(command: argparse.ArgumentParser) -> None:
-    command.add_argument("job", metavar="JOB", help="id of the job")
-    command.add_argument(
-        "--format", choices=("text", "json", "html"), default="text",
-        help="html: a page in one file (default: text)",
-    )  # fmt: skip
-    command.add_argument(
-        "--html", action="store_const", dest="format", const="html", help="as --format html"
-    )
-    command.add_argument(
-        "-o", dest="output", metavar="FILE", default="", help="write it to a file (html, json)"
     )

@@ -12,10 +12,22 @@ from xen2kvmd.cli.documents import format_of, read_document
 from xen2kvmd.cli.keys import Keys
 from xen2kvmd.cli.nics import nic_maps
 from xen2kvmd.cli.numbers import Moment, microseconds
-from xen2kvmd.cli.packages import packages_of
 from xen2kvmd.errors import InvalidOption
 
 Option = tuple[str, str, Any]  # key, D-Bus signature, value
+
+# The options that are given as the argument of that name is, by their D-Bus signatures.
+_PLAIN = {
+    "s": "name target directory format allocation mac engine root virtio-win vmdp shutdown-mode"
+    " plan-digest undefine-source",
+    "as": "path-map waive hooks packages",
+    "u": "boot-timeout shutdown-timeout cluster-size",
+    "t": "rate-limit",
+    "b": "autostart overwrite in-place direct-kernel-boot compress guest-repositories guest-agent"
+    " hold resume remove-target remove-backup source-gone",
+}
+PLAIN = tuple((key, signature) for signature, keys in _PLAIN.items() for key in keys.split())
+EVEN_EMPTY = ("directory", "autostart")  # "$UNSET" is for the service to refuse; --no-autostart
 
 
 def source_of(arguments: argparse.Namespace) -> tuple[str, str, list[Option]]:
@@ -43,59 +55,24 @@ def options_of(arguments: argparse.Namespace) -> list[Option]:
     """Return the options for the service, as the arguments give them."""
     given = vars(arguments)
     found: list[Option] = []
-    for key in ("name", "target", "format", "allocation", "mac"):
-        if given.get(key):
-            found.append((key, "s", str(given[key])))
-    for key in ("engine", "vmdp", "root", "virtio-win", "undefine-source"):
-        if given.get(key.replace("-", "_")):
-            found.append((key, "s", str(given[key.replace("-", "_")])))
-    if given.get("directory") is not None:  # "$UNSET" is for the service to refuse
-        found.append(("directory", "s", str(given["directory"])))
+    for key, signature in PLAIN:
+        value = given.get(key.replace("-", "_"))
+        if value or (key in EVEN_EMPTY and value is not None):
+            found.append((key, signature, value))
+    found += [(key, "b", False) for key in ("start", "verify") if given.get(f"no_{key}")]
     if given.get("backup_pool") is not None:
         found.append(("pool", "s", given["backup_pool"]))
     if given.get("backup_disks") is not None:
         found.append(_backup(given["backup_disks"]))
-    for pool in given.get("pool", ()):
-        if key := _kind_of_storage(pool):
-            found.append((key, "s", pool))
-    if own := [pool for pool in given.get("pool", ()) if not _kind_of_storage(pool)]:
+    pools = given.get("pool", ())
+    found += [(key, "s", pool) for pool in pools if (key := _kind_of_storage(pool))]
+    if own := [pool for pool in pools if not _kind_of_storage(pool)]:
         found.append(("disk-pool", "as", own))
-    found += packages_of(given)
     if keys := given.get("keys"):
         found += _keys(keys)
-    if given.get("path_map"):
-        found.append(("path-map", "as", given["path_map"]))
     if "nic" in given and (nics := nic_maps(arguments)):
         found.append(("network-map", "as", nics))
-    for key in ("waive", "hooks"):
-        if given.get(key):
-            found.append((key, "as", given[key]))
-    if given.get("digest"):
-        found.append(("plan-digest", "s", given["digest"]))
-    for key in ("boot-timeout", "shutdown-timeout", "cluster-size"):
-        if limit := given.get(key.replace("-", "_")):
-            found.append((key, "u", limit))
-    if given.get("shutdown_mode"):
-        found.append(("shutdown-mode", "s", given["shutdown_mode"]))
-    if given.get("rate_limit"):
-        found.append(("rate-limit", "t", given["rate_limit"]))
     found += _window(given.get("not_before"), given.get("finish_by"))
-    if given.get("autostart") is not None:
-        found.append(("autostart", "b", given["autostart"]))
-    for key in (
-        "overwrite",
-        "in-place",
-        "direct-kernel-boot",
-        "compress",
-        "hold",
-        "resume",
-        "remove-target",
-        "remove-backup",
-        "source-gone",
-    ):
-        if given.get(key.replace("-", "_")):
-            found.append((key, "b", True))
-    found += [(key, "b", False) for key in ("start", "verify") if given.get(f"no_{key}")]
     return found
 
 

@@ -34,7 +34,7 @@ async def _migrate(arguments: Arguments) -> int:
     async with connected(ask=arguments.ask_password) as service:
         path = await _start(service, arguments, "Migrate")
         # Who gives a digest has seen the plan.
-        seen = arguments.json or arguments.digest
+        seen = arguments.json or arguments.plan_digest
         on_plan = None if seen else partial(_show_plan, service, path)
         return await _see_it_end(service, path, arguments, on_plan=on_plan)
 

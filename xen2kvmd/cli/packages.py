@@ -3,8 +3,6 @@
 
 import argparse
 import os
-from collections.abc import Iterator
-from typing import Any
 
 
 def add_packages(command: argparse.ArgumentParser) -> None:
@@ -20,12 +18,3 @@ def add_packages(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--guest-agent", action="store_true", help="install and enable the QEMU guest agent"
     )
-
-
-def packages_of(given: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Yield the options for the service, as the arguments give them."""
-    if given.get("packages"):
-        yield "packages", "as", given["packages"]
-    for key in ("guest-repositories", "guest-agent"):
-        if given.get(key.replace("-", "_")):
-            yield key, "b", True
