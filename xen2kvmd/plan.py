@@ -4,7 +4,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cattrs
 
@@ -44,23 +44,26 @@ SECONDS_TO_BOOT = {True: 20, False: 60}
 COPY_RATE = 150_000_000  # bytes per second, once to copy and once to compare
 
 
-def check_target(
-    request: Request,
-    *,
-    document: str,
-    disks: Sequence[SourceDisk],
-    host: Host,
-    places: Places,
-    boot_files: Sequence[BootFile] = (),
-    more: Iterable[Need] = (),
-) -> None:
+@dataclass(frozen=True)
+class Inputs:
+    """What a plan is made of: what was asked for, the source as it was read, the target's host."""
+
+    request: Request
+    document: str  # the source's domain XML
+    disks: Sequence[SourceDisk]
+    host: Host
+    boot_files: Sequence[BootFile] = ()
+
+
+def check_target(inputs: Inputs, *, places: Places, more: Iterable[Need] = ()) -> None:
     """Refuse what cannot go there, by what is known before anybody looked into the guest.
 
     more is what else takes room: it may lie on the target's file system.
 
     Raises InvalidName, InvalidOption, TargetExists, PoolNotFound or InsufficientSpace.
     """
-    source = domain.read(document)
+    request, host = inputs.request, inputs.host
+    source = domain.read(inputs.document)
     name = domain.check_name(request.name or source.name)
     there = host.domain(name)
     if there is not None and not request.overwrite:
@@ -79,42 +82,32 @@ def check_target(
             f"The target host has a domain with the UUID {source.uuid} already.",
             hint="Was this guest migrated before? Undefine that domain first, if it may go.",
         )
-    _check_format(request, disks)
+    _check_format(request, inputs.disks)
     _check_direct(request, source.kernel)
-    check_room((*needs(request, disks, places, boot_files), *more))
+    check_room((*needs(request, inputs.disks, places, inputs.boot_files), *more))
 
 
 def make_case(
-    request: Request,
+    inputs: Inputs,
     *,
-    document: str,
-    disks: Sequence[SourceDisk],
     facts: Facts,
-    host: Host,
     places: Places,
     kvm: bool,
     agent: bool,
     under_xen: bool = False,
-    boot_files: Sequence[BootFile] = (),
     more: Iterable[Need] = (),
 ) -> Case:
     """Decide where the guest goes and how it will be called there.
 
     Raises TargetExists, PoolNotFound, InsufficientSpace and the like where it cannot go there.
     """
-    check_target(
-        request,
-        document=document,
-        disks=disks,
-        host=host,
-        places=places,
-        boot_files=boot_files,
-        more=more,
-    )
-    source = domain.read(document)
+    check_target(inputs, places=places, more=more)
+    request, disks, boot_files = inputs.request, inputs.disks, inputs.boot_files
+    source = domain.read(inputs.document)
     name = request.name or source.name
     joined = tuple(part for disk in disks for part in disk.joined)
-    devices = domain.target_names(domain.join(xml.parse(document), joined), virtio=facts.virtio)
+    whole = domain.join(xml.parse(inputs.document), joined)
+    devices = domain.target_names(whole, virtio=facts.virtio)
     return Case(
         facts=facts,
         target=Target(
@@ -122,7 +115,7 @@ def make_case(
             uuid=source.uuid,
             virt_type=VirtType.KVM if kvm else VirtType.QEMU,
             under_xen=under_xen,
-            emulator=host.emulator(facts.arch).path,
+            emulator=inputs.host.emulator(facts.arch).path,
             volumes=tuple(
                 places[disk.dev].volume(
                     dev=disk.dev,
@@ -148,17 +141,13 @@ def make_case(
 
 
 def make_plan(
-    request: Request,
+    inputs: Inputs,
     *,
-    document: str,
-    disks: Sequence[SourceDisk],
     case: Case,
-    host: Host,
     tree: Tree,
     found: Sequence[Finding] = (),
     installed: Installed,
     inside: bool = True,
-    boot_files: Sequence[BootFile] = (),
 ) -> tuple[Plan, guest.Rehearsed]:
     """Convert copies of the domain XML and of the guest's files; return what that showed.
 
@@ -166,10 +155,11 @@ def make_plan(
     inside is false where another program converts what is inside the guest: what that will change,
     nobody knows.
     """
+    request, disks, host = inputs.request, inputs.disks, inputs.host
     rehearsed = guest.rehearse(tree, case) if inside else guest.Rehearsed((), (), ())
     inside_changes = (*installed.changes, *rehearsed.changes)
-    converted = domain.convert(document, case)
-    source_name = domain.read(document).name
+    converted = domain.convert(inputs.document, case)
+    source_name = domain.read(inputs.document).name
     known = {source_name, case.target.name}
     kvm = case.target.virt_type is VirtType.KVM
     findings = (
@@ -198,7 +188,7 @@ def make_plan(
         bytes_total=bytes_total,
         seconds=seconds,
         downtime=seconds,
-        boot_files=tuple(map(PlannedFile, boot_files, case.target.boot_files)),
+        boot_files=tuple(map(PlannedFile, inputs.boot_files, case.target.boot_files)),
     )
     return replace(plan, digest=_digest(plan)), rehearsed
 

@@ -23,14 +23,9 @@ def check(request: Request, folder: Path, kernel: str = KERNEL, *found: BootFile
         f"<os><type>linux</type>{kernel}</os></domain>"
     )
     with connected("test:///default") as host:
-        plan.check_target(
-            request,
-            document=document,
-            disks=[SourceDisk("xvda", "/xvda", "raw", 1, 1)],
-            host=host,
-            places={"xvda": Directory(str(folder))},
-            boot_files=found,
-        )
+        disks = [SourceDisk("xvda", "/xvda", "raw", 1, 1)]
+        inputs = plan.Inputs(request, document, disks=disks, host=host, boot_files=found)
+        plan.check_target(inputs, places={"xvda": Directory(str(folder))})
 
 
 def test_guest_without_a_kernel_of_the_host_is_refused(tmp_path: Path) -> None:

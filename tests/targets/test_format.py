@@ -20,13 +20,9 @@ COMPRESSED = Request(Operation.PLAN, "libvirtxml:/x", compress=True)
 
 def check(request: Request, folder: Path) -> None:
     with connected("test:///default") as host:
-        plan.check_target(
-            request,
-            document=DOCUMENT,
-            disks=[SourceDisk("xvda", "/xvda", "raw", 1 << 20, 1 << 20)],
-            host=host,
-            places={"xvda": Directory(str(folder))},
-        )
+        disks = [SourceDisk("xvda", "/xvda", "raw", 1 << 20, 1 << 20)]
+        inputs = plan.Inputs(request, DOCUMENT, disks=disks, host=host)
+        plan.check_target(inputs, places={"xvda": Directory(str(folder))})
 
 
 def test_preallocated_disk_is_not_compressed(tmp_path: Path) -> None:

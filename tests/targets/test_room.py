@@ -36,7 +36,7 @@ def disks_of(allocated: int) -> tuple[SourceDisk, ...]:
 
 def check(request: Request, host: Host, disks: tuple[SourceDisk, ...], **places: Place) -> None:
     opened = places or open_places(request, host, disks)
-    plan.check_target(request, document=SOURCE, disks=disks, host=host, places=opened)
+    plan.check_target(plan.Inputs(request, SOURCE, disks=disks, host=host), places=opened)
 
 
 def test_directories_of_one_file_system_are_counted_together(host: Host, tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ def do(run: Run) -> None:
     leftovers.expect(run)
     with target_host(request) as host:
         if request.operation is not Operation.INSPECT:  # better now than after a launch
-            places = open_places(request, host, found)
-            plan.check_target(request, document=text, disks=found, host=host, places=places)
+            inputs = plan.Inputs(request, text, disks=found, host=host)
+            plan.check_target(inputs, places=open_places(request, host, found))
         emulator = host.emulator("x86_64")
     run.note("autostart", source.autostarts())
     _note_kvm(run, request, emulator)

@@ -40,29 +40,22 @@ def rehearse(
     run: Run, request: Request, appliance: Appliance
 ) -> tuple[Plan, Case, guest.Rehearsed]:
     """Make the plan of this job from what inspection noted."""
-    text, disks, facts = context.document(run), context.disks(run), context.facts(run)
+    text, disks = context.document(run), context.disks(run)
     installed, boot_files = context.installed(run), context.boot_files(run)
     with target_host(request) as host:
-        places = open_places(request, host, disks)
+        inputs = plan.Inputs(request, text, disks=disks, host=host, boot_files=boot_files)
         case = plan.make_case(
-            request,
-            document=text,
-            disks=disks,
-            facts=facts,
-            host=host,
-            places=places,
+            inputs,
+            facts=context.facts(run),
+            places=open_places(request, host, disks),
             kvm=run.notes["target-kvm"],
             under_xen=kvm.under_xen() and not host.remote,
             agent=request.guest_agent or installed.agent,
-            boot_files=boot_files,
             more=engine.needs(run),
         )
         made, rehearsed = plan.make_plan(
-            request,
-            document=text,
-            disks=disks,
+            inputs,
             case=case,
-            host=host,
             tree=appliance,
             found=(
                 *context.source_findings(run),
@@ -72,7 +65,6 @@ def rehearse(
             ),
             installed=installed,
             inside=not engine.is_v2v(run),
-            boot_files=boot_files,
         )
     return made, case, rehearsed
 

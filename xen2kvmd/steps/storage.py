@@ -7,7 +7,7 @@ from dataclasses import replace
 from xen2kvmd.errors import PlanChanged
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import DiskFormat, Finding, Request, Severity
-from xen2kvmd.plan import check_target
+from xen2kvmd.plan import Inputs, check_target
 from xen2kvmd.steps import agreed, context, set_aside
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import NfsExport, boot_place, open_places, target_host
@@ -46,8 +46,8 @@ def do(run: Run) -> None:
         run.result("pool", export.name)
         disks = context.disks(run)
         places = open_places(request, host, disks)
-        document = context.document(run)
-        check_target(request, document=document, disks=disks, host=host, places=places)
+        inputs = Inputs(request, context.document(run), disks=disks, host=host)
+        check_target(inputs, places=places)
         for volume in context.plan(run).volumes:
             places.get(volume.dev, boot_place(places)).volume(
                 dev=volume.dev,
