@@ -241,7 +241,9 @@ def test_domain_that_does_not_start_is_undone(sandbox: Sandbox, source: Path) ->
         job = begin(sandbox, source, "--waive", "network-inactive")
         followed = sandbox.run("xen2kvm", "follow", job)
     finally:
-        sandbox.run("virsh", "net-start", "default")
+        again = "until virsh net-start default; do sleep 0.5; done"  # its dnsmasq may yet be ending
+        started = sandbox.run("timeout", "30", "sh", "-c", again)
+    assert started.code == 0, started.err
     assert followed.code == 1
     assert "does not start" in followed.out
     report = sandbox.json("xen2kvm", "report", "--json", job)
