@@ -23,7 +23,11 @@ _UDEVD = ("/lib/systemd/systemd-udevd", "/usr/lib/systemd/systemd-udevd")
 # Since udev 128 rules of packages are here. Older ones (RHEL 5) do not know ATTR{}: there the
 # kernel counts eth0, eth1 on either side, and initscripts rename by HWADDR=.
 _UDEV_RULES = "/lib/udev/rules.d"
-_LINK = "[Match]\nMACAddress={mac}\nType=ether\n\n[Link]\nName={name}\n"
+# VLANs, bridges and bonds have the MAC address of their NIC, but no ID_PATH, which systemd's
+# 80-net-setup-link.rules sets before it looks for a .link file. "Type=ether" would match no NIC
+# before systemd 245 (its issue 14952, PR 14957): RHEL 7 and 8, Debian 10, Ubuntu 18.04. A vif under
+# Xen may have no ID_PATH in these; then the kernel's own name stays there, which is the same.
+_LINK = "[Match]\nMACAddress={mac}\nPath=*\n\n[Link]\nName={name}\n"
 # As udev's own write_net_rules has it (SLES 11, RHEL 6, Debian 7).
 _RULE = (
     'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{{address}}=="{mac}", '
