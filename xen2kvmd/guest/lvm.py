@@ -12,6 +12,8 @@ from xen2kvmd.rule import rule
 # lvmlocal.conf is a host's own and prevails; those with a tag are lvm.conf(5)'s, too.
 CONFIGS = ("/etc/lvm/lvm.conf", "/etc/lvm/lvmlocal.conf", "/etc/lvm/lvm_*.conf")
 DEVICES = "/etc/lvm/devices/system.devices"
+# LVM's own notes of the disks that it found: of RHEL 6 and later, and of RHEL 5 and SLES 11.
+_CACHES = ("/etc/lvm/cache/.cache", "/etc/lvm/.cache")
 _FILTER = re.compile(r"^\s*(?:devices\s*[/{]\s*)?(?:global_)?filter\s*=")
 _NO_BRACKETS = re.compile(r"""#.*|"(?:[^"\\]|\\.)*"|'[^']*'""")  # comments, and strings
 # A pattern for one of Xen's disks without its folder, and one for all of them, "/dev/xvd.*".
@@ -23,8 +25,12 @@ _ALL_DISKS = re.compile(r"(?<!\w)xvd(?=[^a-z])")
 def lvm_devices(guest: Tree, case: Case) -> Iterator[Finding]:
     """Let LVM find its disks by their names under KVM.
 
-    A filter or a devices file that lists Xen's disks and no others hides every volume group.
+    A filter or a devices file that lists Xen's disks and no others hides every volume group. What
+    LVM noted of them does, where no vgscan comes before vgchange at boot (rc.sysinit of RHEL 6);
+    LVM writes it anew. virt-v2v removes it, too (rhbz#1164853).
     """
+    for path in filter(guest.exists, _CACHES):
+        guest.remove(path)
     for path in (found for pattern in CONFIGS for found in guest.glob(pattern)):
         if guest.is_file(path):
             lines = guest.read(path).splitlines(keepends=True)
