@@ -48,6 +48,8 @@ MENU = "menuentry 'a' {\n linux /vmlinuz-6.0\n}\n"
         ("etc/cloud/cloud.cfg", "network:" + "\n" * LONG),
         ("etc/fstab", "/dev/disk/by-path/xen-vbd-" + "9" * 5000 + " /srv ext4 defaults 0 0\n"),
         ("etc/udev/rules.d/70-persistent-net.rules", 'KERNELS=="vif-' + "9" * 5000 + '"\n'),
+        ("etc/udev/rules.d/71-vif.rules", 'DRIVERS=="' + "vi " * LONG),
+        ("etc/systemd/network/a.link", "Path=" + "vif-" * LONG),
         ("boot/grub/grub.cfg", f"{MENU}set default=" + " " * LONG + "'x"),
     ],
     ids=lambda value: value[:30].strip() or "blank",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from xen2kvmd.guest.nics import (
     PERSISTENT_RULES,
+    UDEV_RULES,
     name_by_mac,
     name_by_number,
     names_by_slot,
@@ -34,6 +35,9 @@ _RULE = (
     'ATTR{{type}}=="1", KERNEL=="eth*", NAME="{name}"\n'
 )
 _VIF = re.compile(r'KERNELS=="vif-([0-9]{1,5})"')
+_OF_XEN = re.compile(r'\b(?:KERNELS|DRIVERS|DEVPATH)=="[^"]*\bvif\b')
+# systemd's .link and .network files, and NetworkManager's connections: the same link of udev's.
+_PATH_OF_XEN = re.compile(r"[ \t]*path[ \t]*=.*\bvif-([0-9]{0,5})", re.IGNORECASE)
 # Where settings match a NIC by its driver: netplan's, systemd-networkd's, NetworkManager's.
 _MATCHES = (
     "/etc/netplan/*.yaml",
@@ -107,22 +111,32 @@ def nic_names(guest: Tree, case: Case) -> Iterator[Finding]:
 
 @rule(guide="")
 def persistent_net_rules(guest: Tree, case: Case) -> Iterator[Finding]:
-    """Let udev's stored names of NICs hold for virtio too, not for Xen's vif alone.
+    """Let udev's rules for NICs hold for virtio too, not for Xen's vif alone.
 
     A rule that asks for the driver vif, or Xen's device vif-0, no longer matches, and the NIC gets
-    another name.
+    another name: in udev's own file of names, or in one that a person wrote.
     """
-    if guest.is_file(PERSISTENT_RULES):
-        lines = guest.read(PERSISTENT_RULES).splitlines(keepends=True)
-        guest.write(PERSISTENT_RULES, "".join(_for_virtio(line, case) for line in lines))
-    yield from ()
+    for path in filter(guest.is_file, guest.glob(UDEV_RULES)):
+        lines = [_for_virtio(line, case) for line in guest.read(path).splitlines(keepends=True)]
+        guest.write(path, "".join(lines))
+        for number, line in enumerate(lines, start=1):
+            if _OF_XEN.search(line) and not line.lstrip().startswith("#"):
+                yield Finding(
+                    "nic-rule-of-xen",
+                    f"{path}, line {number}, is a rule for a NIC of Xen's: it matches none now.",
+                    Severity.WARNING,
+                    hint="If the guest needs it, match the NIC by its address there: "
+                    'ATTR{address}=="00:16:3e:...".',
+                    place=f"{path}:{number}",
+                )
 
 
 @rule(guide="")
 def nic_drivers(guest: Tree, case: Case) -> Iterator[Finding]:
     """Let network settings match virtio's NICs where they match those of Xen's driver.
 
-    netplan and systemd-networkd leave a NIC alone that has another driver than is said.
+    netplan and systemd-networkd leave a NIC alone that has another driver than is said. What
+    matches one by its place under Xen stays, and is told.
     """
     driver = "virtio_net" if case.facts.virtio else "e1000"  # as the domain XML has it
     for path in (found for pattern in _MATCHES for found in guest.glob(pattern)):
@@ -132,7 +146,24 @@ def nic_drivers(guest: Tree, case: Case) -> Iterator[Finding]:
                 path,
                 _DRIVER.sub(lambda line: line[1] + _XEN_DRIVER.sub(driver, line[2]), text),
             )
-    yield from ()
+            yield from _paths_of_xen(path, text, case)
+
+
+def _paths_of_xen(path: str, text: str, case: Case) -> Iterator[Finding]:
+    """Tell of each line that matches a NIC by its place on Xen's bus (Path=xen-vif-0)."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if found := _PATH_OF_XEN.match(line):
+            nics = [nic for at, nic in enumerate(case.nics) if str(at) == found[1]]
+            known = nics and case.target.mac is not MacPolicy.NEW
+            yield Finding(
+                "nic-path-of-xen",
+                f"{path}, line {number}, matches a NIC by its place under Xen: it matches none "
+                "now, and the NIC may get another name, or none of its settings.",
+                Severity.WARNING,
+                hint="Match the NIC by its MAC address instead"
+                + (f": {nics[0].mac.lower()}." if known else "."),
+                place=f"{path}:{number}",
+            )
 
 
 @rule(guide="")
@@ -178,16 +209,20 @@ def _names(guest: Tree, case: Case, settings: frozenset[str]) -> list[str]:
 
 def _add_rule(guest: Tree, mac: str, name: str) -> None:
     """Add a rule for a NIC where none names its address."""
-    text = guest.read(PERSISTENT_RULES) if guest.is_file(PERSISTENT_RULES) else ""
-    rules = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    if any(re.search(r'\bNAME="', line.partition(f'"{mac}"')[2]) for line in rules):
+    paths = filter(guest.is_file, guest.glob(UDEV_RULES))
+    lines = (line for path in paths for line in guest.read(path).splitlines())
+    rules = (line for line in lines if not line.lstrip().startswith("#"))
+    if any(re.search(r'\bNAME:?="', line.partition(f'"{mac}"')[2]) for line in rules):
         return
+    text = guest.read(PERSISTENT_RULES) if guest.is_file(PERSISTENT_RULES) else ""
     newline = "\n" if text and not text.endswith("\n") else ""
     guest.write(PERSISTENT_RULES, text + newline + _RULE.format(mac=mac, name=name))
 
 
 def _for_virtio(line: str, case: Case) -> str:
     """Let a line match the same NIC on virtio: vif-1 is Xen's second, known by its address."""
+    if line.lstrip().startswith("#"):
+        return line
     line = line.replace('DRIVERS=="vif"', 'DRIVERS=="?*"')
     found = _VIF.search(line)
     if not found or int(found[1]) >= len(case.nics) or case.target.mac is MacPolicy.NEW:

@@ -9,7 +9,8 @@ from posixpath import join, normpath
 
 from xen2kvmd.guest.tree import Tree
 
-PERSISTENT_RULES = "/etc/udev/rules.d/70-persistent-net.rules"
+PERSISTENT_RULES = "/etc/udev/rules.d/70-persistent-net.rules"  # udev's own, of older ones
+UDEV_RULES = "/etc/udev/rules.d/*.rules"
 FOLDER = "/etc/network"
 INTERFACES = f"{FOLDER}/interfaces"
 _INCLUDE = re.compile(r"^[ \t]*(source|source-directory)\s+(\S+)[ \t]*$", re.M)
@@ -54,11 +55,15 @@ _ALIAS = re.compile(r"[.:].*")  # eth0.100, eth0:1
 
 @dataclass(frozen=True)
 class _Named:
-    """How a kind of file ties a name to an address: in one block of it, by two patterns."""
+    """How a kind of file ties a name to an address: in one block of it, by two patterns.
+
+    is_last tells that the last one counts, and not the first.
+    """
 
     blocks: Callable[[str], list[str]]
     mac: str
     name: str
+    is_last: bool = False
 
 
 def _whole(text: str) -> list[str]:
@@ -72,7 +77,10 @@ def _netplan_blocks(text: str) -> list[str]:
 
 
 _BY_MAC = (
-    ((PERSISTENT_RULES,), _Named(str.splitlines, r"^[^#]*{}", r'\bNAME="([^"/ ]+)"')),
+    (
+        (UDEV_RULES,),
+        _Named(str.splitlines, r"^[^#]*{}", r'\bNAME:?="([^"/ ]+)"', is_last=True),
+    ),
     (
         ("/etc/systemd/network/*.link",),
         _Named(_whole, r"^[ \t]*MACAddress\s*=.*{}", r"^[ \t]*Name[ \t]*=[ \t]*(\S+)[ \t]*$"),
@@ -127,16 +135,19 @@ def names_in_settings(guest: Tree) -> frozenset[str]:
 def name_by_mac(guest: Tree, mac: str) -> str:
     """Return the name that the guest's own settings give to this address, if any."""
     for patterns, named in _BY_MAC:
-        for path in (found for pattern in patterns for found in guest.glob(pattern)):
-            if not guest.is_file(path):
-                continue
-            for block in named.blocks(guest.read(path)):
+        paths = [found for pattern in patterns for found in guest.glob(pattern)]
+        for path in filter(guest.is_file, _ordered(paths, named)):
+            for block in _ordered(named.blocks(guest.read(path)), named):
                 name = re.search(named.name, block, re.MULTILINE)
                 if not name or not _NAME.fullmatch(name[1]):
                     continue
                 if re.search(named.mac.format(re.escape(mac)), block, re.I | re.M):
                     return name[1]
     return ""
+
+
+def _ordered(found: list[str], named: _Named) -> list[str]:
+    return found[::-1] if named.is_last else found
 
 
 def name_by_number(settings: frozenset[str], number: int) -> str:
