@@ -15,6 +15,7 @@ from xen2kvmd.guest.mkinitcpio import preset
 from xen2kvmd.guest.nics import names_by_slot
 from xen2kvmd.guest.rehearsal_tree import Rehearsal
 from xen2kvmd.guest.rehearse import attempt
+from xen2kvmd.guest.serial_login import offer_login
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Facts, Kernel, Nic
 
@@ -74,6 +75,10 @@ def a_preset(tree: Tree) -> object:
     return preset(tree, "/boot/initramfs-linux.img")
 
 
+def a_login(tree: Tree) -> object:
+    return offer_login(tree, "sysvinit")
+
+
 @pytest.mark.parametrize(
     ("path", "text", "reader"),
     [
@@ -81,6 +86,8 @@ def a_preset(tree: Tree) -> object:
         ("etc/initramfs-tools/update-initramfs.conf", "\n" * LONG, updates_initrds),
         ("etc/mkinitcpio.d/a.preset", "\n" * LONG, a_preset),
         ("etc/mkinitcpio.d/a.preset", "a=" * LONG, a_preset),
+        ("etc/inittab", "#S0::respawn:/a/getty " + " ttyS" * LONG, a_login),
+        ("etc/inittab", "#S0::respawn:" + "/gett" * LONG, a_login),
         ("boot/grub/grub.cfg", "\n" * LONG, read_menu),
         ("boot/grub/grub.cfg", "set default=" + " " * LONG + "'x", read_menu),
         ("boot/grub/grub.cfg", ("menuentry " + "'" * 8000 + "\n") * 100, read_menu),

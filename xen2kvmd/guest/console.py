@@ -12,7 +12,13 @@ from xen2kvmd.guest.cmdline import (
     edit_new_entries,
     is_linux,
     menu_lines,
-    words_of,
+)
+from xen2kvmd.guest.serial_login import (
+    INITTAB,
+    SERIAL_CONSOLE,
+    UPSTART_SERIAL,
+    offer_login,
+    starts_by_itself,
 )
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding, Severity
@@ -20,7 +26,6 @@ from xen2kvmd.rule import rule
 
 _XEN = re.compile(r"\b[hx]vc[0-9]+\b")
 _XEN_CONSOLE = re.compile(r"console=[hx]vc[0-9]*(?:,.*)?")
-_SERIAL_CONSOLE = re.compile(r"console=ttyS0(?:,.*)?")
 _UNIT_FOLDERS = "/etc/systemd/system/*.wants"
 _GETTY = re.compile(r".*getty@[hx]vc[0-9]+\.service")
 
@@ -33,7 +38,8 @@ def kernel_console(guest: Tree, case: Case) -> Iterator[Finding]:
 
     Where nothing is said, a paravirtualised kernel took hvc0 by itself, and one under KVM takes no
     serial port: it is told to, so that the guest keeps its text console and its boot can be seen.
-    Other guests keep their screen as the console, and have the serial port beside it.
+    Other guests keep their screen as the console, and have the serial port beside it. Where init
+    starts no login prompt there, it is told to: it shows that the guest booted.
     """
 
     def edit(line: str) -> str:
@@ -54,12 +60,15 @@ def kernel_console(guest: Tree, case: Case) -> Iterator[Finding]:
         if guest.is_file(GRUB_DEFAULTS) and not _in_force(guest, "console=ttyS"):
             add_to_defaults(guest, words, why="A serial console")
         edit_new_entries(guest, lambda line: _added(line, case))
+        offered = offer_login(guest, case.facts.init)
         path, number = added[0]
         yield Finding(
             "serial-console-added",
             "The guest's kernel gets console=ttyS0: it had no serial console.",
             Severity.INFO,
-            hint="Its login prompt there shows that it booted: virsh console NAME.",
+            hint="Its login prompt there shows that it booted: virsh console NAME."
+            if offered
+            else "Its messages can be read there, it asks for no login: virsh console NAME.",
             place=f"{path}:{number}",
         )
 
@@ -102,7 +111,7 @@ def serial_console(cmdline: str) -> str:
     xen = [at for at, word in enumerate(words) if _XEN_CONSOLE.fullmatch(word)]
     words = ["" if word.startswith("xencons=") else word for word in words]
     if xen:
-        serial = [at for at, word in enumerate(words) if _SERIAL_CONSOLE.fullmatch(word)]
+        serial = [at for at, word in enumerate(words) if SERIAL_CONSOLE.fullmatch(word)]
         chosen = words[serial[0]] if serial else "console=ttyS0"
         for at in (*xen, *serial):
             words[at] = ""
@@ -150,10 +159,9 @@ def inittab_getty(guest: Tree, case: Case) -> Iterator[Finding]:
 
     One of them: two gettys on one line fight for every key.
     """
-    path = "/etc/inittab"
-    if not guest.is_file(path):
+    if not guest.is_file(INITTAB):
         return
-    lines = guest.read(path).splitlines(keepends=True)
+    lines = guest.read(INITTAB).splitlines(keepends=True)
     taken = any(re.search(r"\bttyS0\b", line) for line in lines if not line.startswith("#"))
     moved = []
     for line in lines:
@@ -162,7 +170,7 @@ def inittab_getty(guest: Tree, case: Case) -> Iterator[Finding]:
         elif not taken:
             moved.append(_serial_line(line, lines))
             taken = True
-    guest.write(path, "".join(moved))
+    guest.write(INITTAB, "".join(moved))
     yield from ()
 
 
@@ -185,20 +193,12 @@ def upstart_getty(guest: Tree, case: Case) -> Iterator[Finding]:
 
     serial.conf of RHEL 6 starts one by itself where the serial port is the kernel's last console.
     """
-    serial = "/etc/init/ttyS0.conf"
-    started = guest.exists("/etc/init/serial.conf") and _is_last_console(guest)
+    started = starts_by_itself(guest)
     for path in guest.glob("/etc/init/[hx]vc*.conf"):
-        if not (started or guest.exists(serial)):
-            guest.write(serial, _XEN.sub("ttyS0", guest.read(path)))
+        if not (started or guest.exists(UPSTART_SERIAL)):
+            guest.write(UPSTART_SERIAL, _XEN.sub("ttyS0", guest.read(path)))
         guest.remove(path)
     yield from ()
-
-
-def _is_last_console(guest: Tree) -> bool:
-    """Tell whether ttyS0 is /dev/console in every entry of the boot menu."""
-    lines = (words_of(line) for _, _, line in menu_lines(guest) if is_linux(line))
-    consoles = ([word for word in words if word.startswith("console=")] for words in lines)
-    return all(found and _SERIAL_CONSOLE.fullmatch(found[-1]) for found in consoles)
 
 
 @rule(guide="15.2.3 (2)")
