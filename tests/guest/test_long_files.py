@@ -39,6 +39,7 @@ MENU = "menuentry 'a' {\n linux /vmlinuz-6.0\n}\n"
         ("etc/default/grub", 'GRUB_CMDLINE_LINUX="' + "\\a" * LONG),
         ("boot/grub/menu.lst", "kernel " + " " * LONG + "\nroot " + " " * LONG),
         ("etc/fstab", "/dev/xvda1 " * 20_000),
+        ("etc/fstab", "/dev/disk/by-path/pci-" + "0:" * LONG + " / ext4"),
         ("etc/sysconfig/network-scripts/ifcfg-eth0", "\n" * LONG),
         ("etc/systemd/network/a.network", " \n" * LONG),
         ("etc/dracut.conf", "\n" * LONG),

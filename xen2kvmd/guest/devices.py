@@ -23,7 +23,9 @@ _BY_SERIAL = re.compile(
     r"(?![0-9A-Za-z-])"
 )
 # Links that name a controller or a serial number: what they mean is not there under KVM.
-_HARDWARE = re.compile(r"/dev/disk/(?:by-id/(?:ata|scsi|wwn)-|by-path/pci-)[^\s,;:\"']+")
+_HARDWARE = re.compile(
+    r"/dev/disk/(?:by-id/(?:ata|scsi|wwn)-|by-path/pci-)[^\s,;:\"']+(?::[^\s,;:\"']+)*"
+)
 _NO_DISK = re.compile(r"\b(?:iso9660|udf|noauto)\b")  # a drive, in a line of fstab
 # Of xvd; 16 minors a disk, and a second scheme above bit 28 (xen-vbd-interface(7)).
 _XEN_MAJOR = 202
