@@ -10,6 +10,8 @@ from xen2kvmd.model import Case, Finding
 from xen2kvmd.rule import rule
 
 SUSE = "/etc/default/grub_installdevice"
+# "boot=/dev/xvda" of anaconda's (RHEL 5 and 6); later a link to /etc/default/grub.
+REDHAT = "/etc/sysconfig/grub"
 DEBCONF = "/var/cache/debconf/config.dat"
 # What was answered to grub-pc, and to grub-efi of Ubuntu. No other package is touched.
 _ASKED = re.compile(r"Name: grub-(?:pc|efi)/install_devices\n?")
@@ -23,6 +25,8 @@ def grub_install_device(guest: Tree, case: Case) -> Iterator[Finding]:
     stops every unattended upgrade; so does update-bootloader of SUSE.
     """
     yield from remap_file(guest, case, SUSE)
+    if guest.is_file(REDHAT) and not guest.read_link(REDHAT):
+        yield from remap_file(guest, case, REDHAT)
     if not guest.is_file(DEBCONF):
         return
     lines = guest.read(DEBCONF).splitlines(keepends=True)

@@ -27,6 +27,7 @@ _NOT_TOLD = tuple(
     """
     /etc/fstab /etc/crypttab /etc/mdadm* /etc/default/grub* /etc/suspend.conf /etc/dracut.conf*
     /etc/initramfs-tools/conf.d/* /etc/systemd/system/*.mount /etc/systemd/system/*.swap
+    /etc/sysconfig/grub
     /etc/lvm/*/* /etc/grub.d/20_linux_xen /etc/sysconfig/hwconf /etc/mtab */blkid.tab*
     *~ *.bak *.old *.orig *.rpmsave *.rpmnew *.rpmorig *.dpkg-* *.ucf-* */.git/*
     """.split()
