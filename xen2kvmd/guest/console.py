@@ -26,6 +26,9 @@ from xen2kvmd.rule import rule
 
 _XEN = re.compile(r"\b[hx]vc[0-9]+\b")
 _XEN_CONSOLE = re.compile(r"console=[hx]vc[0-9]*(?:,.*)?")
+_SYSCONFIG_INIT = "/etc/sysconfig/init"
+_ACTIVE = re.compile(r"^[ \t]*ACTIVE_CONSOLES=.*$", re.MULTILINE)
+_XEN_TERMINAL = re.compile(r"[ \t]/dev/[hx]vc[0-9]+(?!\w)|(?<=[\"'=])/dev/[hx]vc[0-9]+(?!\w)[ \t]*")
 _UNIT_FOLDERS = "/etc/systemd/system/*.wants"
 _GETTY = re.compile(r".*getty@[hx]vc[0-9]+\.service")
 
@@ -192,12 +195,19 @@ def upstart_getty(guest: Tree, case: Case) -> Iterator[Finding]:
     """Move upstart's gettys from Xen's console to ttyS0.
 
     serial.conf of RHEL 6 starts one by itself where the serial port is the kernel's last console.
+    Those of its ACTIVE_CONSOLES are mingetty's, which is for screens: ttyS0 gets a job of its own.
     """
     started = starts_by_itself(guest)
     for path in guest.glob("/etc/init/[hx]vc*.conf"):
         if not (started or guest.exists(UPSTART_SERIAL)):
             guest.write(UPSTART_SERIAL, _XEN.sub("ttyS0", guest.read(path)))
         guest.remove(path)
+    if case.facts.init == "upstart" and guest.is_file(_SYSCONFIG_INIT):
+        text = guest.read(_SYSCONFIG_INIT)
+        without = _ACTIVE.sub(lambda found: _XEN_TERMINAL.sub("", found[0]), text)
+        if without != text:
+            guest.write(_SYSCONFIG_INIT, without)
+            offer_login(guest, case.facts.init)
     yield from ()
 
 
