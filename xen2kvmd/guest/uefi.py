@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from xen2kvmd.guest.tree import Tree
-from xen2kvmd.model import Case, Finding, Firmware, Severity
+from xen2kvmd.model import Case, Family, Finding, Firmware, Severity
 from xen2kvmd.rule import rule
 
 # Where the EFI system partition is mounted; FAT keeps the case of names, and means none by it.
@@ -51,7 +51,20 @@ def uefi_fallback_loader(guest: Tree, case: Case) -> Iterator[Finding]:
         for path in found:
             if path.rpartition("/")[0] == folder and _name(path) in BESIDE_SHIM:
                 guest.copy(path, f"{beside}/{_name(path)}")
+        if case.facts.family is Family.SUSE:
+            _copy_settings(guest, folder, beside)
     guest.copy(loader, f"{beside}/BOOTX64.EFI")
+
+
+def _copy_settings(guest: Tree, folder: str, beside: str) -> None:
+    """Copy what GRUB as SUSE signs it reads, which stands beside it and leads to the real menu.
+
+    That of others looks in its distribution's folder; Red Hat's, which looks beside itself first,
+    would start from a copy of the whole menu that no update changes.
+    """
+    settings = f"{folder}/grub.cfg"
+    if guest.is_file(settings) and not guest.exists(f"{beside}/grub.cfg"):
+        guest.copy(settings, f"{beside}/grub.cfg")
 
 
 def _name(path: str) -> str:
