@@ -25,6 +25,15 @@ _SUSE_LIST = re.compile(r"""^INITRD_MODULES=["'](?P<list>[^"']*)["']""", re.MULT
 _DRACUT_LIST = re.compile(
     r"""^[ \t]*(?:add_drivers|force_drivers|drivers)\+?=["'](?P<list>[^"']*)["']""", re.MULTILINE
 )
+# How a person builds an initrd anew; mkinitrd of SUSE builds all.
+_BY_HAND = {
+    "dracut": "dracut --force {initrd} {version}",
+    "mkinitrd": "mkinitrd",
+    "mkinitrd of Red Hat": "mkinitrd -f {initrd} {version}",
+    "mkinitcpio": "mkinitcpio -P",
+    "initramfs-tools": "update-initramfs -u -k all",
+}
+_MOST = 5  # kernels that are told by name
 INITRAMFS_CONFIG = "/etc/initramfs-tools/initramfs.conf"
 _MODULES = re.compile(r"""^[ \t]*MODULES=["']?(\w+)""", re.MULTILINE)
 INITRAMFS_MODULES = "/etc/initramfs-tools/modules"
@@ -151,7 +160,8 @@ def modprobe_aliases(guest: Tree, case: Case) -> Iterator[Finding]:
 def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
     """Let the guest build the initrd of the kernel to start anew.
 
-    It holds copies of what was changed: drivers, the resume device, names of NICs.
+    It holds copies of what was changed: drivers, the resume device, names of NICs. Those of other
+    kernels stay: each takes minutes under emulation.
     """
     kernel = kernel_to_start(case)
     if kernel is None:
@@ -190,6 +200,37 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
                 hint="Build an initrd with virtio_pci and virtio_blk in the guest under Xen first.",
                 place=kernel.initrd,
             )
+    yield from _others(guest, case)
+
+
+def _others(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Tell of initrds that were built under Xen, and perhaps for that machine alone.
+
+    Whether they have virtio is not looked up: to list each takes seconds under emulation. Most
+    initrds of initramfs-tools, and all of mkinitfs, have what many machines need.
+    """
+    tool = case.facts.initrd_tool
+    is_redhat = tool == "mkinitrd" and case.facts.family is Family.REDHAT
+    how = _BY_HAND.get("mkinitrd of Red Hat" if is_redhat else tool, "")
+    if not how or (tool == "initramfs-tools" and _held(guest) not in ("list", "dep")):
+        return
+    others = [
+        kernel
+        for kernel in case.facts.kernels[1:]
+        if kernel.virtio and kernel.initrd and modules_among(guest, kernel, DISK_DRIVERS)
+    ]
+    if others:
+        more = f" and {len(others) - _MOST} more" if others[_MOST:] else ""
+        yield Finding(
+            "other-initrds",
+            "The initrds of the guest's other kernels stay as they were built under Xen, and may "
+            "lack the drivers for its disks under KVM: "
+            f"{', '.join(kernel.version for kernel in others[:_MOST])}{more}.",
+            Severity.INFO,
+            hint="Before you start one of these kernels, build its initrd anew in the new guest: "
+            + how.format(initrd=others[0].initrd, version=others[0].version),
+            place=others[0].initrd,
+        )
 
 
 def _without(kernel: Kernel) -> Iterator[Finding]:
