@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A job whose disk runs full goes back all the same, and none is begun, or cancelled, by half."""
 
+import asyncio
 import errno
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from tests.jobs.lab import Lab
 from xen2kvmd.errors import Failed, InsufficientSpace
-from xen2kvmd.jobs import worker
+from xen2kvmd.jobs import supervisor, worker
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.status import Event, JobState
@@ -86,3 +91,103 @@ async def test_queued_job_that_cannot_be_cancelled_for_want_of_room_stays_queued
     assert lab.jobs.get(job).state is JobState.QUEUED
     await lab.jobs.arrange(job, held=False)
     assert (await lab.end(job)).state is JobState.SUCCEEDED
+
+
+@pytest_asyncio.fixture
+async def small(lab: Lab) -> AsyncIterator[Path]:
+    """Let the lab keep its jobs on a disk of a megabyte of its own."""
+    folder = lab.folder / "jobs"
+    await lab.jobs.close()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "small", folder], check=True)
+    await lab.restart(closed=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(folder: Path, job: str, *, journal: bool) -> None:
+    """Leave no room on the disk; journal says whether the page that the journal has is full too."""
+    with suppress(OSError), (folder / "ballast").open("wb", buffering=0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
+    if journal:
+        with (folder / job / "journal").open("r+") as stream:
+            events = stream.read().splitlines()
+            more = {"seq": len(events) + 1, "type": "filler", "text": ""}
+            room = -(stream.tell() + len(json.dumps(more)) + 1) % 4096
+            stream.write(json.dumps(more | {"text": "x" * room}) + "\n")
+
+
+async def strand(lab: Lab, folder: Path, *, journal: bool = True) -> str:
+    """Return a job whose worker was killed while the disk is full."""
+    job = await lab.submit(two="wait")
+    await lab.step(job, "two")
+    fill(folder, job, journal=journal)
+    os.kill(lab.pid(job), signal.SIGKILL)
+    return job
+
+
+async def waits(lab: Lab, job: str) -> None:
+    await lab.wait(job, lambda status: status.activity.startswith("waits for a process"))
+
+
+async def test_job_whose_workers_cannot_write_waits_for_room_and_is_undone(
+    lab: Lab, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "RETRY", 0.05)
+    job = await strand(lab, small)
+    await waits(lab, job)
+    await asyncio.sleep(3)  # more than ATTEMPTS workers try
+    assert lab.jobs.get(job).state is JobState.RUNNING
+    (small / "ballast").unlink()
+    status = await lab.end(job)
+    assert (status.state, status.error_name) == (JobState.FAILED, "Interrupted")
+    assert lab.left() == []
+
+
+async def test_job_that_cannot_even_be_given_up_for_want_of_room_is_undone_once_there_is(
+    lab: Lab, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "RETRY", 1.0)
+    monkeypatch.setattr(supervisor, "PAUSES", ())
+    job = await strand(lab, small)
+    await lab.wait(job, lambda status: "There is no room left" in status.activity)
+    (small / "ballast").unlink()
+    assert (await lab.end(job)).state is JobState.FAILED
+    assert lab.left() == []
+
+
+async def test_job_whose_workers_write_a_little_is_not_given_up_in_seconds(
+    lab: Lab, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "RETRY", 1.0)
+    monkeypatch.setattr(supervisor, "PAUSES", (0.0, 1.0, 600.0))
+    job = await strand(lab, small, journal=False)
+    await waits(lab, job)
+    (small / "ballast").unlink()
+    assert (await lab.end(job)).state is JobState.FAILED
+    assert lab.left() == []
+
+
+async def test_cancel_of_a_job_that_waits_for_room_is_heeded(
+    lab: Lab, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "RETRY", 600.0)
+    job = await strand(lab, small)
+    await waits(lab, job)
+    (small / "ballast").unlink()
+    await lab.jobs.cancel(job)
+    assert (await lab.end(job)).state.final
+    assert lab.left() == []
+
+
+async def test_daemon_that_starts_while_the_disk_is_full_follows_all_jobs(
+    lab: Lab, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "RETRY", 1.0)
+    monkeypatch.setattr(supervisor, "PAUSES", ())
+    job = await strand(lab, small)
+    await waits(lab, job)
+    await lab.restart()
+    assert lab.jobs.get(job).state is JobState.RUNNING
+    (small / "ballast").unlink()
+    assert (await lab.end(job)).state is JobState.FAILED

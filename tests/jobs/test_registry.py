@@ -14,7 +14,7 @@ import pytest
 
 from tests.jobs.lab import SECONDS, Lab
 from xen2kvmd.errors import Busy, JobNotFound, NotCancellable, NotFinished
-from xen2kvmd.jobs import journal
+from xen2kvmd.jobs import journal, supervisor
 from xen2kvmd.jobs.status import JobState
 from xen2kvmd.jobs.supervisor import ATTEMPTS
 from xen2kvmd.system import files
@@ -199,7 +199,10 @@ async def test_death_while_undoing_is_taken_up(lab: Lab) -> None:
     assert lab.left() == [f"{job}-two.died"]
 
 
-async def test_worker_that_always_dies_is_given_up(lab: Lab) -> None:
+async def test_worker_that_always_dies_is_given_up(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "PAUSES", (0.0, 0.1, 0.1, 0.1))
     job = await lab.submit(three="fail", **{"undo two": "die"})
     status = await lab.end(job)
     assert (status.state, status.error_name) == (JobState.INTERRUPTED, "Interrupted")

@@ -4,7 +4,10 @@
 import os
 import signal
 
+import pytest
+
 from tests.jobs.lab import Lab
+from xen2kvmd.jobs import supervisor
 from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.jobs.worker import RESUMED
 
@@ -34,7 +37,10 @@ async def test_step_that_cannot_go_on_is_undone_and_done_again(lab: Lab) -> None
     assert history(lab, job) == ["do one", "do two", "do three", "undo three", "do three"]
 
 
-async def test_job_that_dies_again_and_again_is_undone(lab: Lab) -> None:
+async def test_job_that_dies_again_and_again_is_undone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "PAUSES", (0.0, 0.1, 0.1, 0.1))
     job = await lab.submit(resume=True, two="die", **{"go on two": "die"})
     status = await lab.end(job)
     assert (status.state, status.error_name) == (JobState.FAILED, "Interrupted")

@@ -3,8 +3,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,12 @@ from xen2kvmd.system import files
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 5  # workers of one job that may die before we give up; all but the first may undo
+# Seconds until another worker takes up a job whose first, second, ... died: what killed it, like a
+# disk that is full, may pass.
+PAUSES = (0.0, 10.0, 60.0, 300.0)
+ATTEMPTS = len(PAUSES) + 1  # workers that may die before we give up; all but the first may undo
 LOOKS = 50  # for who has a job's lock, ten a second
-RETRY = 60.0  # seconds until a job that has begun, and gets no worker, asks for one again
+RETRY = 60.0  # seconds until a job that got no worker, or was not looked at, is tried again
 CANCELLED = ("Cancelled", "The job was cancelled.")  # name and message of the error
 
 
@@ -47,7 +50,8 @@ class Supervisor:
         self._workers = Workers(worker, ended=self._ended, refused=self._refused, in_units=in_units)
         self._tasks = Tasks()
         self._looked_at: set[str] = set()  # jobs whose worker has ended just now
-        self._retries: dict[str, asyncio.TimerHandle] = {}  # of jobs that have begun
+        self._retries: dict[str, asyncio.TimerHandle] = {}  # of jobs that wait for a worker
+        self._known: dict[str, int] = {}  # of jobs with a worker: the last event before it
         self._resting = False
 
     def __contains__(self, job_id: str) -> bool:
@@ -69,8 +73,9 @@ class Supervisor:
     def begin(self, job_id: str) -> None:
         """Begin a worker, unless we rest."""
         self._retries.pop(job_id, None)
-        if self._resting:
+        if self._resting or job_id not in self._board:
             return
+        self._known[job_id] = self._board.get(job_id).seq
         arguments = ["--jobs", str(self._store.folder), "--events", str(self._events)]
         output = self._store.path(job_id) / "stderr"
         self._workers.begin(job_id, arguments, output=output)
@@ -86,7 +91,12 @@ class Supervisor:
         """Follow the worker that has a job's lock, whoever began it.
 
         If none has, another is begun, unless the job has not begun and nobody says that one died.
+        Where that fails, it is tried again later.
         """
+        with self._or_later(job_id):
+            await self._adopt(job_id, died=died)
+
+    async def _adopt(self, job_id: str, *, died: bool) -> None:
         for _ in range(LOOKS):
             lock = await asyncio.to_thread(self._store.lock, job_id)
             if lock is not None:
@@ -138,21 +148,44 @@ class Supervisor:
             return
         status = self._board.get(job_id)
         if status.started_at:
-            loop = asyncio.get_running_loop()
-            self._retries[job_id] = loop.call_later(RETRY, self.begin, job_id)
-            waits = f"waits for a process to go on in: {error.message}"
-            self._board.change(replace(status, activity=waits))
+            self._begin_later(job_id, RETRY, f"waits for a process to go on in: {error.message}")
         elif status.state is JobState.CANCELLING:
             self._look_at(job_id, self.end(job_id, JobState.CANCELLED, *CANCELLED))
         else:
             self._look_at(job_id, self.end(job_id, JobState.FAILED, error.name, str(error)))
+
+    def _begin_later(self, job_id: str, seconds: float, activity: str) -> None:
+        """Begin a worker in some time, which is told as what the job is at."""
+        if self._resting:
+            return
+        if retry := self._retries.get(job_id):
+            retry.cancel()
+        loop = asyncio.get_running_loop()
+        self._retries[job_id] = loop.call_later(seconds, self.begin, job_id)
+        self._board.change(replace(self._board.get(job_id), activity=activity))
+
+    @contextmanager
+    def _or_later(self, job_id: str) -> Iterator[None]:
+        """Let what fails in the block be done by a worker that is begun later.
+
+        A disk that is full, or out of order, for a moment must not leave a job without anybody.
+        """
+        try:
+            yield
+        except JobNotFound:
+            return  # somebody removed it meanwhile
+        except (MigrationError, OSError) as error:
+            log.error("Job %s cannot be looked after now: %s", job_id, error)
+            if job_id in self._board and not self._board.get(job_id).state.final:
+                why = error.message if isinstance(error, MigrationError) else str(error)
+                self._begin_later(job_id, RETRY, f"waits for a process to take it up: {why}")
 
     def _look_at(self, job_id: str, work: Coroutine[Any, Any, object]) -> None:
         """Do what the end of a worker asks for; whatever becomes of that, the queue goes on."""
 
         async def look() -> None:
             try:
-                with suppress(JobNotFound):  # somebody removes it meanwhile
+                with self._or_later(job_id):
                     await work
             finally:
                 self._looked_at.discard(job_id)
@@ -164,22 +197,40 @@ class Supervisor:
     async def _after_worker(self, job_id: str) -> None:
         """Look what became of a job; its worker may have left it to another that was faster."""
         await self._board.read_journal(job_id)
-        if not self._board.get(job_id).state.final and not self._resting:
+        if self._board.get(job_id).state.final:
+            self._known.pop(job_id, None)
+        elif not self._resting:
             await self.adopt(job_id, died=True)
         record = await asyncio.to_thread(self._store.record, job_id)
         if migration := record.spec.get("migration"):  # it was settled, perhaps
             await self._board.read_journal(migration)
 
     async def _take_up(self, job_id: str) -> None:
-        """Begin another worker for a job whose worker died: it undoes, or goes on."""
-        if await asyncio.to_thread(self._store.count_death, job_id) < ATTEMPTS:
-            log.warning("The worker of job %s died; another takes it up", job_id)
-            self.begin(job_id)
+        """Begin another worker for a job whose worker died: it undoes, or goes on.
+
+        One that died before it wrote anything down has done nothing, and does not count where there
+        is something to undo: what keeps it from writing may last for hours.
+        """
+        status = self._board.get(job_id)
+        if status.started_at and self._known.pop(job_id, None) == status.seq:
+            log.error("The worker of job %s died at once; another begins later", job_id)
+            why = "the last one died before it could write anything down"
+            self._begin_later(job_id, RETRY, f"waits for a process to take it up: {why}")
             return
-        await self.end(
-            job_id,
-            JobState.INTERRUPTED,
-            "Interrupted",
-            f"{ATTEMPTS} workers of this job died, none could undo what was done.\n"
-            "Its log may tell why; its report and journal tell what it had made.",
-        )
+        before = await asyncio.to_thread(self._store.count_death, job_id)
+        if before >= len(PAUSES):
+            await self.end(
+                job_id,
+                JobState.INTERRUPTED,
+                "Interrupted",
+                f"{ATTEMPTS} workers of this job died, none could undo what was done.\n"
+                "Its log may tell why; its report and journal tell what it had made.",
+            )
+            return
+        pause = PAUSES[before]
+        log.warning("The worker of job %s died; another takes it up in %g s", job_id, pause)
+        if pause:
+            why = f"{before + 1} of its processes died"
+            self._begin_later(job_id, pause, f"waits for a process to take it up: {why}")
+        else:
+            self.begin(job_id)
