@@ -80,6 +80,20 @@ def test_a_host_has_what_its_sections_say(file: Path) -> None:
     assert config.load(file) == Limits(at_once=4)
 
 
+def test_what_is_said_of_hosts_is_the_same_in_one_file(file: Path, tmp_path: Path) -> None:
+    file.write_text("[Host Xen1]\nPort=1\nUser=a\n[Queue]\nMaxJobs=4\n[Host xen1]\nPort=2\n")
+    folder = file.with_name("xen2kvmd.conf.d")
+    folder.mkdir()
+    (folder / "a.conf").write_text("[Host [FD00::1]]\nRateLimit=5\n[Host Xen1]\nUser=\nPort=3\n")
+    one = tmp_path / "hosts.conf"
+    one.write_text(config.hosts(file))
+    for host in ("xen1", "fd00::1"):
+        assert config.host(host, one) == config.host(host, file) != HostOptions()
+    (folder / "b.conf").write_text("[Host xen1]\nPort=x\n")
+    with pytest.raises(InvalidConfig, match=r"b\.conf:2: Port=x makes no sense"):
+        config.hosts(file)
+
+
 def test_the_example_shows_each_key_with_its_default(file: Path) -> None:
     assert config.load(EXAMPLE) == Limits()
     lines = EXAMPLE.read_text().splitlines()

@@ -11,6 +11,7 @@ from pathlib import Path
 from xen2kvmd import __version__, config
 from xen2kvmd.bus.serve import BUS_GONE, serve
 from xen2kvmd.errors import InvalidConfig
+from xen2kvmd.jobs import hosts
 from xen2kvmd.jobs.registry import Jobs
 
 MAX_JOBS = 1000
@@ -87,17 +88,18 @@ async def run(arguments: argparse.Namespace) -> int:
     os.umask(0o077)
     for folder in (arguments.state_dir, arguments.run_dir):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    events = arguments.run_dir / "events"
     jobs = Jobs(
         arguments.state_dir / "jobs",
-        arguments.run_dir / "events",
+        events,
         most=MAX_JOBS,
-        limits=config.load(arguments.config),
+        limits=hosts.take(arguments.config, events),
         in_units=arguments.job_units,
     )
     return await serve(
         jobs,
         max_jobs=MAX_JOBS,
-        reload=lambda: jobs.limit(config.load(arguments.config)),
+        reload=lambda: jobs.limit(hosts.take(arguments.config, events)),
         idle_timeout=arguments.idle_timeout,
     )
 

@@ -85,6 +85,25 @@ def host(name: str, path: Path = FILE) -> HostOptions:
     return options
 
 
+def hosts(path: Path = FILE) -> str:
+    """Return what the files say of all hosts, as the text of one file. Raises InvalidConfig."""
+    said: dict[str, dict[str, str]] = {}
+    for line in _all(path):
+        if line.host:
+            _host_setting(line)
+            name = line.section.removeprefix("Host ").lower()
+            said.setdefault(f"[Host {name}]", {})[line.key] = line.value
+    lines = [
+        line
+        for section, keys in said.items()
+        for line in (section, *(f"{key}={value}" for key, value in keys.items()))
+    ]
+    text = "".join(f"{line}\n" for line in lines)
+    if len(text) > LARGEST:
+        raise InvalidConfig(f"{path} says more than {LARGEST} bytes of hosts.", hint=_HINT)
+    return text
+
+
 def _all(path: Path) -> Iterator[_Line]:
     for file in (path, *sorted(path.with_name(path.name + ".d").glob("*.conf"))):
         yield from _lines(file)

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from xen2kvmd import config
 from xen2kvmd.errors import ConnectionFailed, InvalidDisk
 from xen2kvmd.jobs import patience
 from xen2kvmd.jobs.process import run
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.system import command
+from xen2kvmd.system import command, ssh
 
 NAMES = ("one", "two", "three")
 SIZE = 1 << 20
@@ -99,6 +100,13 @@ def _keep_broken(run_: Run) -> None:
     _fail(run_)
 
 
+def _login(run_: Run) -> None:
+    """Write down as whom ssh would log in, and how fast may be copied."""
+    user, rate = config.host("xen1", ssh.CONFIG).user, ssh.rate_limit("ssh://xen1")
+    with (run_.folder / "ssh").open("a") as stream:
+        stream.write(f"{user} {rate}\n")
+
+
 def _use_secret(run_: Run) -> None:
     if (run_.secrets / "1").read_text() != "hunter2":
         _fail(run_)
@@ -118,6 +126,7 @@ BEHAVIOUR: dict[str, Callable[[Run], None]] = {
     "die once": _die_once,
     "slow": _slow,
     "child": _child,
+    "ssh": _login,
     "secret": _use_secret,
     "secret, die once": _use_secret_twice,
     "wait": partial(_wait_for, name="go"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from xen2kvmd.jobs import log
+from xen2kvmd.jobs import hosts, log
 from xen2kvmd.jobs.step import Step
 from xen2kvmd.jobs.store import JobRecord, Store
 from xen2kvmd.jobs.worker import Stopped, work
@@ -39,6 +39,8 @@ def run(steps_of: Callable[[str], Sequence[Step]]) -> int:
     lock.flush()
     log.begin(folder / "log", job_id=record.id, vm=record.vm, in_unit=arguments.unit)
     _keep_temporary_files(folder / "scratch")
+    if (taken := hosts.file_of(arguments.events)).exists():
+        ssh.CONFIG = taken
     try:
         with _host_held(record), ssh.kept(logins_of(folder)):
             work(store, record.id, arguments.events, steps_of(record.operation))
