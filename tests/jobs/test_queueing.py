@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,21 @@ async def test_guest_is_not_rolled_back_while_it_is_migrated(lab: Lab) -> None:
             await lab.end((await asking).id)
     (lab.place / "go").touch()
     await lab.end(job)
+
+
+@pytest.mark.parametrize("change", [{"held": True}, {"priority": 5}, {"held": False}])
+async def test_cancel_while_a_queued_job_is_arranged_is_heeded(
+    lab: Lab, change: dict[str, Any]
+) -> None:
+    job = await lab.submit(hold=True, one="slow")
+    await asyncio.gather(lab.jobs.arrange(job, **change), lab.jobs.cancel(job))
+    assert (await lab.end(job)).state is JobState.CANCELLED
+
+
+async def test_cancel_of_two_callers_at_once_is_one(lab: Lab) -> None:
+    job = await lab.submit(hold=True)
+    await asyncio.gather(lab.jobs.cancel(job), lab.jobs.cancel(job))
+    assert lab.jobs.get(job).state is JobState.CANCELLED
 
 
 async def test_job_that_is_being_cancelled_is_not_begun(lab: Lab) -> None:

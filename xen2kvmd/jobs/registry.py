@@ -70,7 +70,7 @@ class Jobs:
             freed=self._worker_ended,
         )
         self._tasks = Tasks()
-        self._changing = asyncio.Lock()  # held while a job is made or forgotten
+        self._changing = asyncio.Lock()  # held while a job is made, forgotten, or written to
         self._touched: set[str] = set()  # queued jobs that we write to: not to be begun
         self._due: asyncio.TimerHandle | None = None
         self._resting = False
@@ -203,20 +203,24 @@ class Jobs:
             self._supervisor.terminate(job_id)
 
     async def _cancel_queued(self, job_id: str) -> bool:
-        """End a job that has not begun; False if it turns out to have a worker."""
-        if job_id in self._touched:
-            return True
-        self._touched.add(job_id)
-        try:
-            return await self._supervisor.end(job_id, JobState.CANCELLED, *CANCELLED)
-        finally:
-            self._touched.discard(job_id)
+        """End a job that has not begun; False if it turns out to have a worker, or to be over.
+
+        Somebody may be moving it in the queue, or cancelling it: it is looked at after that.
+        """
+        async with self._changing:
+            status = self.get(job_id)
+            if status.state is not JobState.QUEUED or job_id in self._supervisor:
+                return status.state is JobState.CANCELLED
+            self._touched.add(job_id)
+            try:
+                return await self._supervisor.end(job_id, JobState.CANCELLED, *CANCELLED)
+            finally:
+                self._touched.discard(job_id)
 
     async def arrange(self, job_id: str, **change: Any) -> None:
         """Change held or priority of a job that has not begun. Raises NotQueued."""
         async with self._changing:
-            begun = job_id in self._supervisor or job_id in self._touched
-            if begun or self.get(job_id).state is not JobState.QUEUED:
+            if job_id in self._supervisor or self.get(job_id).state is not JobState.QUEUED:
                 raise NotQueued(f"The job {job_id} has begun already, or is over.")
             self._touched.add(job_id)
             try:
