@@ -147,6 +147,7 @@ complete -c xen2kvm -n '__fish_seen_subcommand_from remove' -a '(__xen2kvm_jobs)
 complete -c xen2kvm -n '__fish_seen_subcommand_from remove' -s h -l help -d 'show this help message and exit'
 complete -c xen2kvm -n '__fish_seen_subcommand_from remove' -l json -d 'print JSON'
 complete -c xen2kvm -n '__fish_seen_subcommand_from remove' -l no-ask-password -d 'do not ask for a password, even on a terminal'
+complete -c xen2kvm -n '__fish_seen_subcommand_from remove' -l force -d 'also where it can be rolled back, or left something'
 complete -c xen2kvm -n __fish_use_subcommand -a priority -d 'move a queued job: the highest priority begins first'
 complete -c xen2kvm -n '__fish_seen_subcommand_from priority' -a '(__xen2kvm_jobs)'
 complete -c xen2kvm -n '__fish_seen_subcommand_from priority' -s h -l help -d 'show this help message and exit'

@@ -141,6 +141,10 @@ class AlreadySettled(MigrationError):
     """The migration was finalized or rolled back already."""
 
 
+class NotSettled(MigrationError):
+    """What the job has kept may still be needed: for the way back, or to put things right."""
+
+
 class JobNotFound(MigrationError):
     """There is no such job."""
 

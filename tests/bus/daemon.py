@@ -21,7 +21,14 @@ from xen2kvmd.bus import library
 from xen2kvmd.bus.callers import Callers
 from xen2kvmd.bus.registry import Watcher
 from xen2kvmd.bus.serve import serve
-from xen2kvmd.errors import InvalidConfig, JobNotFound, NotCancellable, NotFinished, NotQueued
+from xen2kvmd.errors import (
+    InvalidConfig,
+    JobNotFound,
+    NotCancellable,
+    NotFinished,
+    NotQueued,
+    NotSettled,
+)
 from xen2kvmd.jobs.admission import check_same, check_user
 from xen2kvmd.jobs.log import read_lines
 from xen2kvmd.jobs.status import JobState, JobStatus, fold
@@ -103,9 +110,11 @@ class ToldJobs:
             raise NotCancellable("It is over.")
         self._change(status, fold(status, {"type": "cancelling"}))
 
-    async def remove(self, job_id: str) -> None:
+    async def remove(self, job_id: str, *, force: bool = False) -> None:
         if not self.get(job_id).state.final:
             raise NotFinished("It is not over.")
+        if self.get(job_id).result.get("kept") and not force:
+            raise NotSettled("It is needed.")
         self._change(self.jobs[job_id], None)
 
     async def file(self, job_id: str, name: str) -> str:

@@ -190,6 +190,18 @@ async def test_a_job_that_runs_is_not_removed(root: Client) -> None:
     assert caught.value.name == ERROR + "NotFinished"
 
 
+async def test_a_job_that_is_needed_is_removed_with_force_alone(
+    root: Client, daemon: Daemon
+) -> None:
+    job = await root.start()
+    daemon.events(job, {"type": "result", "key": "kept", "value": "yes"})
+    daemon.end(job, "succeeded")
+    with pytest.raises(CallError) as caught:
+        await root.job(job, "Remove")
+    assert caught.value.name == ERROR + "NotSettled"
+    await root.job(job, "Remove", "a{sv}", {"force": Variant("b", value=True)})
+
+
 async def test_wait_waits(root: Client, daemon: Daemon) -> None:
     job = await root.start()
     waiting = asyncio.ensure_future(root.job(job, "Wait"))

@@ -106,6 +106,10 @@ def test_a_window_that_ends_before_it_begins_is_refused() -> None:
     assert int(str(given["finish-by"])) - int(str(given["not-before"])) == 6 * 3_600_000_000
 
 
+def test_a_job_is_removed_by_force_only_if_that_is_said() -> None:
+    assert (options("remove 7"), options("remove --force 7")) == ({}, {"force": True})
+
+
 def test_storage_that_is_a_path_is_a_directory() -> None:
     assert options("migrate x.xml -os /srv/kvm") == {"directory": "/srv/kvm"}
 

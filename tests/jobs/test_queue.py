@@ -137,6 +137,19 @@ def test_the_oldest_that_are_over_are_forgotten() -> None:
     assert forgotten(*jobs, kept=0, days=0) == []
 
 
+def test_a_job_that_could_not_undo_all_is_kept() -> None:
+    left = ({"id": "left-behind"},)
+    jobs = [
+        over("1", 9, findings=left),
+        over("2", 8, findings=({"id": "resumed"},)),
+        over("3", 7, state=JobState.INTERRUPTED, started_at=1),
+        over("4", 6, state=JobState.INTERRUPTED),
+        over("5", 5, state=JobState.CANCELLED, findings=left),
+        over("6", 4, operation="finalize", state=JobState.SUCCEEDED, findings=left),
+    ]
+    assert forgotten(*jobs, days=1) == ["6", "4", "2"]
+
+
 def test_a_migration_is_kept_until_it_is_settled() -> None:
     open_one = over("1", 99, state=JobState.SUCCEEDED)
     settled = over("2", 99, state=JobState.SUCCEEDED, result={"settled": "finalize by job x"})

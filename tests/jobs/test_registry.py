@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.jobs.lab import SECONDS, Lab
-from xen2kvmd.errors import Busy, JobNotFound, NotCancellable, NotFinished
+from xen2kvmd.errors import Busy, JobNotFound, NotCancellable, NotFinished, NotSettled
 from xen2kvmd.jobs import journal, supervisor
 from xen2kvmd.jobs.status import JobState
 from xen2kvmd.jobs.supervisor import ATTEMPTS
@@ -231,6 +231,9 @@ async def test_undo_that_fails_is_told(lab: Lab) -> None:
     assert finding["id"] == "left-behind"
     assert "the disk is on fire" in finding["message"]
     assert lab.left() == [f"{job}-two"]
+    with pytest.raises(NotSettled, match="could not undo all"):
+        await lab.jobs.remove(job)
+    await lab.jobs.remove(job, force=True)
 
 
 async def test_same_id_is_the_same_job(lab: Lab) -> None:
@@ -254,7 +257,9 @@ async def test_remove_forgets_what_is_over(lab: Lab) -> None:
     (lab.place / "go").touch()
     await lab.end(job)
     worker = Path(f"/proc/{lab.pid(job)}")
-    await lab.jobs.remove(job)
+    with pytest.raises(NotSettled, match="neither finalized nor rolled back"):
+        await lab.jobs.remove(job)
+    await lab.jobs.remove(job, force=True)
     async with asyncio.timeout(SECONDS):
         while worker.exists():
             await asyncio.sleep(0.01)
@@ -269,10 +274,10 @@ async def test_a_job_that_is_settled_stays(lab: Lab) -> None:
     await lab.end(migration)
     settling = await lab.submit(operation="rollback", migration=migration, one="wait")
     with pytest.raises(Busy, match=settling):
-        await lab.jobs.remove(migration)
+        await lab.jobs.remove(migration, force=True)
     (lab.place / "go").touch()
     await lab.end(settling)
-    await lab.jobs.remove(migration)
+    await lab.jobs.remove(migration, force=True)
 
 
 async def test_progress_comes_by_datagram_and_never_goes_back(lab: Lab) -> None:

@@ -31,7 +31,7 @@ def known(container: Container) -> Iterator[set[str]]:
     yield before
     for job in set(jobs(container)) - before:
         container.run("xen2kvm", "cancel", job, check=False)
-        container.run("xen2kvm", "remove", job)
+        container.run("xen2kvm", "remove", "--force", job)
 
 
 def soon(container: Container) -> str:

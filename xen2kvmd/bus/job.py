@@ -64,8 +64,10 @@ class JobObject:
         return self._guarded(call, given, own=Action.CANCEL, others=Action.CANCEL_OTHERS, do=do)
 
     def remove(self, call: Call, given: Options) -> Guarded:
+        force = options.read(call.member, given).get("force", False)
+
         async def do() -> list[Any]:
-            await self._jobs.remove(self.status.id)
+            await self._jobs.remove(self.status.id, force=force)
             return []
 
         return self._guarded(call, given, own=Action.CANCEL, others=Action.MANAGE_JOBS, do=do)

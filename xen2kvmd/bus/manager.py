@@ -22,7 +22,7 @@ from xen2kvmd.bus.source_uri import check_source, public
 from xen2kvmd.bus.values import MAX_DOCUMENT, backup_name, domain_name, full_path
 from xen2kvmd.domain import SourceDomain
 from xen2kvmd.errors import Busy, InvalidXml, JobNotFound, Unsupported, VmNotFound
-from xen2kvmd.jobs.queue import is_open
+from xen2kvmd.jobs.queue import is_needed
 from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.model import DiskKey, Operation, Request, Restoration, Target
 from xen2kvmd.sources import FORMATS
@@ -236,7 +236,7 @@ class Manager:
                 if job.state.final
                 and job.finished_at <= before
                 and job.state in states
-                and not is_open(job)
+                and not is_needed(job)
             ]
             for job_id in old:
                 with suppress(JobNotFound, Busy):  # somebody else was faster

@@ -67,6 +67,11 @@ OPTIONS = (
         "Only jobs that ended in one of these states; all four by default.", _STATES,
     ),
     Option(
+        "force", "b", "Remove",
+        "Forget also a migration that is neither finalized nor rolled back, and a job that could "
+        "not undo all.",
+    ),
+    Option(
         "report-format", "s", "GetReport",
         "json (the default), or html: a page in one file, which loads and runs nothing.",
         partial(values.one_of, choices=ReportFormat),

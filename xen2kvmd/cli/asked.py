@@ -24,7 +24,7 @@ _PLAIN = {
     "u": "boot-timeout shutdown-timeout cluster-size",
     "t": "rate-limit",
     "b": "autostart overwrite in-place direct-kernel-boot compress guest-repositories guest-agent"
-    " hold resume remove-target remove-backup source-gone",
+    " hold resume remove-target remove-backup source-gone force",
 }
 PLAIN = tuple((key, signature) for signature, keys in _PLAIN.items() for key in keys.split())
 EVEN_EMPTY = ("directory", "autostart")  # "$UNSET" is for the service to refuse; --no-autostart

@@ -227,7 +227,9 @@ async def _log(arguments: Arguments) -> int:
 
 async def _remove(arguments: Arguments) -> int:
     async with connected(ask=arguments.ask_password) as service:
-        await service.job(job_path(arguments.job), "Remove", "a{sv}", {})
+        await service.job(
+            job_path(arguments.job), "Remove", "a{sv}", variants(options_of(arguments))
+        )
         return 0
 
 

@@ -32,9 +32,13 @@ def add_jobs(commands: Any) -> None:
         ("hold", "keep a queued job from beginning"),
         ("release", "let a job that is held begin"),
         ("log", "show a job's log"),
-        ("remove", "forget a job that is over"),
     ):
         add_command(commands, name, text).add_argument("job", metavar="JOB", help="id of the job")
+    remove = add_command(commands, "remove", "forget a job that is over")
+    remove.add_argument("job", metavar="JOB", help="id of the job")
+    remove.add_argument(
+        "--force", action="store_true", help="also where it can be rolled back, or left something"
+    )
     move = add_command(commands, "priority", "move a queued job: the highest priority begins first")
     move.add_argument("job", metavar="JOB", help="id of the job")
     move.add_argument("priority", type=int, metavar="NUMBER", help="-1000 to 1000; 0 at first")

@@ -6,7 +6,8 @@ import posixpath
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from xen2kvmd.errors import Busy, InvalidOption, LimitExceeded
+from xen2kvmd.errors import Busy, InvalidOption, LimitExceeded, NotFinished, NotSettled
+from xen2kvmd.jobs import queue
 from xen2kvmd.jobs.status import JobStatus
 from xen2kvmd.jobs.store import JobRecord, Store
 from xen2kvmd.model import Operation
@@ -77,6 +78,23 @@ def check_same(known: JobRecord, asked: JobRecord) -> None:
             f"The job-token was used for another call: its {differing[0]} was different.",
             hint="Use a token once.",
         )
+
+
+def check_over(job: JobStatus, *, force: bool) -> None:
+    """Raise NotFinished, or NotSettled, for a job that is not to be forgotten now."""
+    if not job.state.final:
+        raise NotFinished(f"The job {job.id} is not over.", hint="Cancel it first.")
+    if force or not queue.is_needed(job):
+        return
+    if queue.is_open(job):
+        raise NotSettled(
+            f"The migration {job.id} is neither finalized nor rolled back; both need its job.",
+            hint="Do one of them first. With --force the job is forgotten all the same.",
+        )
+    raise NotSettled(
+        f"The job {job.id} could not undo all, and may keep what cannot be had elsewhere.",
+        hint=f"See 'xen2kvm report {job.id}' for what is left. --force forgets it all the same.",
+    )
 
 
 def check_not_needed(store: Store, jobs: Iterable[JobStatus], job_id: str) -> None:

@@ -44,15 +44,32 @@ def next_due(jobs: Iterable[JobStatus], *, now: int) -> int:
 def outdated(jobs: Iterable[JobStatus], limits: Limits, *, now: int) -> Iterator[JobStatus]:
     """Yield the jobs that are over and not to be kept any longer.
 
-    A migration that has succeeded is kept until it is settled: the way back needs it.
+    One that is needed is kept, and not counted.
     """
-    over = [job for job in jobs if job.state.final and not is_open(job)]
+    over = [job for job in jobs if job.state.final and not is_needed(job)]
     over.sort(key=lambda job: job.finished_at, reverse=True)
     for place, job in enumerate(over):
         too_many = limits.kept and place >= limits.kept
         too_old = limits.days and now - job.finished_at > limits.days * DAY
         if too_many or too_old:
             yield job
+
+
+def is_needed(job: JobStatus) -> bool:
+    """Tell whether a job that is over has in its folder what a person may need.
+
+    That is so of a migration that can be rolled back, and of a job that could not undo all: the
+    only definition of a guest that was replaced may be there.
+    """
+    return is_open(job) or is_left_half(job)
+
+
+def is_left_half(job: JobStatus) -> bool:
+    """Tell whether a job failed, and left something that could not be undone."""
+    if job.state is JobState.INTERRUPTED:
+        return bool(job.started_at)
+    left = any(finding["id"] == "left-behind" for finding in job.findings)
+    return left and job.state in (JobState.FAILED, JobState.CANCELLED)
 
 
 def is_open(job: JobStatus) -> bool:

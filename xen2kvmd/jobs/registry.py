@@ -15,11 +15,10 @@ from xen2kvmd.errors import (
     JobNotFound,
     MigrationError,
     NotCancellable,
-    NotFinished,
     NotQueued,
 )
 from xen2kvmd.jobs import queue, vault
-from xen2kvmd.jobs.admission import check_limits, check_not_needed, check_same
+from xen2kvmd.jobs.admission import check_limits, check_not_needed, check_over, check_same
 from xen2kvmd.jobs.board import Board, Watcher
 from xen2kvmd.jobs.events import Receiver
 from xen2kvmd.jobs.journal import now
@@ -241,11 +240,13 @@ class Jobs:
             with suppress(JobNotFound, Busy):  # somebody removed it, or needs it
                 await self.remove(status.id)
 
-    async def remove(self, job_id: str) -> None:
-        """Forget a job that is over. Raises NotFinished, and Busy while another settles it."""
+    async def remove(self, job_id: str, *, force: bool = False) -> None:
+        """Forget a job that is over. Raises NotFinished, and Busy while another settles it.
+
+        Raises NotSettled for one that is needed, unless force.
+        """
         async with self._changing:
-            if not self.get(job_id).state.final:
-                raise NotFinished(f"The job {job_id} is not over.", hint="Cancel it first.")
+            check_over(self.get(job_id), force=force)
             await asyncio.to_thread(check_not_needed, self._store, self.all(), job_id)
             await asyncio.to_thread(self._store.remove, job_id)
             self._board.forget(job_id)
