@@ -219,6 +219,26 @@ def test_a_job_that_failed_asks_nobody_to_remove_anything(state: JobState) -> No
     assert ("Not all" in way["says"]) == (state is JobState.INTERRUPTED)
 
 
+@pytest.mark.parametrize("undone", [False, True])
+def test_a_job_that_left_the_source_off_tells_how_to_start_it(*, undone: bool) -> None:
+    finding = {"id": "left-behind", "severity": "warning", "message": "", "hint": ""}
+    heard: list[Event] = [
+        {"type": "note", "key": "backup", "value": "/b/web1.xml", "time": 1},
+        {"type": "step-begun", "step": "shutdown", "time": 2},
+        {"type": "note", "key": "shutdown-asked", "value": "u0_web1", "time": 3},
+        {"type": "rollback", "time": 4},
+        {"type": "finding", "finding": finding, "time": 5},
+    ]
+    heard += [{"type": "step-undone", "step": "shutdown", "time": 6}] if undone else []
+    source = "xen+ssh://root@xen1/system"
+    asked = replace(record(), source=source, vm="web1")
+    made = report.make(asked, heard, {**ENDED, "state": JobState.FAILED}, plan={})
+    commands = [shlex.split(way["command"]) for way in made["go_back"] if way["command"]]
+    virsh = ["virsh", "-c", source]
+    by_hand = [[*virsh, "start", "--", "web1"], [*virsh, "create", "--", "/b/web1.xml"]]
+    assert commands == ([] if undone else by_hand)
+
+
 def test_screen_becomes_a_png() -> None:
     png = as_png(b"P6\n2 1\n255\nabcdef")
     assert png is not None

@@ -15,7 +15,7 @@ from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import PlannedDisk, SourceDisk, Volume
-from xen2kvmd.steps import define, merge, shutdown
+from xen2kvmd.steps import backup, define, merge, shutdown
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.libvirt_domain import NAMESPACE, Domain
 
@@ -132,7 +132,7 @@ def test_source_stays_off_while_nobody_knows(
     monkeypatch.setattr(define, "target_host", target)
     with pytest.raises(ConnectionFailed, match="is not started: kvm2 cannot be reached") as caught:
         shutdown.undo(run)
-    assert "start the source by hand" in caught.value.hint
+    assert "start the source by hand: virsh -c test:///default start -- web1;" in caught.value.hint
     assert xen.started == 0
 
 
@@ -142,6 +142,27 @@ def test_source_whose_host_is_away_is_to_be_started_later(run: Run, xen: Xen) ->
         shutdown.undo(run)
     shutdown.undo(run)
     assert xen.started == 1
+
+
+def test_definition_of_a_source_that_is_still_off_is_kept(run: Run, xen: Xen) -> None:
+    """A transient one cannot be started without it."""
+    xen.lost = 1
+    run = replace(run, folder=run.folder / "jobs/j1")
+    run.folder.mkdir(parents=True)
+    (run.folder / "source.xml").write_text((run.folder.parents[1] / "source.xml").read_text())
+    backup.do(run)
+    run.note("shutdown-asked", "j1")
+    with pytest.raises(ConnectionFailed) as caught:
+        shutdown.undo(run)
+    backup.undo(run)
+    kept = Path(run.notes["backup"])
+    assert kept.exists()
+    assert caught.value.hint.endswith(f"virsh -c test:///default create -- {kept}")
+
+    shutdown.undo(run)
+    run.record("step-undone", step="shutdown")
+    backup.undo(run)
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize(("seconds", "started"), [(60.0, 1), (-1.0, 0)])

@@ -27,11 +27,25 @@ def going_back(report: Mapping[str, Any]) -> list[Way]:
     left = [finding for finding in report["findings"] if finding["id"] == "left-behind"]
     if left or report["state"] == "interrupted":
         return [
-            _way("Not all could be undone: the findings and 'made' in the JSON say what is left.")
+            _way("Not all could be undone: the findings and 'made' in the JSON say what is left."),
+            *_after_shutdown(report),
         ]
     return [
         _way("Nothing is to be done: what the job had made was removed; the source is as it was.")
     ]
+
+
+def _after_shutdown(report: Mapping[str, Any]) -> Iterator[Way]:
+    """Yield how to start a source that the job has shut down, and may not have started again."""
+    undone = any(step["name"] == "shutdown" and step.get("undone") for step in report["steps"])
+    if undone or "shutdown-asked" not in report["made"]:
+        return
+    virsh = ("virsh", "-c", report["job"]["source"])
+    yield _way("The source was shut down. See that the new guest does not run, then start it.")
+    yield _way("", *virsh, "start", "--", report["guest"])
+    if backup := report["made"].get("backup"):
+        yield _way("Or, if it is not defined there any more, from its configuration:")
+        yield _way("", *virsh, "create", "--", backup)
 
 
 def _after_success(report: Mapping[str, Any]) -> Iterator[Way]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from xen2kvmd import domain
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.steps import context
+from xen2kvmd.steps import context, shutdown
 from xen2kvmd.system import files
 
 
@@ -21,8 +21,8 @@ def do(run: Run) -> None:
 
 
 def undo(run: Run) -> None:
-    """Remove the XML again: the source is as it was."""
-    if "backup" in run.notes:
+    """Remove the XML again if the source is as it was; one that is off may need it."""
+    if "backup" in run.notes and not shutdown.left_off(run):
         Path(run.notes["backup"]).unlink(missing_ok=True)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Make sure that the source guest does not run (guide 15.2.5 (1))."""
 
+import shlex
 from functools import partial
 
 from xen2kvmd.errors import Cancelled, ConnectionFailed, MigrationError, VmNotFound, VmRunning
@@ -11,6 +12,7 @@ from xen2kvmd.model import Finding, Request, Severity, ShutdownMode
 from xen2kvmd.sources import Source, open_source
 from xen2kvmd.steps import context, disks, window
 from xen2kvmd.steps.define import check_target_off
+from xen2kvmd.system import libvirt_uri
 from xen2kvmd.system.remotes import Remotes
 
 LAST_WAIT = 60.0  # seconds that a guest which was asked to shut down may take after we gave up
@@ -58,8 +60,31 @@ def undo(run: Run) -> None:
     except ConnectionFailed as error:
         raise ConnectionFailed(
             f"The source is not started: {error.message}",
-            hint="See that the new guest does not run, then start the source by hand.",
+            hint="See that the new guest does not run, then start the source by hand: "
+            f"{_by_hand(run)}",
         ) from error
+
+
+def left_off(run: Run) -> bool:
+    """Tell whether we have asked the guest to shut down, and that is not undone."""
+    off = False
+    for event in run.journal.events:
+        match event:
+            case {"type": "note", "key": "shutdown-asked"}:
+                off = True
+            case {"type": "step-undone", "step": "shutdown"}:
+                off = False
+    return off
+
+
+def _by_hand(run: Run) -> str:
+    """Return how to start the guest; whether it was a transient one cannot be asked now."""
+    request = context.request(run)
+    virsh = ("virsh", "-c", libvirt_uri.shown(request.source))
+    start = shlex.join((*virsh, "start", "--", request.vm))
+    document = run.notes.get("backup", str(run.folder / "source.xml"))
+    create = shlex.join((*virsh, "create", "--", document))
+    return f"{start}; or, if it is not defined there any more, {create}"
 
 
 def start_again(run: Run) -> None:
