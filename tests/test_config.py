@@ -90,7 +90,7 @@ def test_what_is_said_of_hosts_is_the_same_in_one_file(file: Path, tmp_path: Pat
     for host in ("xen1", "fd00::1"):
         assert config.host(host, one) == config.host(host, file) != HostOptions()
     (folder / "b.conf").write_text("[Host xen1]\nPort=x\n")
-    with pytest.raises(InvalidConfig, match=r"b\.conf:2: Port=x makes no sense"):
+    with pytest.raises(InvalidConfig, match=r"b\.conf:2: Port=x is not allowed here"):
         config.hosts(file)
 
 
