@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import pytest_asyncio
@@ -22,6 +22,7 @@ from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.status import Event, JobState
 from xen2kvmd.jobs.step import Run, Step
+from xen2kvmd.jobs.store import Store
 
 
 def test_scratch_files_make_room_for_the_way_back(
@@ -191,3 +192,20 @@ async def test_daemon_that_starts_while_the_disk_is_full_follows_all_jobs(
     assert lab.jobs.get(job).state is JobState.RUNNING
     (small / "ballast").unlink()
     assert (await lab.end(job)).state is JobState.FAILED
+
+
+async def test_daemon_that_starts_while_the_disk_is_full_leaves_the_queue_as_it_is(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise InsufficientSpace("There is no room left.")
+
+    monkeypatch.setattr(supervisor, "RETRY", 0.1)
+    job = await lab.submit(hold=True)
+    with monkeypatch.context() as then:
+        then.setattr(Store, "lock", full)
+        await lab.restart()
+    await asyncio.sleep(0.5)
+    status = lab.jobs.get(job)
+    assert (status.state, status.held) == (JobState.QUEUED, True)
+    await lab.jobs.cancel(job)

@@ -72,8 +72,9 @@ class Supervisor:
 
     def begin(self, job_id: str) -> None:
         """Begin a worker, unless we rest."""
-        self._retries.pop(job_id, None)
-        if self._resting or job_id not in self._board:
+        if retry := self._retries.pop(job_id, None):
+            retry.cancel()
+        if self._resting or job_id not in self._board or job_id in self._workers:
             return
         self._known[job_id] = self._board.get(job_id).seq
         arguments = ["--jobs", str(self._store.folder), "--events", str(self._events)]
@@ -91,10 +92,16 @@ class Supervisor:
         """Follow the worker that has a job's lock, whoever began it.
 
         If none has, another is begun, unless the job has not begun and nobody says that one died.
-        Where that fails, it is tried again later.
+        Where that fails, it is tried again later; a job that waits in the queue is left to that.
         """
-        with self._or_later(job_id):
-            await self._adopt(job_id, died=died)
+        if died or self._board.get(job_id).started_at:
+            with self._or_later(job_id):
+                await self._adopt(job_id, died=died)
+            return
+        try:
+            await self._adopt(job_id, died=False)
+        except (MigrationError, OSError) as error:
+            log.error("Whether job %s has a process cannot be seen: %s", job_id, error)
 
     async def _adopt(self, job_id: str, *, died: bool) -> None:
         for _ in range(LOOKS):
