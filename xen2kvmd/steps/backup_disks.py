@@ -54,7 +54,7 @@ def do(run: Run) -> None:
         work = partial(_save, disk, where, image, pace)
         works.append(Work(disk.dev, disks.lane(disk), size, work))
     if not place.pool:
-        mounts.remember(run, [Path(place.folder).parent])
+        mounts.remember(run, [Path(place.folder).parent], note=mounts.BACKUP)
     run.note(DEVS, devs)
     run.note(PLACE, cattrs.unstructure(place))
     backups.make_images(place, ((disk.dev, disk.size) for disk in saved))
@@ -91,10 +91,10 @@ def undo(run: Run) -> None:
 def remove(notes: Mapping[str, Any]) -> bool:
     """Remove the backup that a job's notes tell of; tell whether there is one.
 
-    Raises ConnectionFailed where its file system is not mounted.
+    Raises Failed where its file system is not mounted.
     """
     if PLACE in notes:
-        mounts.check(notes)
+        mounts.check(notes, note=mounts.BACKUP)
         backups.remove(cattrs.structure(notes[PLACE], BackupPlace), notes[DEVS])
     return PLACE in notes
 

@@ -64,7 +64,8 @@ def _make(run: Run) -> None:
     """
     request, plan = context.request(run), context.plan(run)
     if not ssh_address(request):
-        mounts.remember(run, (Path(v.path).parent for v in plan.volumes if not v.pool))
+        folders = (Path(volume.path).parent for volume in plan.volumes if not volume.pool)
+        mounts.remember(run, folders, note=mounts.COPY)
     made = []
     with target_host(request) as host:
         places = open_places(request, host, context.disks(run))
@@ -137,8 +138,8 @@ def _all_show_writes(run: Run) -> bool:
 
 
 def undo(run: Run) -> None:
-    """Remove the volumes. Raises ConnectionFailed where their file system is not mounted."""
-    mounts.check(run.notes)
+    """Remove the volumes. Raises Failed where their file system is not mounted."""
+    mounts.check(run.notes, note=mounts.COPY)
     made = cattrs.structure(run.notes.get("volumes", []), list[Volume])
     with target_host(context.request(run)) as host:
         check_stopped(run, host)
