@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.libvirt_test_driver import own_host
+from xen2kvmd import plan
+from xen2kvmd.model import Facts, Finding, Plan
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import addresses
 
@@ -42,3 +44,14 @@ def test_own_address_is_no_finding(host: Host, document: str) -> None:
 
 def test_source_on_the_same_libvirt_is_no_finding(host: Host) -> None:
     assert not list(addresses.shared(guest("web1", MAC), host, besides=("web1", "clone")))
+
+
+def test_other_guest_may_go_while_the_plan_is_agreed_to(host: Host) -> None:
+    facts, new = Facts(), guest("web1", MAC)
+    found = tuple(addresses.shared(new, host, besides=("web1",)))
+    other = (Finding("software-emulation", "The target host has no usable KVM."),)
+    digests = {
+        plan._digest(Plan("web1", "web1", facts, (), (), findings, new, 0, 0, 0))
+        for findings in (other, (*other, *found))
+    }
+    assert len(digests) == 1

@@ -7,6 +7,8 @@ from xen2kvmd import xml
 from xen2kvmd.model import Finding
 from xen2kvmd.system.libvirt import Host
 
+ID = "mac-in-use"  # of the finding
+
 
 def shared(document: str, host: Host, *, besides: Collection[str]) -> Iterator[Finding]:
     """Find other domains with a MAC address of the new guest's: both on one network disturb it.
@@ -21,7 +23,7 @@ def shared(document: str, host: Host, *, besides: Collection[str]) -> Iterator[F
             continue
         for address in sorted(wanted & _addresses(domain.described())):
             yield Finding(
-                "mac-in-use",
+                ID,
                 f"The domain '{domain.name}' of the target host has the MAC address {address} of "
                 "the new guest's too: on one network, neither can be relied upon.",
                 hint="Is it another copy of this guest? If both are to run, choose new addresses "
