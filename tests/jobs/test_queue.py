@@ -146,8 +146,9 @@ def test_a_job_that_could_not_undo_all_is_kept() -> None:
         over("4", 6, state=JobState.INTERRUPTED),
         over("5", 5, state=JobState.CANCELLED, findings=left),
         over("6", 4, operation="finalize", state=JobState.SUCCEEDED, findings=left),
+        over("7", 3, operation="plan", state=JobState.INTERRUPTED, started_at=1),
     ]
-    assert forgotten(*jobs, days=1) == ["6", "4", "2"]
+    assert forgotten(*jobs, days=1) == ["7", "6", "4", "2"]
 
 
 def test_a_migration_is_kept_until_it_is_settled() -> None:

@@ -21,7 +21,7 @@ from xen2kvmd.bus.service import Call, Guarded, Handler
 from xen2kvmd.bus.source_uri import check_source, public
 from xen2kvmd.bus.values import MAX_DOCUMENT, backup_name, domain_name, full_path
 from xen2kvmd.domain import SourceDomain
-from xen2kvmd.errors import Busy, InvalidXml, JobNotFound, Unsupported, VmNotFound
+from xen2kvmd.errors import Busy, InvalidXml, JobNotFound, NotSettled, Unsupported, VmNotFound
 from xen2kvmd.jobs.queue import is_needed
 from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.model import DiskKey, Operation, Request, Restoration, Target
@@ -239,7 +239,7 @@ class Manager:
                 and not is_needed(job)
             ]
             for job_id in old:
-                with suppress(JobNotFound, Busy):  # somebody else was faster
+                with suppress(JobNotFound, Busy, NotSettled):  # somebody else was faster
                     await self._jobs.remove(job_id)
             return [len(old)]
 

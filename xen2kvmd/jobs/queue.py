@@ -66,6 +66,8 @@ def is_needed(job: JobStatus) -> bool:
 
 def is_left_half(job: JobStatus) -> bool:
     """Tell whether a job failed, and left something that could not be undone."""
+    if job.operation in (Operation.GUESTS, Operation.INSPECT, Operation.PLAN):
+        return False  # they only read
     if job.state is JobState.INTERRUPTED:
         return bool(job.started_at)
     left = any(finding["id"] == "left-behind" for finding in job.findings)

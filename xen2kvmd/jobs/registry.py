@@ -16,6 +16,7 @@ from xen2kvmd.errors import (
     MigrationError,
     NotCancellable,
     NotQueued,
+    NotSettled,
 )
 from xen2kvmd.jobs import queue, vault
 from xen2kvmd.jobs.admission import check_limits, check_not_needed, check_over, check_same
@@ -237,7 +238,7 @@ class Jobs:
 
     async def _forget_old(self) -> None:
         for status in tuple(queue.outdated(self.all(), self._limits, now=now())):
-            with suppress(JobNotFound, Busy):  # somebody removed it, or needs it
+            with suppress(JobNotFound, Busy, NotSettled):  # somebody removed it, or needs it
                 await self.remove(status.id)
 
     async def remove(self, job_id: str, *, force: bool = False) -> None:
