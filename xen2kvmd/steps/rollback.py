@@ -9,7 +9,7 @@ that, nothing is undone any more.
 import time
 from pathlib import Path
 
-from xen2kvmd.errors import Failed
+from xen2kvmd.errors import Failed, MigrationError
 from xen2kvmd.jobs.going_back import MERGING
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Severity
@@ -66,8 +66,16 @@ def _unfence(run: Run) -> None:
         return
     migration = migrated(run)
     comes = _source_comes if "source-asked" in run.notes else Migrated.source_runs
-    if comes(migration):
-        return
+    try:
+        if comes(migration):
+            return
+    except MigrationError as error:
+        raise type(error)(
+            f"The new guest stays off, for the source may run: {error.message}",
+            hint="See that the source does not run, then start the new guest by hand: "
+            f"virsh start {migration.plan.name}",
+            said=error.said,
+        ) from error
     with target_host(migration.request) as host:
         domain = migration.target(host)
         if domain is not None:
@@ -127,7 +135,7 @@ def _remove_target(run: Run) -> None:
     migration = migrated(run)
     if not (settlement(run).remove_target or migration.request.in_place):
         return
-    mounts.check(migration.notes)
+    mounts.check(migration.notes, note=mounts.COPY)
     with target_host(migration.request) as host:
         domain = migration.target(host)
         if domain is None:

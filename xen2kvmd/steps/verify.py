@@ -4,8 +4,10 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from xen2kvmd.errors import Failed, InvalidOption, MigrationError, VerifyFailed
+from xen2kvmd.jobs import patience
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Family, Finding, Request, Severity
 from xen2kvmd.steps import boot, context, keys
@@ -73,8 +75,10 @@ def _verify(run: Run, *, begun: bool) -> None:
         recorder = Recorder(host.console(run.notes["domain"]), _passphrases(run, request))
         try:
             if domain.is_paused():
-                if begun:  # the source may have been started since
-                    check_off(run)
+                if begun:  # the source may have been started since; its host may yet come back
+                    waiting = partial(run.fraction, 0.0)
+                    look = partial(check_off, run)
+                    patience.patiently(look, until=patience.limit(), waiting=waiting)
                 domain.resume()
             elif begun:
                 recorder.press_enter()

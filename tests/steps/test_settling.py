@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A migration is accepted, also where its source's host is gone, if somebody says that it is."""
+"""A migration is accepted, or gone back on, also where its source's host is out of reach."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,8 +17,9 @@ from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.jobs.store import JobRecord, Store
 from xen2kvmd.model import BackupPlace, Case, Facts, Operation, Plan, Request, Settlement
-from xen2kvmd.steps import backup_disks, finalize
+from xen2kvmd.steps import backup_disks, finalize, rollback
 from xen2kvmd.steps.finalize import FINALIZE
+from xen2kvmd.steps.rollback import ROLLBACK
 from xen2kvmd.system.libvirt import Host, connected
 from xen2kvmd.system.libvirt_domain import NAMESPACE
 from xen2kvmd.targets import backups
@@ -42,7 +43,7 @@ Make = Callable[..., Run]
 
 @pytest.fixture
 def settling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Make the job that finalizes the migration m1, whose source's libvirt is out of reach."""
+    """Make the job that settles the migration m1, whose source's libvirt is out of reach."""
     store = Store(tmp_path / "jobs")
     request = Request(Operation.MIGRATE, GONE, vm="web1")
     plan = Plan("web1", "web1", Facts(), (), (), (), MADE, 0, 0, 0)
@@ -63,15 +64,18 @@ def settling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
         def target(_request: object) -> Iterator[Host]:
             yield host
 
-        monkeypatch.setattr(finalize, "target_host", target)
+        for step in (finalize, rollback):
+            monkeypatch.setattr(step, "target_host", target)
         host.define(MADE)
 
-        def make(source: str = GONE, **asked: Any) -> Run:
+        def make(
+            operation: Operation = Operation.FINALIZE, source: str = GONE, **asked: Any
+        ) -> Run:
             migration = JobRecord(
                 "m1", "migrate", "web1", source, "", 0, 0, spec | {"source": source}
             )
             (store.path("m1") / "job.json").write_text(json.dumps(asdict(migration)))
-            settlement = cattrs.unstructure(Settlement(Operation.FINALIZE, "m1", **asked))
+            settlement = cattrs.unstructure(Settlement(operation, "m1", **asked))
             return Run("f1", store.path("f1"), settlement, journal, sender, cancelled=lambda: False)
 
         yield make
@@ -126,3 +130,18 @@ def test_source_is_undefined_when_all_else_has_gone(
     with pytest.raises(PoolNotFound, match="'gone'"):
         CLEAR.do(run)
     assert kept.exists()
+
+
+def test_target_stays_off_while_nobody_knows_of_the_source_and_that_is_told(
+    settling: Make,
+) -> None:
+    """The Xen host went away while the target was shut down for it."""
+    run = settling(Operation.ROLLBACK)
+    run.note("fenced", {"ran": True, "autostart": False})
+    with pytest.raises(ConnectionFailed, match="stays off, for the source may run") as raised:
+        ROLLBACK[0].undo(run)
+    assert "virsh start web1" in raised.value.hint
+    with connected("test:///default") as host:
+        target = host.domain("web1")
+        assert target
+        assert not target.is_active()
