@@ -11,7 +11,7 @@ import cattrs
 import pytest
 
 from tests.loop import loop_device
-from xen2kvmd.errors import Cancelled, Failed, TargetExists, VmRunning
+from xen2kvmd.errors import Cancelled, Failed, TargetExists, VerifyFailed, VmRunning
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
@@ -92,7 +92,7 @@ def test_disk_that_ends_too_early_fails_the_backup(
         return False
 
     run = made(cut_off)
-    with pytest.raises((Failed, VmRunning), match="file"):
+    with pytest.raises((Failed, VerifyFailed, VmRunning), match=r"file|xvdb"):
         BACKUP_DISKS.do(run)
     BACKUP_DISKS.undo(run)
     assert list((tmp_path / "backups").iterdir()) == []
