@@ -33,7 +33,7 @@ def nothing_left(container: Container) -> None:
 
 def test_the_bus_starts_the_service_and_it_says_that_it_is_ready(container: Container) -> None:
     container.run("systemctl", "stop", SERVICE)
-    assert container.run("xen2kvm", "jobs").startswith(("no jobs", "job "))
+    assert container.run("xen2kvm", "jobs").startswith(("There are no jobs", "job "))
     assert container.property(SERVICE, "ActiveState") == "active"
     assert container.property(SERVICE, "StatusText") == "Ready"
     assert container.property(SERVICE, "WatchdogUSec") == "1min"
