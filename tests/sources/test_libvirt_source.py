@@ -98,6 +98,29 @@ def test_transient_guest_that_stops_late_is_started(domain: libvirt.virDomain) -
     assert source.is_running()
 
 
+def test_transient_guest_is_started_once_libvirt_has_removed_the_one_before(
+    domain: libvirt.virDomain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As seen on a busy machine: 'operation failed: domain is already being removed'."""
+    source, create, asked = LibvirtSource(URI, "web1"), libvirt.virConnect.createXML, []
+    document = source.read().domain_xml
+
+    def removing(connection: libvirt.virConnect, xml: str) -> libvirt.virDomain:
+        asked.append(xml)
+        if len(asked) < 3:
+            error = libvirt.libvirtError("virDomainCreateXML() failed")
+            error.err = (libvirt.VIR_ERR_OPERATION_FAILED, 0, "being removed", 0, "", "", "", 0, 0)
+            raise error
+        return create(connection, xml)
+
+    monkeypatch.setattr(libvirt.virConnect, "createXML", removing)
+    domain.undefine()
+    domain.destroy()
+    source.start_again(document, seconds=1)
+    assert len(asked) == 3
+    assert source.is_running()
+
+
 def test_guest_that_does_not_heed_runs_on(domain: libvirt.virDomain) -> None:
     domain.suspend()
     with pytest.raises(VmRunning, match="did not shut down") as caught:

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A guest that a libvirt knows, on this host or, by ssh, on another (guide 15.1.3, libvirt)."""
 
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from xen2kvmd.errors import Failed, InvalidSource, VmNotFound, VmRunning
+from xen2kvmd.errors import InvalidSource, VmNotFound, VmRunning
 from xen2kvmd.model import Finding, Severity
 from xen2kvmd.sources.xl_domain import Imported
 from xen2kvmd.system import libvirt_uri
@@ -15,7 +14,6 @@ from xen2kvmd.system.libvirt_domain import Domain
 
 # The drivers that have Xen's guests: Xen's own, and libvirt's pretended host.
 SCHEMES = tuple(f"{driver}{way}" for driver in ("xen", "test") for way in ("", "+unix", "+ssh"))
-TRIES, PAUSE = 5, 0.5  # seconds between two of them
 _FORM = "Write xen:///system, or xen+ssh://root@HOST/system, with :PORT where it is not 22."
 
 
@@ -78,7 +76,7 @@ class LibvirtSource:
             if domain is not None and domain.stops_within(seconds):
                 domain = host.find(self.guest)
             if domain is None or domain.vanishes():
-                _create(host, document)
+                host.create(document)
             elif not domain.is_active():
                 domain.start(paused=False)
             else:
@@ -141,16 +139,6 @@ class LibvirtSource:
                 hint="'xen2kvm finalize' forbids it after the migration; so does "
                 f"virsh -c {libvirt_uri.shown(self.uri)} autostart --disable {self.guest}",
             )
-
-
-def _create(host: Host, document: str) -> None:
-    """Start a transient guest. libvirt refuses as long as it is removing the one before it."""
-    for _ in range(TRIES):
-        with suppress(Failed):
-            host.create(document)
-            return
-        time.sleep(PAUSE)
-    host.create(document)
 
 
 def address(uri: str) -> str:

@@ -5,6 +5,7 @@ Only libvirt*.py here import its binding.
 """
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from xen2kvmd.system.ssh import as_program
 from xen2kvmd.words import one_line
 
 TARGET_URI = "qemu:///system"
+TRIES, PAUSE = 5, 0.5  # to create a domain; seconds between two
 _DOMAIN_0 = 0  # its id: Xen's host itself, which libvirt lists among its guests
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -202,8 +204,16 @@ class Host:
             self._connection.defineXMLFlags(document, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
 
     def create(self, document: str) -> None:
-        """Start a transient domain from its XML."""
+        """Start a transient domain from its XML.
+
+        libvirt refuses that for the moment in which it is removing the one before it.
+        """
         with translated("The domain does not start"):
+            for _ in range(TRIES):
+                with absent(libvirt.VIR_ERR_OPERATION_FAILED):
+                    self._connection.createXML(document)
+                    return
+                time.sleep(PAUSE)
             self._connection.createXML(document)
 
     def find(self, key: str) -> "Domain | None":
