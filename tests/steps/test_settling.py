@@ -140,7 +140,7 @@ def test_target_stays_off_while_nobody_knows_of_the_source_and_that_is_told(
     run.note("fenced", {"ran": True, "autostart": False})
     with pytest.raises(ConnectionFailed, match="stays off, for the source may run") as raised:
         ROLLBACK[0].undo(run)
-    assert "virsh start web1" in raised.value.hint
+    assert "virsh -c qemu:///system start -- web1" in raised.value.hint
     with connected("test:///default") as host:
         target = host.domain("web1")
         assert target

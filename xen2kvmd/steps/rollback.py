@@ -6,6 +6,7 @@ at most runs: until the source has started, the job is undone by starting the ta
 that, nothing is undone any more.
 """
 
+import shlex
 import time
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from xen2kvmd.model import Finding, Severity
 from xen2kvmd.steps import mounts
 from xen2kvmd.steps.define import check_no_twin
 from xen2kvmd.steps.migrated import SETTLE, Migrated, hold, migrated, settlement
-from xen2kvmd.system.libvirt import Host
+from xen2kvmd.system import libvirt_uri
+from xen2kvmd.system.libvirt import TARGET_URI, Host
 from xen2kvmd.targets import Directory, StoragePool, target_host
 
 MOMENT = 10.0  # seconds that a source which is about to shut down, or to start, may take
@@ -70,10 +72,11 @@ def _unfence(run: Run) -> None:
         if comes(migration):
             return
     except MigrationError as error:
+        target = libvirt_uri.shown(migration.request.target or TARGET_URI)
+        by_hand = shlex.join(("virsh", "-c", target, "start", "--", migration.plan.name))
         raise type(error)(
             f"The new guest stays off, for the source may run: {error.message}",
-            hint="See that the source does not run, then start the new guest by hand: "
-            f"virsh start {migration.plan.name}",
+            hint=f"See that the source does not run, then start the new guest by hand: {by_hand}",
             said=error.said,
         ) from error
     with target_host(migration.request) as host:
