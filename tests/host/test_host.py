@@ -117,3 +117,15 @@ def test_appliance_starts() -> None:
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_reader_that_has_gone_is_no_fault(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "xen2kvmd.cli", "check-host", "--quick"]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as gone:
+        done = subprocess.run(
+            argv, env=environment, cwd=tmp_path, stdout=gone, stderr=subprocess.PIPE, text=True
+        )
+    assert done.stderr == ""

@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -58,4 +59,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever read us may have gone, as head(1) does
     sys.exit(main(sys.argv[1:]))
