@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """libvirt's test driver, which keeps domains and pools in this process, and disks of a QEMU."""
 
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from xen2kvmd.system.libvirt import Host, connected
+from xen2kvmd.system.qemu_nbd import serving
 
 URI = "test:///default"
 
@@ -26,12 +26,8 @@ def own_host() -> Iterator[Host]:
 @contextmanager
 def open_in_a_qemu(disk: Path, image_format: str) -> Iterator[None]:
     """Have a QEMU write to a disk, of which no libvirt knows."""
-    socket = disk.with_name("socket")
-    argv = ["qemu-nbd", "-f", image_format, "-k", str(socket), str(disk)]
-    with subprocess.Popen(argv) as guest:
-        while not socket.exists():
-            time.sleep(0.02)
-        try:
-            yield
-        finally:
-            guest.terminate()
+    with (
+        TemporaryDirectory() as folder,
+        serving(Path(folder), [f"--format={image_format}", str(disk)], named=str(disk)),
+    ):
+        yield

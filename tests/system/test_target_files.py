@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Files of the target's host are handled alike, here and behind a real sshd on 127.0.0.1."""
 
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.libvirt_test_driver import open_in_a_qemu
 from tests.system.conftest import Far
 from xen2kvmd.errors import Failed
 from xen2kvmd.system.disk import make_image, make_overlay
@@ -44,30 +43,23 @@ def test_file_is_renamed_over_another_and_removed_twice(files: TargetFiles, tmp_
 @pytest.mark.parametrize("name", ["b 'ase'", "overlay"])
 def test_file_that_a_qemu_has_open_is_told(files: TargetFiles, tmp_path: Path, name: str) -> None:
     """A QEMU has an overlay: what that builds on is read only, and is not to go either."""
-    base, overlay, socket = tmp_path / "b 'ase'", tmp_path / "overlay", tmp_path / "socket"
+    base, overlay = tmp_path / "b 'ase'", tmp_path / "overlay"
     make_image(base, image_format="qcow2", size=1 << 20, preallocated=False)
     make_overlay(overlay, base=str(base), base_format="qcow2")
     before = (tmp_path / name).read_bytes()
     assert not files.is_open(str(tmp_path / name))
-    argv = ["qemu-nbd", "-f", "qcow2", "-k", str(socket), str(overlay)]
-    with subprocess.Popen(argv) as reader:
-        while not socket.exists():
-            time.sleep(0.02)
+    with open_in_a_qemu(overlay, "qcow2"):
         assert files.is_open(str(tmp_path / name))
-        reader.terminate()
     assert not files.is_open(str(tmp_path / name))
     assert (tmp_path / name).read_bytes() == before
 
 
 def test_raw_file_that_a_qemu_writes_is_told(files: TargetFiles, tmp_path: Path) -> None:
     """Such a QEMU would let others write too, and takes no lock that forbids it."""
-    image, socket = tmp_path / "a,b", tmp_path / "socket"
+    image = tmp_path / "a,b"
     image.write_bytes(bytes(1 << 20))
-    with subprocess.Popen(["qemu-nbd", "-f", "raw", "-k", str(socket), str(image)]) as writer:
-        while not socket.exists():
-            time.sleep(0.02)
+    with open_in_a_qemu(image, "raw"):
         assert files.is_open(str(image))
-        writer.terminate()
     assert not files.is_open(str(image))
 
 
@@ -84,7 +76,7 @@ exec /usr/bin/qemu-io "$@"
 
 def test_host_with_an_old_qemu_is_asked_as_well(far: Far, tmp_path: Path) -> None:
     """What QEMU 4.1 and older say to an option that they do not know; the rest is real."""
-    programs, image, socket = (tmp_path / name for name in ("bin", "image", "socket"))
+    programs, image = tmp_path / "bin", tmp_path / "image"
     programs.mkdir()
     (programs / "qemu-io").write_text(OLD_QEMU_IO)
     (programs / "qemu-io").chmod(0o755)
@@ -94,11 +86,8 @@ def test_host_with_an_old_qemu_is_asked_as_well(far: Far, tmp_path: Path) -> Non
     make_image(image, image_format="qcow2", size=1 << 20, preallocated=False)
     with files_of(far.address) as there:
         assert not there.is_open(str(image))
-        with subprocess.Popen(["qemu-nbd", "-f", "qcow2", "-k", str(socket), str(image)]) as writer:
-            while not socket.exists():
-                time.sleep(0.02)
+        with open_in_a_qemu(image, "qcow2"):
             assert there.is_open(str(image))
-            writer.terminate()
 
 
 def test_file_that_cannot_be_looked_at_is_told(files: TargetFiles) -> None:
