@@ -177,7 +177,7 @@ async def test_cancel_of_a_job_that_waits_for_room_is_heeded(
     await waits(lab, job)
     (small / "ballast").unlink()
     await lab.jobs.cancel(job)
-    assert (await lab.end(job)).state.final
+    assert (await lab.end(job)).state is JobState.CANCELLED
     assert lab.left() == []
 
 

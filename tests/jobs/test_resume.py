@@ -87,3 +87,17 @@ async def test_a_final_step_is_finished_and_nothing_is_undone(lab: Lab) -> None:
     job = await lab.submit(operation="finalize", three="die once")
     assert (await lab.end(job)).state is JobState.SUCCEEDED
     assert lab.left() == [f"{job}-one", f"{job}-three", f"{job}-two"]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+async def test_cancel_between_two_workers_undoes_all_and_is_a_cancel(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, *, resume: bool
+) -> None:
+    monkeypatch.setattr(supervisor, "PAUSES", (600.0,))
+    job = await lab.submit(resume=resume, two="die")
+    await lab.wait(job, lambda status: status.activity.startswith("waits for a process"))
+    await lab.jobs.cancel(job)
+    status = await lab.end(job)
+    assert (status.state, status.error_name) == (JobState.CANCELLED, "Cancelled")
+    assert history(lab, job)[-2:] == ["undo two", "undo one"]
+    assert (lab.left(), resumed(status)) == ([], [])
