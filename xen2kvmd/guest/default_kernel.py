@@ -4,7 +4,7 @@
 import re
 from collections.abc import Iterator
 
-from xen2kvmd.guest import grubenv
+from xen2kvmd.guest import grubenv, syslinux
 from xen2kvmd.guest.menus import Entry, Menu, image_of, read_menu
 from xen2kvmd.guest.tree import Tree, escaped
 from xen2kvmd.model import Case, Finding, Severity
@@ -14,6 +14,7 @@ _RECOVERY = re.compile(r"recovery|rescue|failsafe|single", re.IGNORECASE)
 SYSCONFIG_KERNEL = "/etc/sysconfig/kernel"
 _DEFAULT_PACKAGE = re.compile(r"^(DEFAULTKERNEL=[\"']?)kernel-xen[0U]?(?=[\"']?\s*$)", re.M)
 _DEFAULTS = "/etc/default/grub"
+_UPDATE_EXTLINUX = "/etc/update-extlinux.conf"  # of Alpine, whose labels are kernels' flavours
 # GRUB, and the shell that reads the defaults, would take the others for their own.
 _PLAIN = re.compile(r"[^\"'$`\\]+")
 _SET = r'^([ \t]*set default=)["\']?(?!\$)(?:[^"\'\n]*[^"\'\s])?[ \t]*(?:["\'][ \t]*)?$'
@@ -103,7 +104,10 @@ def _say(guest: Tree, menu: Menu, name: str) -> None:
         case "grub-legacy":
             _put(guest, menu.path, _LEGACY, name, f"default {name}\n")
         case "extlinux":
-            _put(guest, menu.path, _DEFAULT, name, f"default {name}\n")
+            syslinux.set_default(guest, menu.path, name)
+            if menu.default and guest.is_file(_UPDATE_EXTLINUX):
+                old = rf"^(default=){re.escape(menu.default.name)}[ \t]*$"
+                _put(guest, _UPDATE_EXTLINUX, old, name, "")
         case "systemd-boot":
             _put(guest, menu.path, _DEFAULT, f"{name}.conf", f"default {name}.conf\n")
 
