@@ -149,5 +149,7 @@ def steps_of(operation: str) -> Sequence[Step]:
 
 
 if __name__ == "__main__":
+    if "TOY_DIES_AT_ONCE" in os.environ:
+        sys.exit("The toy cannot even begin.")
     patience.SECONDS = float(os.environ.get("TOY_PATIENCE", patience.SECONDS))
     sys.exit(run(steps_of))

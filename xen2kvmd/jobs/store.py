@@ -30,6 +30,8 @@ from xen2kvmd.jobs.log import read_lines
 from xen2kvmd.jobs.status import JobStatus, fold
 from xen2kvmd.system import files
 
+ROOM = 64 << 10  # bytes: some events, lines of the log, folders
+
 log = logging.getLogger(__name__)
 
 
@@ -222,6 +224,18 @@ class Store:
             log.error("The deaths of job %s cannot be counted in %s: %s", job_id, path, error)
             self._deaths[job_id] = count + 1
         return count
+
+    def has_room(self, job_id: str) -> bool:
+        """Tell whether the disk takes what a worker writes first, by writing as much."""
+        path = self.path(job_id) / "room"
+        try:
+            files.write_atomic(path, "x" * ROOM)
+        except OSError as error:
+            log.error("Nothing can be written in %s: %s", path.parent, error)
+            return False
+        finally:
+            files.discard(path)
+        return True
 
     def remove(self, job_id: str) -> None:
         """Forget a job; a crash in the middle leaves no job that would be begun once more."""

@@ -3,6 +3,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 PAUSES = (0.0, 10.0, 60.0, 300.0)
 ATTEMPTS = len(PAUSES) + 1  # workers that may die before we give up; all but the first may undo
 LOOKS = 50  # for who has a job's lock, ten a second
+SILENT = 30  # workers that may die before they write anything down, though the disk would take it
 RETRY = 60.0  # seconds until a job that got no worker, or was not looked at, is tried again
 CANCELLED = ("Cancelled", "The job was cancelled.")  # name and message of the error
 
@@ -52,6 +54,7 @@ class Supervisor:
         self._looked_at: set[str] = set()  # jobs whose worker has ended just now
         self._retries: dict[str, asyncio.TimerHandle] = {}  # of jobs that wait for a worker
         self._known: dict[str, int] = {}  # of jobs with a worker: the last event before it
+        self._silent = Counter[str]()  # workers of a job that died in a row, and wrote nothing down
         self._resting = False
 
     def __contains__(self, job_id: str) -> bool:
@@ -213,17 +216,12 @@ class Supervisor:
             await self._board.read_journal(migration)
 
     async def _take_up(self, job_id: str) -> None:
-        """Begin another worker for a job whose worker died: it undoes, or goes on.
-
-        One that died before it wrote anything down has done nothing, and does not count where there
-        is something to undo: what keeps it from writing may last for hours.
-        """
+        """Begin another worker for a job whose worker died: it undoes, or goes on."""
         status = self._board.get(job_id)
         if status.started_at and self._known.pop(job_id, None) == status.seq:
-            log.error("The worker of job %s died at once; another begins later", job_id)
-            why = "the last one died before it could write anything down"
-            self._begin_later(job_id, RETRY, f"waits for a process to take it up: {why}")
+            await self._after_silence(job_id)
             return
+        self._silent.pop(job_id, None)
         before = await asyncio.to_thread(self._store.count_death, job_id)
         if before >= len(PAUSES):
             await self.end(
@@ -241,3 +239,27 @@ class Supervisor:
             self._begin_later(job_id, pause, f"waits for a process to take it up: {why}")
         else:
             self.begin(job_id)
+
+    async def _after_silence(self, job_id: str) -> None:
+        """Begin another worker in a while for one that died before it wrote anything down.
+
+        It has done nothing, and may not be able to for hours: a disk that is full is waited for
+        without end. Where the disk takes what we write, a person must see to what kills workers.
+        """
+        log.error("The worker of job %s died at once; another begins later", job_id)
+        why = "the last one died before it could write anything down"
+        if await asyncio.to_thread(self._store.has_room, job_id):
+            self._silent[job_id] += 1
+            why += f" ({self._silent[job_id]} of {SILENT}); the system's journal may tell why"
+        if self._silent[job_id] < SILENT:
+            self._begin_later(job_id, RETRY, f"waits for a process to take it up: {why}")
+            return
+        del self._silent[job_id]
+        await self.end(
+            job_id,
+            JobState.INTERRUPTED,
+            "Interrupted",
+            f"{SILENT} workers of this job died before they could write anything down; nothing was "
+            f"undone.\nThe system's journal may tell why ('journalctl -u xen2kvm-job@{job_id}'); "
+            "the job's report tells what it had made, and how to go back.",
+        )

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Workers that die before they write anything down, though the disk would take it.
+
+Where it would not, test_full_disk.py shows that they are waited for without end.
+"""
+
+import os
+import signal
+
+import pytest
+
+from tests.jobs.lab import Lab
+from xen2kvmd.jobs import supervisor
+from xen2kvmd.jobs.status import JobState
+
+DIE = "TOY_DIES_AT_ONCE"
+
+
+async def stranded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a job whose worker was killed, and whose next ones die at once."""
+    monkeypatch.setattr(supervisor, "RETRY", 0.05)
+    job = await lab.submit(two="wait")
+    await lab.step(job, "two")
+    monkeypatch.setenv(DIE, "1")
+    os.kill(lab.pid(job), signal.SIGKILL)
+    return job
+
+
+async def test_job_is_given_up_after_so_many_and_says_what_to_do(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "SILENT", 3)
+    job = await stranded(lab, monkeypatch)
+    status = await lab.end(job)
+    assert (status.state, status.error_name) == (JobState.INTERRUPTED, "Interrupted")
+    assert "3 workers of this job died before they could write" in status.error_message
+    assert f"journalctl -u xen2kvm-job@{job}" in status.error_message
+    told = {new.activity for _, new in lab.seen if new and "before it could" in new.activity}
+    assert sorted(words.partition("(")[2][:6] for words in told) == ["1 of 3", "2 of 3"]
+    assert not (lab.folder / "jobs" / job / "room").exists()
+    assert lab.left() == [f"{job}-one", f"{job}-two"]
+    assert "Not all could be undone" in await lab.jobs.file(job, "report.html")
+
+
+async def test_job_is_undone_once_what_killed_them_is_gone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await stranded(lab, monkeypatch)
+    await lab.wait(job, lambda status: f"(2 of {supervisor.SILENT})" in status.activity)
+    monkeypatch.delenv(DIE)
+    assert (await lab.end(job)).state is JobState.FAILED
+    assert lab.left() == []
