@@ -103,7 +103,7 @@ def make_case(
     """
     check_target(inputs, places=places, more=more)
     request, disks, boot_files = inputs.request, inputs.disks, inputs.boot_files
-    source = domain.read(inputs.document)
+    source = domain.read(inputs.document, origin="".join(map(_place, disks)))
     name = request.name or source.name
     joined = tuple(part for disk in disks for part in disk.joined)
     whole = domain.join(xml.parse(inputs.document), joined)
@@ -138,6 +138,11 @@ def make_case(
         kernel_on_host=bool(source.kernel),
         agent=agent,
     )
+
+
+def _place(disk: SourceDisk) -> str:
+    """Return where a disk is: no other guest, of this host or another, has it there."""
+    return f"\n{disk.host}{disk.paths[0]}"
 
 
 def make_plan(

@@ -56,12 +56,15 @@ class SourceDomain:
     os: str = ""  # as libosinfo calls it: debian12
 
 
-def read(document: str | bytes) -> SourceDomain:
-    """Read a domain XML. Raises InvalidXml or InvalidName for one that cannot be migrated."""
-    return read_tree(xml.parse(document))
+def read(document: str | bytes, *, origin: str = "") -> SourceDomain:
+    """Read a domain XML. Raises InvalidXml or InvalidName for one that cannot be migrated.
+
+    origin is where the guest's disks are, as far as that tells it from others of its name.
+    """
+    return read_tree(xml.parse(document), origin=origin)
 
 
-def read_tree(domain: Element) -> SourceDomain:
+def read_tree(domain: Element, *, origin: str = "") -> SourceDomain:
     """Read a domain XML that is parsed already."""
     check_xen(domain)
     return SourceDomain(
@@ -71,7 +74,7 @@ def read_tree(domain: Element) -> SourceDomain:
         vcpus=_vcpus(domain),
         kind=text(domain, "os/type") or "linux",
         disks=_disks(domain),
-        nics=read_nics(domain),
+        nics=read_nics(domain, origin=origin),
         kernel=text(domain, "os/kernel"),
         initrd=text(domain, "os/initrd"),
         cmdline=_cmdline(domain),
@@ -222,9 +225,9 @@ def _path(source: Element) -> str:
     return ""
 
 
-def read_nics(domain: Element) -> tuple[Nic, ...]:
+def read_nics(domain: Element, *, origin: str = "") -> tuple[Nic, ...]:
     """The NICs, in the order in which the guest has them."""
-    guest = text(domain, "uuid").lower() or text(domain, "name")
+    guest = text(domain, "uuid").lower() or text(domain, "name") + origin
     return tuple(
         Nic(_mac(nic) or _chosen_mac(guest, number), *link_of(nic))
         for number, nic in enumerate(domain.iterfind("devices/interface"))
@@ -246,8 +249,8 @@ def _mac(nic: Element) -> str:
 def _chosen_mac(guest: str, number: int) -> str:
     """An address for a NIC without one: xl makes one up at each start, in Xen's range.
 
-    Always the same for this guest, so that plan, domain and the guest's own rules agree
-    (xl-network-configuration(5), mac).
+    Always the same for this guest, so that plan, domain and the guest's own rules agree; another
+    for one of its name elsewhere (xl-network-configuration(5), mac).
     """
     tail = hashlib.sha256(f"{guest}/{number}".encode("utf-8", "surrogatepass")).digest()[:3]
     return f"00:16:3e:{tail.hex(':')}"

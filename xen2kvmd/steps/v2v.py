@@ -47,7 +47,7 @@ def convert(run: Run) -> None:
     source = domain.read(context.document(run))
     text = given(
         [image.path for image in images],
-        [nic.mac for nic in source.nics],
+        [nic.mac for nic in context.case(run).nics],
         memory=source.memory,
         vcpus=source.vcpus,
     )
