@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A damaged file system is told, a sound one is not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.guest.built import partitioned
-from xen2kvmd.guest import check_before, check_file_systems
+from xen2kvmd.guest import check_before, check_file_systems, noted_damage
 from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.model import SourceDisk
+from xen2kvmd.steps.plan import file_systems
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +57,20 @@ def test_damage_is_told_and_nothing_else(tmp_path: Path) -> None:
         assert found[0].message.endswith(" is damaged, which it was not before.")
         assert found[1].message.endswith(" is damaged, as it was before.")
         assert all(one.said for one in found)  # names of the guest's files, perhaps
+
+        mount(appliance)
+        assert list(noted_damage(appliance)) == []  # the kernel has not seen it yet
+        appliance.call("umount_all")
+        appliance.shell("debugfs -w -R 'ssv state 2' /dev/vda1")  # as ext4 does (EXT2_ERROR_FS)
+        mount(appliance)
+        here = SourceDisk("xvda", "/disk.raw", "raw", 1, 1)
+        there = replace(here, host="ssh://root@xen1")
+        (noted,) = file_systems(appliance, [here])
+        assert (noted.id, noted.place) == ("filesystem-has-errors", "/dev/vda1")
+        assert [one.id for one in file_systems(appliance, [here, there])] == [
+            "filesystem-has-errors",
+            "filesystem-not-checked",
+        ]
 
 
 def mount(appliance: Appliance) -> None:

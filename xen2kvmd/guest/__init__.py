@@ -15,7 +15,7 @@ The same appliance serves all, so a conversion costs one launch.
 
 from xen2kvmd.guest.check import check
 from xen2kvmd.guest.filesystems import trim
-from xen2kvmd.guest.fsck import Before, check_before, check_file_systems
+from xen2kvmd.guest.fsck import Before, check_before, check_file_systems, noted_damage
 from xen2kvmd.guest.host_kernel import HostFile, carry, version_of, without_modules
 from xen2kvmd.guest.inspect import inspect
 from xen2kvmd.guest.install import Allowed, Intent, install, prepare
@@ -41,6 +41,7 @@ __all__ = [
     "inspect",
     "install",
     "mount_guest",
+    "noted_damage",
     "prepare",
     "rehearse",
     "still_under_xen",

@@ -32,6 +32,8 @@ SECONDS_BEFORE = 30.0  # the source is shut down, and its users wait
 OVERTIME = 124  # timeout(1)
 SHOWN = 300  # characters of what a checker said
 
+_NOTED = "error"  # in the state that ext's superblock has: "clean with errors" (dumpe2fs(8))
+
 Before = Mapping[str, Finding | None]  # by device: None where it was sound
 
 
@@ -46,6 +48,27 @@ class _Result:
     def is_damaged(self) -> bool:
         damage = next(code for command, code in CHECKERS.values() if command == self.command)
         return bool(self.status & damage) and self.status != OVERTIME and self.status < 126
+
+
+def noted_damage(appliance: Appliance) -> Iterator[Finding]:
+    """Yield which mounted ext file systems have noted errors themselves.
+
+    That is a block of each: it can be read for a plan, and where a check would bring all inodes and
+    tables over a network.
+    """
+    for device in sorted({device for device, *_ in _mounted(appliance)}):
+        if appliance.call("vfs_type", device).startswith("ext"):
+            state = appliance.call("tune2fs_l", device).get("Filesystem state", "")
+            if _NOTED in state:
+                yield Finding(
+                    "filesystem-has-errors",
+                    f"The source's file system, {device} in the new guest, has found errors in "
+                    f"itself: its state is '{one_line(state)}'.",
+                    Severity.WARNING,
+                    hint="Let the source check it before you migrate: fsck -f, or a start with "
+                    "fsck.mode=force.",
+                    place=device,
+                )
 
 
 def check_before(appliance: Appliance) -> Before:
