@@ -14,9 +14,8 @@ import pytest
 
 from tests.jobs.lab import SECONDS, Lab
 from xen2kvmd.errors import Busy, JobNotFound, NotCancellable, NotFinished, NotSettled
-from xen2kvmd.jobs import journal, supervisor
+from xen2kvmd.jobs import journal
 from xen2kvmd.jobs.status import JobState
-from xen2kvmd.jobs.supervisor import ATTEMPTS
 from xen2kvmd.system import files
 
 
@@ -190,24 +189,6 @@ async def test_job_whose_worker_died_without_a_daemon_is_undone(lab: Lab) -> Non
     await lab.restart(closed=True)
     assert (await lab.end(job)).error_name == "Interrupted"
     assert lab.left() == []
-
-
-async def test_death_while_undoing_is_taken_up(lab: Lab) -> None:
-    job = await lab.submit(three="fail", **{"undo two": "die once"})
-    status = await lab.end(job)
-    assert (status.state, status.error_name) == (JobState.FAILED, "InvalidDisk")
-    assert lab.left() == [f"{job}-two.died"]
-
-
-async def test_worker_that_always_dies_is_given_up(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervisor, "PAUSES", (0.0, 0.1, 0.1, 0.1))
-    job = await lab.submit(three="fail", **{"undo two": "die"})
-    status = await lab.end(job)
-    assert (status.state, status.error_name) == (JobState.INTERRUPTED, "Interrupted")
-    assert f"{ATTEMPTS} workers" in status.error_message
-    assert "web1: interrupted" in await lab.jobs.file(job, "report.html")
 
 
 async def test_job_that_cannot_be_read_is_left_alone(lab: Lab) -> None:

@@ -93,7 +93,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._deaths: dict[str, int] = {}  # of workers, where a full disk takes no more
+        self._deaths: dict[str, tuple[int, int]] = {}  # where a full disk takes no more of them
 
     def path(self, job_id: str) -> Path:
         return self.folder / job_id
@@ -213,17 +213,20 @@ class Store:
                 hint="It is written later, or the job ended before it could be.",
             ) from None
 
-    def count_death(self, job_id: str) -> int:
-        """Count one more worker that died; return how many there were before."""
+    def deaths(self, job_id: str) -> tuple[int, int]:
+        """Return how many workers have died, and the last event in the journal at the last one."""
         path = self.path(job_id) / "deaths"
-        written = int(path.read_text()) if path.exists() else 0
-        count = max(written, self._deaths.get(job_id, 0))
+        count, seq = map(int, path.read_text().split()) if path.exists() else (0, 0)
+        return max((count, seq), self._deaths.get(job_id, (0, 0)))
+
+    def keep_deaths(self, job_id: str, count: int, *, seq: int) -> None:
+        """Write down how many workers have died, and the last event then."""
+        path = self.path(job_id) / "deaths"
         try:
-            files.write_atomic(path, str(count + 1))
+            files.write_atomic(path, f"{count} {seq}")
         except OSError as error:
             log.error("The deaths of job %s cannot be counted in %s: %s", job_id, path, error)
-            self._deaths[job_id] = count + 1
-        return count
+            self._deaths[job_id] = (count, seq)
 
     def has_room(self, job_id: str) -> bool:
         """Tell whether the disk takes what a worker writes first, by writing as much."""

@@ -222,7 +222,11 @@ class Supervisor:
             await self._after_silence(job_id)
             return
         self._silent.pop(job_id, None)
-        before = await asyncio.to_thread(self._store.count_death, job_id)
+        before, seq = await asyncio.to_thread(self._store.deaths, job_id)
+        if status.started_at and seq == status.seq:  # the daemon before us has counted this one
+            self.begin(job_id)
+            return
+        await asyncio.to_thread(self._store.keep_deaths, job_id, before + 1, seq=status.seq)
         if before >= len(PAUSES):
             await self.end(
                 job_id,

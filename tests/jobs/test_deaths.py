@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Workers that die before they write anything down, though the disk would take it.
+"""Workers that die while they undo, again and again, or before they write anything down.
 
-Where it would not, test_full_disk.py shows that they are waited for without end.
+Where the disk takes nothing, test_full_disk.py shows that they are waited for without end.
 """
 
 import os
@@ -12,8 +12,38 @@ import pytest
 from tests.jobs.lab import Lab
 from xen2kvmd.jobs import supervisor
 from xen2kvmd.jobs.status import JobState
+from xen2kvmd.jobs.supervisor import ATTEMPTS
 
 DIE = "TOY_DIES_AT_ONCE"
+
+
+async def test_death_while_undoing_is_taken_up(lab: Lab) -> None:
+    job = await lab.submit(three="fail", **{"undo two": "die once"})
+    status = await lab.end(job)
+    assert (status.state, status.error_name) == (JobState.FAILED, "InvalidDisk")
+    assert lab.left() == [f"{job}-two.died"]
+
+
+async def test_worker_that_always_dies_is_given_up(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "PAUSES", (0.0, 0.1, 0.1, 0.1))
+    job = await lab.submit(three="fail", **{"undo two": "die"})
+    status = await lab.end(job)
+    assert (status.state, status.error_name) == (JobState.INTERRUPTED, "Interrupted")
+    assert f"{ATTEMPTS} workers" in status.error_message
+    assert "web1: interrupted" in await lab.jobs.file(job, "report.html")
+
+
+async def test_daemon_that_restarts_between_two_workers_counts_no_death_twice(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "PAUSES", (600.0,))
+    job = await lab.submit(three="fail", **{"undo two": "die once"})
+    await lab.wait(job, lambda status: status.activity.startswith("waits for a process"))
+    await lab.restart()
+    assert (await lab.end(job)).state is JobState.FAILED
+    assert lab.left() == [f"{job}-two.died"]
 
 
 async def stranded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> str:
