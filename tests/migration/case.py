@@ -73,7 +73,7 @@ class Case:
         self.sandbox = sandbox
         self.job = ""
         shell(sandbox, HOST_UP, str(guest / "guest.xml"))
-        shell(sandbox, f"mkdir -p {KEPT}/planned/{{jobs,backups,disks}} {NOW}/disks")
+        shell(sandbox, f"mkdir -p {KEPT}/begun/{{jobs,backups,disks}} {NOW}/disks")
         shell(
             sandbox, f'qemu-img create -f qcow2 {KEPT}/old.qcow2 1M; echo "$1" >{KEPT}/old.xml', OLD
         )
@@ -83,11 +83,12 @@ class Case:
         )
         assert begun.code == 0, begun.err
         self.job = begun.out.strip()
-        shell(sandbox, f"cp -a {JOBS}/{self.job} {KEPT}/planned/jobs")
+        shell(sandbox, f"cp -a {JOBS}/{self.job} {KEPT}/begun/jobs")
         assert sandbox.run("xen2kvm", "cancel", self.job).code == 0
 
-        self.restore("planned", "old", "start")
+        self.restore("begun", "old", "start")
         self.before = self.world()
+        self._reach("inspect", "inspected")
         self._reach("plan", "planned")
         self._reach("convert", "converted")
         self.restore("converted", "old", "destroy")
@@ -104,7 +105,7 @@ class Case:
         assert self.work(self.job, STOP, step) == EX_TEMPFAIL, self.log()
         journal = f"{NOW}/jobs/{self.job}/journal"
         shell(self.sandbox, f"""sed -i '/"type": "started"/d' {journal}""")
-        shell(self.sandbox, f"rm -rf {KEPT}/{stage}; cp -a --sparse=always {NOW} {KEPT}/{stage}")
+        shell(self.sandbox, f"cp -a --sparse=always {NOW} {KEPT}/{stage}")
 
     def restore(self, stage: str, domain: str, source: str) -> None:
         """Let all be as it was at a stage; the source gets a command of virsh."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whatever happens to a job in whichever step, nothing is left, and nothing is missing.
 
-inspect, plan, convert and verify are cut off in test_undo.py, in their middle; hooks, of which
-there are none here, in tests/steps/test_hook_steps.py.
+convert and verify are cut off in test_undo.py, in their middle, as inspect and copy are, too;
+hooks, of which there are none here, in tests/steps/test_hook_steps.py.
 """
 
 import re
@@ -24,9 +24,10 @@ from xen2kvmd.steps.rollback import ROLLBACK
 
 pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("every-step")]
 
-LONG = ("inspect", "plan", "convert", "verify")
+LONG = ("convert", "verify")
 FINAL = "throw-away"  # once it has begun, the new guest is there to stay
 LATE = NATIVE[[step.name for step in NATIVE].index("convert") :]
+BEFORE = {"inspect": "begun", "plan": "inspected"}  # the stages before steps; else the planned one
 GONE_BACK, WENT_ON = ("running", ""), ("shut off", "running")  # the states of source and target
 
 
@@ -39,6 +40,11 @@ def cells(*steps: Step) -> list[tuple[str, str]]:
         if step.name not in LONG and (way != CANCEL or step.cancellable)
         if step.weight or way == KILL_IN  # not hooks
     ]
+
+
+def resumed(step: Step) -> bool:
+    """Tell whether a job is to be cut off there, and to go on."""
+    return bool(step.weight) and step.name not in LONG
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +73,7 @@ def test_migration_that_is_cut_off_leaves_all_as_it_was(case: Case, step: str, w
     if step in {late.name for late in LATE}:
         case.restore("converted", "old", "destroy")
     else:
-        case.restore("planned", "old", "start")
+        case.restore(BEFORE.get(step, "planned"), "old", "start")
     ended = cut_off(case, case.job, step, way)
     if step == FINAL:
         assert ended == "succeeded"
@@ -80,10 +86,18 @@ def test_migration_that_is_cut_off_leaves_all_as_it_was(case: Case, step: str, w
         check_nothing_runs(case.sandbox)
 
 
-@pytest.mark.parametrize("way", [KILL_IN, KILL_AFTER])
-@pytest.mark.parametrize("step", [s.name for s in LATE if s.weight and s.name not in LONG])
+@pytest.mark.parametrize(
+    ("step", "way"),
+    [
+        ("plan", KILL_IN),
+        *((step.name, way) for step in LATE for way in (KILL_IN, KILL_AFTER) if resumed(step)),
+    ],
+)
 def test_killed_worker_of_a_job_that_resumes_costs_nothing(case: Case, step: str, way: str) -> None:
-    case.restore("converted", "old", "destroy")
+    if step == "plan":  # whoever makes the plan has not looked into the guest itself
+        case.restore(BEFORE[step], "old", "start")
+    else:
+        case.restore("converted", "old", "destroy")
     case.let_resume()
     assert cut_off(case, case.job, step, way) == "succeeded"
     assert "resumed" in case.findings(case.job)

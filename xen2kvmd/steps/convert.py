@@ -9,8 +9,6 @@ no copy. (virt-v2v has the same order for the same reasons.)
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import cattrs
-
 from xen2kvmd import guest
 from xen2kvmd.errors import Failed, PlanChanged
 from xen2kvmd.guest.appliance import Appliance
@@ -36,13 +34,10 @@ def do(run: Run) -> None:
 
 def _convert(run: Run) -> None:
     """Do exactly what the rehearsal showed, then look at the result."""
-    appliance, fresh = context.appliance(run)
+    request = context.request(run)
+    appliance, fresh = packages.looked_into(run, request)
     rehearsed = run.take(guest.Rehearsed)
     if fresh or rehearsed is None:
-        request = context.request(run)
-        facts = packages.complete(run, request, guest.inspect(appliance))  # mounts it, too
-        run.note("facts", cattrs.unstructure(facts))
-        appliance, _ = context.appliance(run)
         made, _, rehearsed = rehearse(run, request, appliance)
         if made.digest != context.plan(run).digest:
             what = (

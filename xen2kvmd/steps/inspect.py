@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Read the source's domain XML, look at its disks, and find out what guest is on them."""
 
-import cattrs
-
 from xen2kvmd import plan
 from xen2kvmd.jobs import leftovers
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation, Request
-from xen2kvmd.steps import context, engine, find, hooks, keys, packages, window
+from xen2kvmd.steps import context, find, hooks, keys, packages, window
 from xen2kvmd.system import kvm, ssh
 from xen2kvmd.system.libvirt import Emulator
 from xen2kvmd.targets import open_places, ssh_address, target_host
@@ -34,10 +32,9 @@ def do(run: Run) -> None:
     run.note("autostart", source.autostarts())
     _note_kvm(run, request, emulator)
     run.fraction(0.1, "starting the appliance")
-    appliance, _ = context.appliance(run)
+    context.appliance(run)
     run.fraction(0.7, "looking into the guest")
-    facts = packages.complete(run, request, engine.look(run, request, appliance))
-    run.note("facts", cattrs.unstructure(facts))
+    facts = packages.look(run, request)
     run.result("guest", facts.product or facts.distro)
 
 

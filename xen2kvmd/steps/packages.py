@@ -4,6 +4,7 @@
 import cattrs
 
 from xen2kvmd import guest
+from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Facts, Finding, Installed, Request, Severity
 from xen2kvmd.steps import context, engine, host_kernel
@@ -22,9 +23,30 @@ def check(request: Request) -> None:
     find_packages(request.packages)
 
 
-def complete(run: Run, request: Request, facts: Facts) -> Facts:
-    """Give the guest what it lacks, its Xen host's kernel as the last resort; return what it is."""
-    return host_kernel.carry(run, request, install(run, request, facts))
+def look(run: Run, request: Request) -> Facts:
+    """Find out what guest is on the disks, give it what it lacks, and note what it is then.
+
+    The appliance has the guest mounted after that, which a new one has not. What it lacks comes
+    from the caller or a repository, or is its Xen host's kernel as the last resort.
+    """
+    appliance, _ = context.appliance(run)
+    found = install(run, request, engine.look(run, request, appliance))
+    facts = host_kernel.carry(run, request, found)
+    run.note("facts", cattrs.unstructure(facts))
+    return facts
+
+
+def looked_into(run: Run, request: Request) -> tuple[Appliance, bool]:
+    """Return the appliance with the guest mounted, and whether it was opened just now.
+
+    Whoever goes on after a process that died, or a host that stopped, has to look once more.
+    """
+    appliance, fresh = context.appliance(run)
+    if not fresh:
+        return appliance, False
+    look(run, request)
+    appliance, _ = context.appliance(run)  # it may be another, after an installation
+    return appliance, True
 
 
 def install(run: Run, request: Request, facts: Facts) -> Facts:

@@ -10,7 +10,7 @@ from xen2kvmd import guest, plan
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Case, Finding, Operation, Plan, Request, Severity, SourceDisk
-from xen2kvmd.steps import agreed, context, engine, set_aside, storage
+from xen2kvmd.steps import agreed, context, engine, packages, set_aside, storage
 from xen2kvmd.system import kvm
 from xen2kvmd.targets import open_places, target_host
 
@@ -31,7 +31,7 @@ def do(run: Run) -> None:
     Blocked if a finding forbids it.
     """
     request = context.request(run)
-    appliance, _ = context.appliance(run)
+    appliance, _ = packages.looked_into(run, request)
     made, case, rehearsed = rehearse(run, request, appliance)
     run.note("case", cattrs.unstructure(case))
     context.write(run, "plan.json", json.dumps(cattrs.unstructure(made), indent=1) + "\n")
