@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whatever happens to a job in whichever step, nothing is left, and nothing is missing.
 
-convert and verify are cut off in test_undo.py, in their middle, as inspect and copy are, too;
-hooks, of which there are none here, in tests/steps/test_hook_steps.py.
+verify is cut off in test_undo.py, in its middle, as inspect, convert and copy are, too; hooks, of
+which there are none here, in tests/steps/test_hook_steps.py.
 """
 
 import re
@@ -24,10 +24,12 @@ from xen2kvmd.steps.rollback import ROLLBACK
 
 pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("every-step")]
 
-LONG = ("convert", "verify")
 FINAL = "throw-away"  # once it has begun, the new guest is there to stay
-LATE = NATIVE[[step.name for step in NATIVE].index("convert") :]
+NAMES = [step.name for step in NATIVE]
+LATE = NAMES[NAMES.index("convert") + 1 :]
 BEFORE = {"inspect": "begun", "plan": "inspected"}  # the stages before steps; else the planned one
+RESUMED = ("convert", *(step.name for step in NATIVE if step.name in LATE and step.weight))
+KILLED = (KILL_IN, KILL_AFTER)
 GONE_BACK, WENT_ON = ("running", ""), ("shut off", "running")  # the states of source and target
 
 
@@ -37,14 +39,17 @@ def cells(*steps: Step) -> list[tuple[str, str]]:
         (step.name, way)
         for step in steps
         for way in (FAIL, CANCEL, KILL_IN, KILL_AFTER)
-        if step.name not in LONG and (way != CANCEL or step.cancellable)
+        if step.name != "verify" and (way != CANCEL or step.cancellable)
         if step.weight or way == KILL_IN  # not hooks
     ]
 
 
-def resumed(step: Step) -> bool:
-    """Tell whether a job is to be cut off there, and to go on."""
-    return bool(step.weight) and step.name not in LONG
+def restore_before(case: Case, step: str) -> None:
+    """Let all be as it was at the last stage before a step."""
+    if step in LATE:
+        case.restore("converted", "old", "destroy")
+    else:
+        case.restore(BEFORE.get(step, "planned"), "old", "start")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +62,7 @@ def case(shared_sandbox: Sandbox, tiny: Path) -> Iterator[Case]:
 def cut_off(case: Case, job: str, step: str, way: str) -> str:
     """Cut a job off; if it was killed, let another worker end it. Return how it ended."""
     before = temporary(case.sandbox)
-    killed = way in (KILL_IN, KILL_AFTER)
+    killed = way in KILLED
     assert case.work(job, way, step) == (-9 if killed else 0), case.log()
     if killed:
         assert case.work(job) == 0, case.log()
@@ -70,10 +75,7 @@ def cut_off(case: Case, job: str, step: str, way: str) -> str:
 
 @pytest.mark.parametrize(("step", "way"), cells(*NATIVE))
 def test_migration_that_is_cut_off_leaves_all_as_it_was(case: Case, step: str, way: str) -> None:
-    if step in {late.name for late in LATE}:
-        case.restore("converted", "old", "destroy")
-    else:
-        case.restore(BEFORE.get(step, "planned"), "old", "start")
+    restore_before(case, step)
     ended = cut_off(case, case.job, step, way)
     if step == FINAL:
         assert ended == "succeeded"
@@ -89,15 +91,12 @@ def test_migration_that_is_cut_off_leaves_all_as_it_was(case: Case, step: str, w
 @pytest.mark.parametrize(
     ("step", "way"),
     [
-        ("plan", KILL_IN),
-        *((step.name, way) for step in LATE for way in (KILL_IN, KILL_AFTER) if resumed(step)),
+        ("plan", KILL_IN),  # whoever makes the plan then has not looked into the guest itself
+        *((step, way) for step, way in cells(*NATIVE) if step in RESUMED and way in KILLED),
     ],
 )
 def test_killed_worker_of_a_job_that_resumes_costs_nothing(case: Case, step: str, way: str) -> None:
-    if step == "plan":  # whoever makes the plan has not looked into the guest itself
-        case.restore(BEFORE[step], "old", "start")
-    else:
-        case.restore("converted", "old", "destroy")
+    restore_before(case, step)
     case.let_resume()
     assert cut_off(case, case.job, step, way) == "succeeded"
     assert "resumed" in case.findings(case.job)
