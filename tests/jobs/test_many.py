@@ -2,7 +2,10 @@
 """Calls that come at the same time, and many jobs: nothing is counted, ended or forgotten twice."""
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from xen2kvmd.errors import Busy, InvalidOption, JobNotFound, LimitExceeded
 from xen2kvmd.jobs.admission import JOBS_PER_USER
 from xen2kvmd.jobs.registry import Jobs
 from xen2kvmd.jobs.status import JobState, JobStatus
+from xen2kvmd.jobs.store import JobRecord
+from xen2kvmd.model import Limits
 
 
 class Queue:
@@ -91,3 +96,36 @@ async def test_500_queued_jobs_are_taken_and_read_again(tmp_path: Path) -> None:
     assert {status.id for status in after.jobs.all()} == {status.id for status in made}
     assert {status.state for status in after.jobs.all()} == {JobState.QUEUED}
     await after.jobs.close()
+
+
+def over(folder: Path, number: int) -> None:
+    """Write down a job that is over."""
+    record = JobRecord(
+        f"job{number}", "plan", f"vm{number}", "libvirtxml:/x", "default", 0, number + 1, {}
+    )
+    path = folder / record.id
+    path.mkdir(parents=True)
+    (path / "job.json").write_text(json.dumps(asdict(record)))
+    events: list[dict[str, Any]] = [
+        {"type": "started", "steps": [["inspect", 1], ["plan", 1]]},
+        *({"type": "note", "key": "disks", "value": "x" * 50} for _ in range(20)),
+        {"type": "ended", "state": "succeeded"},
+    ]
+    with (path / "journal").open("w") as journal:
+        for seq, event in enumerate(events, 1):
+            journal.write(json.dumps({"seq": seq, "time": 1, **event}) + "\n")
+
+
+@pytest.mark.slow
+async def test_10000_jobs_that_are_over_cost_a_start_less_than_two_seconds(tmp_path: Path) -> None:
+    for number in range(10_000):
+        over(tmp_path / "jobs", number)
+    spent = []
+    for _ in range(2):  # the first reads all journals, once
+        jobs = Jobs(tmp_path / "jobs", tmp_path / "events", limits=Limits(kept=0))
+        before = time.process_time()  # others may have the processor meanwhile
+        await jobs.start()
+        spent.append(time.process_time() - before)
+        assert len(jobs.all()) == 10_000
+        await jobs.close()
+    assert spent[1] < 2
