@@ -2,6 +2,7 @@
 """So many descriptors are open at once, whoever sends them, and none that is closed holds us up."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -53,6 +54,21 @@ def test_what_is_no_memfd_or_in_no_call_is_closed() -> None:
             brought.read(index, 4)
     brought.close()
     wait_until(lambda: set(os.listdir("/proc/self/fd")) == before)
+
+
+def test_what_no_thread_is_left_for_is_closed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = set(os.listdir("/proc/self/fd"))
+    taken = Descriptors()
+    with monkeypatch.context() as then:
+        then.setattr(threading.Thread, "start", start)
+        taken.take(":1.1", [memfd(b"1"), memfd(b"2")], keep=False)
+    assert taken.closing == 2
+    taken.take(":1.2", [memfd(b"3")], keep=False)
+    wait_until(lambda: not taken.closing)
+    assert set(os.listdir("/proc/self/fd")) == before
 
 
 async def test_a_file_that_lets_us_wait_is_refused_and_holds_up_nobody(

@@ -8,7 +8,8 @@ system of their own (FUSE) decides how long each call about it takes, fstat(2) t
 
 Even close(2) asks such a file system, and waits for it, also when we are killed. So each is closed
 in a thread of its own, which leaves our table of descriptors as its first act: no program that we
-begin inherits one of those. PID 1 of systemd does so, too (asynchronous_close).
+begin inherits one of those. PID 1 of systemd does so, too (asynchronous_close). Where no more
+threads can be had, they stay open until one of those is done.
 """
 
 import fcntl
@@ -78,6 +79,7 @@ class Descriptors:
     def __init__(self) -> None:
         self._kept: Counter[str] = Counter()
         self._closing = 0
+        self._left: list[int] = []  # to be closed by the next thread that has closed another
         self._counting = threading.Lock()
 
     @property
@@ -116,14 +118,20 @@ class Descriptors:
         try:
             threading.Thread(target=self._close, args=(number,), daemon=True).start()
         except RuntimeError as error:
-            log.error("A file descriptor that somebody sent stays open: %s", error)
+            log.error("A file descriptor that somebody sent stays open for now: %s", error)
+            with self._counting:
+                self._left.append(number)
 
     def _close(self, number: int) -> None:
-        """Close one, however long that takes; called in a thread."""
-        with suppress(OSError):  # what its file system says to it; it is closed all the same
-            os.close(number)
-        with self._counting:
-            self._closing -= 1
+        """Close one, however long that takes, then those that were left; called in a thread."""
+        left = [number]
+        while left:
+            with suppress(OSError):  # what its file system says to it; it is closed all the same
+                os.close(left.pop())
+            with self._counting:
+                self._closing -= 1
+                left += self._left[-1:]
+                del self._left[-1:]
 
 
 def is_memfd(number: int) -> bool:
