@@ -16,6 +16,8 @@ from xen2kvmd.words import letters
 # /dev/xvda1, /dev/disk/by-path/xen-vbd-51712-part1. What follows must not be part of the name.
 _NAME = re.compile(r"(/dev/)((?:xvd|hd|sd|vd)[a-z]{1,2})([0-9]{0,3})(?![0-9A-Za-z])")
 _BY_PATH = re.compile(r"/dev/disk/by-path/xen-vbd-([0-9]{1,10})(?:-part([0-9]+))?(?![0-9A-Za-z-])")
+# Units of a disk, or of its check, which others and options of fstab wait for (systemd.unit(5)).
+_UNIT = re.compile(r"(?<![\w-])dev-(xvd[a-z]{1,2})([0-9]{0,3})(?=\.(?:device|service)(?![\w.-]))")
 # Disks of QEMU's IDE controller by their serial numbers, which count its four places
 # (hw/ide/core.c); by udev's name, and by that of SUSE's older ones.
 _BY_SERIAL = re.compile(
@@ -36,6 +38,7 @@ def remap_text(text: str, case: Case) -> str:
     """Give every disk in a text the name that it has under KVM; unknown ones stay."""
     text = _BY_PATH.sub(lambda found: _by_path(found, case) or found[0], text)
     text = _BY_SERIAL.sub(lambda found: _by_serial(found, case) or found[0], text)
+    text = _UNIT.sub(lambda found: _unit(found, case) or found[0], text)
     return _NAME.sub(lambda found: _by_name(found[2], found[3], case) or found[0], text)
 
 
@@ -59,7 +62,8 @@ def unmapped_in(line: str, case: Case, *, path: str, number: int) -> Iterator[Fi
     """Report each name in a line of a file that no disk of this guest's has under KVM."""
     known = {f"/dev/{new}" for _, new in case.devices}
     names = [found[0] for found in _NAME.finditer(line) if found[1] + found[2] not in known]
-    links = (found[0] for one in (_BY_PATH, _HARDWARE) for found in one.finditer(line))
+    others = (_BY_PATH, _HARDWARE, _UNIT)
+    links = (found[0] for one in others for found in one.finditer(line))
     for name in (*names, *links):
         yield Finding(
             "device-not-mapped",
@@ -127,6 +131,12 @@ def _on_ide(names: Iterable[str], *, xvd: bool) -> list[str]:
         others = (name for name in names if re.fullmatch(r"xvd[a-d]", name))
         places = {name[-1]: name for name in others} | places
     return [places[letter] for letter in sorted(places)]
+
+
+def _unit(found: re.Match[str], case: Case) -> str:
+    """Look up the unit of a disk: systemd writes a dash for each slash of its name."""
+    name = _by_name(found[1], found[2], case) or ""
+    return name.removeprefix("/").replace("/", "-")
 
 
 def _by_serial(found: re.Match[str], case: Case) -> str | None:
