@@ -9,6 +9,7 @@ guest's own tools go on as before.
 import re
 from collections.abc import Iterator
 
+from xen2kvmd.guest import syslinux
 from xen2kvmd.guest.cmdline import GRUB_DEFAULTS, ROOT, add_to_defaults, words_of
 from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.tree import Tree, escaped
@@ -57,6 +58,8 @@ def grub_menu(guest: Tree, case: Case) -> Iterator[Finding]:
     if menu and seen and menu.kind in READERS:
         if case.joined and menu.kind == "grub-legacy":
             _root_on_partition(guest, menu.path, facts.boot_area)
+        if menu.kind == "extlinux" and menu.default:
+            syslinux.name_default(guest, menu.path, menu.default.name)
         guest.write(path, _READ.format(path=menu.path, command=READERS[menu.kind], seen=seen))
         yield Finding(
             "menu-read-by-grub",

@@ -60,6 +60,16 @@ def set_default(tree: Tree, path: str, name: str) -> None:
         tree.write(file, _with_mark(changed, name) if marks else changed)
 
 
+def name_default(tree: Tree, path: str, name: str) -> None:
+    """Have DEFAULT name the label that starts, for GRUB, which knows no marks (syslinuxcfg.c)."""
+    files = {path}
+    said = _DEFAULT.search("\n".join(_lines(tree, path, dirname(path), seen=files)))
+    for file in filter(tree.is_file, sorted(files)):
+        changed = _DEFAULT.sub(lambda at: f"{at[1]}{name}", tree.read(file))
+        first = "" if said or file != path else f"default {name}\n"
+        tree.write(file, first + changed)
+
+
 def _with_mark(text: str, name: str) -> str:
     """Mark the entry of a label as the menu's default, and no other."""
     head = re.compile(rf"^[ \t]*label[ \t]+{re.escape(name)}[ \t]*\n(?=([ \t]*))", re.M | re.I)
