@@ -38,6 +38,8 @@ from xen2kvmd.targets.room import Need, check_room
 
 Places = Mapping[str, Place]  # by <target dev>
 
+PASSING = (addresses.ID, "remote-disks")  # findings that may differ in two plans of one source
+
 # Estimates only, read off a small machine: seconds with hardware virtualisation and without.
 SECONDS_TO_CONVERT = {True: 30, False: 120}
 SECONDS_TO_BOOT = {True: 20, False: 60}
@@ -276,10 +278,11 @@ def _check_direct(request: Request, kernel: str) -> None:
 def _digest(plan: Plan) -> str:
     """Return a digest of what the plan will do; estimates and allocated sizes are left out.
 
-    So is what other guests of the target are: to remove one of them changes nothing of the plan.
+    So are what other guests of the target are, and by which program a disk is read: another answer
+    changes nothing of the plan.
     """
     content = cattrs.unstructure(plan)
-    content["findings"] = [one for one in content["findings"] if one["id"] != addresses.ID]
+    content["findings"] = [one for one in content["findings"] if one["id"] not in PASSING]
     for key in ("digest", "seconds", "downtime", "bytes_total"):
         del content[key]
     for disk in content["disks"]:

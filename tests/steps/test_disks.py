@@ -125,8 +125,8 @@ def test_chain_and_snapshots_are_found_and_told(run: Run, tmp_path: Path) -> Non
     disk = found(run, top, "qcow2")
     assert disk.backing == (Backing(str(middle), "qcow2"), Backing(str(base), "raw"))
     assert disk.allocated == 1 << 20
-    copied = {each.id: each for each in disks.findings((disk,), in_place=False)}
-    kept = {each.id: each for each in disks.findings((disk,), in_place=True)}
+    copied = {each.id: each for each in disks.findings(run, (disk,), in_place=False)}
+    kept = {each.id: each for each in disks.findings(run, (disk,), in_place=True)}
     assert copied["internal-snapshots"].message.endswith("which the copy will lack: before.")
     assert kept["internal-snapshots"].message.endswith("which it keeps: before.")
     assert f"builds on {middle}, {base}: the copy will hold" in copied["backing-chain"].message

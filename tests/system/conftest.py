@@ -40,7 +40,13 @@ class Far:
 
 
 @pytest.fixture
-def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Far]:
+def sshd_options() -> str:
+    """More lines for the configuration of that server."""
+    return ""
+
+
+@pytest.fixture
+def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sshd_options: str) -> Iterator[Far]:
     """An ssh server that lets us in; a key in a file in the place of root's configuration."""
     if os.geteuid() != 0:
         pytest.skip("an sshd of its own needs root")
@@ -54,7 +60,7 @@ def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Far]:
         port = free.getsockname()[1]
     (home / "config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {home}/host\nUsePAM no\nStrictModes no\n"
-        f"AuthorizedKeysFile {home}/authorized\nPidFile {home}/pid\n"
+        f"AuthorizedKeysFile {home}/authorized\nPidFile {home}/pid\n{sshd_options}\n"
     )
     (home / "user").write_text(
         f"IdentityFile {home}/key\nIdentitiesOnly yes\nUserKnownHostsFile {home}/known\n"

@@ -36,11 +36,11 @@ def test_what_a_shell_prints_of_its_own_is_passed_over(tmp_path: Path) -> None:
     source.write_bytes(bytes(SIZE))
     noisy = shell('echo "ready 7 7"; printf "Welcome to xen1"; exec sh -c "$2"')
     assert sizes(noisy, [(str(source), "raw")]) == {(str(source), "raw"): SIZE}
-    with opened(noisy, str(source), live=False) as disk:
+    with opened(noisy, str(source), folder=tmp_path, live=False) as disk:
         assert disk.size.size == SIZE
     with (
         pytest.raises(ConnectionFailed, match="no shell"),
-        opened(shell("echo no shell >&2"), str(source), live=False),
+        opened(shell("echo no shell >&2"), str(source), folder=tmp_path, live=False),
     ):
         pass
 
@@ -63,19 +63,24 @@ OLDEST = f"{OLDER}; mount --bind /dev/null /proc/partitions"
 
 
 @pytest.mark.parametrize("host", [OLD, OLDER])
-def test_old_host_tells_the_size_of_a_device(device: str, host: str) -> None:
+def test_old_host_tells_the_size_of_a_device(device: str, host: str, tmp_path: Path) -> None:
     argv = ("unshare", "--mount", "sh", "-c", f'{host}; exec sh -c "$2"', "sh")
     old = Connection("ssh://root@xen1", "root@xen1", argv, NO_SOCKET)
     assert sizes(old, [(device, "raw")]) == {(device, "raw"): SIZE}
-    with opened(old, device, live=False) as disk:
+    with opened(old, device, folder=tmp_path, live=False) as disk:
         assert disk.size.size == SIZE
         assert disk.read(0, 4) == bytes(4)
 
 
-def test_device_whose_size_nobody_tells_is_refused(device: str) -> None:
+def test_device_whose_size_nobody_tells_is_refused(device: str, tmp_path: Path) -> None:
     argv = ("unshare", "--mount", "sh", "-c", f'{OLDEST}; exec sh -c "$2"', "sh")
     with (
         pytest.raises(Unsupported, match=f"{device} .* whose size that host does not tell"),
-        opened(Connection("ssh://root@xen1", "root@xen1", argv, NO_SOCKET), device, live=False),
+        opened(
+            Connection("ssh://root@xen1", "root@xen1", argv, NO_SOCKET),
+            device,
+            folder=tmp_path,
+            live=False,
+        ),
     ):
         pass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Disks of another host: a real sshd on 127.0.0.1, real sh, dd and gzip behind it."""
+"""Disks of another host: a real sshd on 127.0.0.1, real sh, dd and qemu-nbd behind it."""
 
 import os
 import shutil

@@ -17,7 +17,6 @@ from xen2kvmd.errors import InvalidDisk, MigrationError, Unsupported
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Backing, Finding, PathMap, Request, Severity, SourceDisk
 from xen2kvmd.system import disk as images
-from xen2kvmd.system.remote_disk import READER
 from xen2kvmd.system.remotes import Remotes, folder_of
 
 LONGEST = 100  # images that build on each other
@@ -117,7 +116,7 @@ def mapped(path: str, maps: tuple[PathMap, ...], *, host: str) -> tuple[str, str
     return host, path
 
 
-def findings(disks: tuple[SourceDisk, ...], *, in_place: bool) -> Iterator[Finding]:
+def findings(run: Run, disks: tuple[SourceDisk, ...], *, in_place: bool) -> Iterator[Finding]:
     """Yield what a person must know of disks of other hosts, and of images that hold more."""
     for disk in disks:
         if disk.snapshots:
@@ -127,10 +126,12 @@ def findings(disks: tuple[SourceDisk, ...], *, in_place: bool) -> Iterator[Findi
     for host in sorted({disk.host for disk in disks if disk.host}):
         here = [disk for disk in disks if disk.host == host]
         devs = ", ".join(part.dev for disk in here for part in disk.parts or (disk,))
+        far = [remotes(run).disk(host, path) for disk in here for path in disk.paths]
+        readers = " or ".join(sorted({disk.reader for disk in far}))
         yield Finding(
             "remote-disks",
             f"Disks of the host {urlsplit(host).netloc.rpartition('@')[2]} are read over ssh, "
-            f"by {READER} there: {devs}.",
+            f"by {readers} there: {devs}.",
             Severity.INFO,
             hint="Where this host has them too, on shared storage, say so: --path-map OLD=NEW.",
         )

@@ -50,6 +50,11 @@ class BlockDisk(ABC):
                 raise
             return data[offset - first * BLOCK :][:count]
 
+    @property
+    def reader(self) -> str:
+        """Return what reads its data where it is, for a person."""
+        return "xen2kvmd"
+
     @abstractmethod
     def stamp(self) -> list[int]:
         """Return what changes when a file is written: its time and size; nothing for a device."""

@@ -1,91 +1,53 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A disk of another host, read by what each Linux has: sh, dd, cmp, stat and sha256sum.
+"""A disk of another host, read there by its qemu-nbd, or by sh, dd and cmp, which each Linux has.
 
-A small loop there answers requests for blocks: with a word for one that is all zeroes, or with its
-data. (gzip would pack the others too, but is slower than most networks: 32 MB/s here.) Behind a
-block of zeroes it looks how far they go, by one program for many blocks: most of a disk is empty.
-The hash of each block is kept: at the end the other host hashes the same blocks anew, and looks
-again at the zeroes, which proves that we have what its disk holds, and that nobody wrote to it
-meanwhile. Nothing is installed or written there.
+A small loop there (system/reader_there.py) answers requests for blocks: with a word for one that is
+all zeroes, or with its data, unless a qemu-nbd there gives us those. (gzip would pack them, but is
+slower than most networks: 32 MB/s here.) Behind a block of zeroes it looks how far they go, by one
+program for many blocks: most of a disk is empty. The hash of each block is kept: at the end the
+other host hashes the same blocks anew, and looks again at the zeroes, which proves that we have
+what its disk holds, and that nobody wrote to it meanwhile. Nothing is installed there, and nothing
+written but a socket in /tmp.
 """
 
 import hashlib
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
+from pathlib import Path, PurePosixPath
 
 from xen2kvmd.errors import InvalidDisk, MigrationError, Unsupported, VmRunning
+from xen2kvmd.system import heartbeat, reader_there, reads_there
 from xen2kvmd.system.block_disk import BlockDisk, Size
-from xen2kvmd.system.device_size import SIZE_OF_DEVICE
 from xen2kvmd.system.measure import BLOCK, Progress
+from xen2kvmd.system.reads_there import ReadsThere
 from xen2kvmd.system.ssh import Connection, Program
 
 AHEAD = 8  # blocks that are asked for before they are needed, where reading goes straight on
+SERVED_AHEAD = 4  # the same of qemu-nbd, which sends zeroes, too
 RUN = 64  # blocks that one look for zeroes covers
 ZEROES = bytes(BLOCK)
-READER = "sh, dd and cmp"
-
-# A device is read past the page cache of its host, which may hold what it was while a guest ran:
-# Xen's blkback writes past it.
-SCRIPT = (
-    SIZE_OF_DEVICE
-    + r"""
-export LC_ALL=C
-d=$1
-for program in dd cmp stat sha256sum; do
-  command -v $program >/dev/null || { echo "lacks $program"; exit; }
-done
-[ -e "$d" ] || { echo absent; exit; }
-[ -r "$d" ] || { echo denied; exit; }
-direct=
-if [ -b "$d" ]; then
-  size=$(size_of_device "$d")
-  [ -n "$size" ] || { echo sizeless; exit; }
-  echo "ready $size $size"
-  dd if="$d" bs=1048576 count=1 iflag=direct of=/dev/null 2>/dev/null && direct=iflag=direct
-elif [ -f "$d" ]; then
-  echo "ready $(stat -Lc %s "$d") $(($(stat -Lc '%b * %B' "$d")))"
-else
-  echo other; exit
-fi
-block() { dd if="$d" bs=1048576 skip="$1" count="${2:-1}" $direct 2>/dev/null; }
-while read -r what number size count; do
-  case $what in
-    read)
-      if block "$number" | cmp -s -n "$size" - /dev/zero; then
-        echo zero
-      else
-        echo data
-        block "$number" || { echo "dd cannot read MiB $number of $d" >&2; exit; }
-      fi ;;
-    zeros) # how many bytes are, at least: "- /dev/zero differ: byte 5, line 1"
-      if at=$(block "$number" "$count" | cmp -n "$size" - /dev/zero 2>/dev/null); then
-        echo "$size"
-      else
-        at=${at%,*}
-        at=${at##* }
-        echo $((${at:-1} - 1))
-      fi ;;
-    hash) block "$number" | sha256sum ;;
-    state) if [ -b "$d" ]; then echo; else stat -Lc '%Y %s' "$d"; fi ;;
-  esac
-done
-"""
-)
 
 
 class RemoteDisk(BlockDisk):
     """A disk of another host, made by opened()."""
 
-    def __init__(self, program: Program, path: str, *, live: bool) -> None:
+    def __init__(
+        self, program: Program, path: str, size: Size, *, served: ReadsThere | None, live: bool
+    ) -> None:
         self._program = program
         self._path = path
+        self._served = served
         self._asked: deque[tuple[str, int, int]] = deque()  # what, the first block, how many
         self._next = 0
         self._edge = -1  # a block behind zeroes, which holds data
-        super().__init__(self._begin(), live=live)
+        super().__init__(size, live=live)
         self._zeroes = bytearray(self._count())  # 1 for a block that holds nothing else
+
+    @property
+    def reader(self) -> str:
+        return "qemu-nbd" if self._served else "sh, dd and cmp"
 
     def stamp(self) -> list[int]:
         with self._lock:
@@ -126,32 +88,6 @@ class RemoteDisk(BlockDisk):
             yield "zeros", at, count
             at += count
 
-    def _begin(self) -> Size:
-        word, *rest = self._program.line().split()
-        if word == "ready":
-            return Size(*map(int, rest))
-        where = f"The disk {self._path} of the host {self._program.host}"
-        if word == "sizeless":
-            raise Unsupported(
-                f"{where} is a block device whose size that host does not tell.",
-                hint="Install blockdev there, of util-linux, or copy the disk into a file.",
-            )
-        if word == "lacks":
-            raise Unsupported(
-                f"The host {self._program.host} has no {rest[0]}, which reading its disks needs.",
-                hint="Install it there.",
-            )
-        raise {
-            "absent": InvalidDisk(
-                f"{where} cannot be found.",
-                hint="Correct its <source> in the domain XML, or map it with --path-map.",
-            ),
-            "denied": InvalidDisk(
-                f"{where} cannot be read: permission denied.",
-                hint="Log in there as a user who may read it: root, as a rule.",
-            ),
-        }.get(word) or InvalidDisk(f"{where} is neither a file nor a block device.")
-
     def _block(self, number: int) -> bytes:
         """Return a block, and ask for those after it if they seem to be wanted."""
         while not self._has(number):
@@ -168,7 +104,8 @@ class RemoteDisk(BlockDisk):
 
     def _look_ahead(self, first: int) -> None:
         """Ask for the blocks that follow; behind zeroes, when all is answered, how far they go."""
-        soon = range(first, min(first + AHEAD, self._count()))
+        ahead = SERVED_AHEAD if self._served else AHEAD
+        soon = range(first, min(first + ahead, self._count()))
         unknown = [at for at in soon if not (self._has(at) or self._is_asked(at))]
         if not self._zeroes[first - 1] or self._edge in unknown:
             for number in unknown:
@@ -183,7 +120,10 @@ class RemoteDisk(BlockDisk):
         return any(first <= number < first + count for _, first, count in self._asked)
 
     def _request(self, what: str, number: int, count: int = 1) -> None:
-        self._ask(what, number, count)
+        if what == "read" and self._served:
+            self._served.ask(number * BLOCK, self._bytes(number))
+        else:
+            self._ask(what, number, count)
         self._asked.append((what, number, count))
 
     def _drain(self) -> None:
@@ -193,6 +133,9 @@ class RemoteDisk(BlockDisk):
     def _receive(self) -> None:
         """Take the answer to the oldest request."""
         what, number, count = self._asked.popleft()
+        if what == "read" and self._served:
+            self._take_served(self._served, number)
+            return
         answer = self._program.line().strip()
         if what == "zeros":
             whole = self._bytes(number, count)
@@ -203,7 +146,25 @@ class RemoteDisk(BlockDisk):
         elif answer == "zero":
             self._take_zeroes(number)
         else:
-            self._take(number)
+            length = self._bytes(number)
+            data = self._program.stdout.read(length)
+            if len(data) != length:
+                raise self._program.lost()
+            self._take(number, data)
+
+    def _take_served(self, served: ReadsThere, number: int) -> None:
+        """Take a block of qemu-nbd; where it fails, dd reads on, and tells why it cannot."""
+        data = served.take()
+        if data is None:
+            again = [number, *(first for what, first, _ in self._asked if what == "read")]
+            self._asked = deque(each for each in self._asked if each[0] != "read")
+            self._served = None
+            for each in again:
+                self._request("read", each)
+        elif data == ZEROES[: len(data)]:
+            self._take_zeroes(number)
+        else:
+            self._take(number, data)
 
     def _take_zeroes(self, number: int) -> None:
         if number in self._read_blocks and not self._live:
@@ -211,12 +172,8 @@ class RemoteDisk(BlockDisk):
         self._zeroes[number] = 1
         self._blocks.pop(number, None)
 
-    def _take(self, number: int) -> None:
-        """Read a block's data, and keep its hash."""
-        length = self._bytes(number)
-        data = self._program.stdout.read(length)
-        if len(data) != length:
-            raise self._program.lost()
+    def _take(self, number: int, data: bytes) -> None:
+        """Keep a block that was read, and its hash."""
         found = hashlib.sha256(data).digest()
         if not self._read_blocks.first(number, found) and not self._live:
             raise self._changed()
@@ -239,7 +196,48 @@ class RemoteDisk(BlockDisk):
 
 
 @contextmanager
-def opened(connection: Connection, path: str, *, live: bool) -> Iterator[RemoteDisk]:
-    """Open a file or block device of another host, for reading. Raises InvalidDisk."""
-    with connection.program(["sh", "-c", SCRIPT, "sh", path]) as program:
-        yield RemoteDisk(program, path, live=live)
+def opened(connection: Connection, path: str, *, folder: Path, live: bool) -> Iterator[RemoteDisk]:
+    """Open a file or block device of another host, for reading; our socket is made in the folder.
+
+    Raises InvalidDisk, Unsupported and ssh's errors.
+    """
+    there = PurePosixPath(reader_there.folder())
+    with (
+        connection.program(reader_there.argv(path, str(there))) as program,
+        heartbeat.beating(program.stdin),
+        ExitStack() as stack,
+    ):
+        size, is_served = _begun(program, path)
+        here, socket = folder / there.name, str(there / "socket")
+        served = (
+            reads_there.opened(stack, connection, here=here, there=socket) if is_served else None
+        )
+        yield RemoteDisk(program, path, size, served=served, live=live)
+
+
+def _begun(program: Program, path: str) -> tuple[Size, bool]:
+    """Return a disk's size, and whether a server there has it. Raises InvalidDisk, Unsupported."""
+    word, *rest = program.line().split()
+    if word == "ready":
+        return Size(int(rest[0]), int(rest[1])), rest[2:] == ["served"]
+    where = f"The disk {path} of the host {program.host}"
+    if word == "sizeless":
+        raise Unsupported(
+            f"{where} is a block device whose size that host does not tell.",
+            hint="Install blockdev there, of util-linux, or copy the disk into a file.",
+        )
+    if word == "lacks":
+        raise Unsupported(
+            f"The host {program.host} has no {rest[0]}, which reading its disks needs.",
+            hint="Install it there.",
+        )
+    raise {
+        "absent": InvalidDisk(
+            f"{where} cannot be found.",
+            hint="Correct its <source> in the domain XML, or map it with --path-map.",
+        ),
+        "denied": InvalidDisk(
+            f"{where} cannot be read: permission denied.",
+            hint="Log in there as a user who may read it: root, as a rule.",
+        ),
+    }.get(word) or InvalidDisk(f"{where} is neither a file nor a block device.")

@@ -46,7 +46,9 @@ class Remotes:
         """Return a disk, which is opened the first time. Raises InvalidDisk and ssh's errors."""
         if (host, path) not in self._disks:
             self._disks[host, path] = (
-                self._open.enter_context(opened(self._host(host), path, live=self._live))
+                self._open.enter_context(
+                    opened(self._host(host), path, folder=self._folder, live=self._live)
+                )
                 if host
                 else self._open.enter_context(local_disk.opened(path, live=self._live))
             )
