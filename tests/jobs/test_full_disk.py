@@ -135,10 +135,12 @@ async def test_job_whose_workers_cannot_write_waits_for_room_and_is_undone(
     lab: Lab, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "RETRY", 0.05)
+    monkeypatch.setattr(supervisor, "SILENT", 3)
     job = await strand(lab, small)
     await waits(lab, job)
-    await asyncio.sleep(3)  # more than ATTEMPTS workers try
+    await asyncio.sleep(3)  # more than ATTEMPTS workers try, and more than SILENT
     assert lab.jobs.get(job).state is JobState.RUNNING
+    assert not any(new and "(1 of 3)" in new.activity for _, new in lab.seen)  # none is counted
     (small / "ballast").unlink()
     status = await lab.end(job)
     assert (status.state, status.error_name) == (JobState.FAILED, "Interrupted")
