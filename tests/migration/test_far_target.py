@@ -51,9 +51,9 @@ def test_guest_boots_on_the_other_host_and_is_found_there_again(
 
 
 @pytest.mark.guest
-def test_raw_disk_is_sparse_there(sandbox: Sandbox, sshd: None, tiny: Path) -> None:
+def test_raw_disk_in_a_folder_is_sparse_there(sandbox: Sandbox, sshd: None, tiny: Path) -> None:
     know_each_other(sandbox)
-    code, output = migrate(sandbox, tiny, "--format", "raw", "--no-start")
+    code, output = migrate(sandbox, tiny, "--format", "raw", "--no-start", "--directory", IMAGES)
     assert code == 0, output
     check_image(sandbox, "raw")
     assert sandbox.run("virsh", "domstate", "tiny1").out.strip() == "shut off"
@@ -174,5 +174,6 @@ def test_what_another_host_cannot_do_is_refused_at_once(
     assert code == 1
     assert "There is no storage pool 'none'" in output
     code, output = migrate(sandbox, tiny, "--directory", "/srv")
-    assert code == 2
-    assert "'directory' is for a target that is this host" in output
+    assert code == 1
+    assert "has no storage pool of the folder /srv" in output
+    assert "pool-define-as NAME dir --target /srv" in output

@@ -8,7 +8,7 @@ import pytest
 from xen2kvmd.errors import PoolNotFound, TargetExists
 from xen2kvmd.model import Allocation, DiskFormat, Volume
 from xen2kvmd.system.libvirt import Host, connected
-from xen2kvmd.targets.pool import StoragePool, volume_xml
+from xen2kvmd.targets.pool import StoragePool, pool_of_folder, volume_xml
 
 POOL = "default-pool"
 
@@ -64,3 +64,11 @@ def test_discard_names_a_pool_that_is_gone(host: Host) -> None:
     volume = Volume(dev="xvda", path="/nowhere/a.img", format="raw", pool="gone", name="a.img")
     with pytest.raises(PoolNotFound, match="'gone'"):
         StoragePool(host, "gone").discard(volume)
+
+
+def test_folder_of_another_host_is_the_pool_that_has_it(host: Host) -> None:
+    assert host.folder_pool("/default-pool/") == POOL
+    assert pool_of_folder(host, "/default-pool").available() > 0
+    with pytest.raises(PoolNotFound, match="no storage pool of the folder /srv/it's") as raised:
+        pool_of_folder(host, "/srv/it's")
+    assert "--target '/srv/it'" in raised.value.hint

@@ -58,7 +58,8 @@ OF_REQUESTS = (
     ),
     Option(
         "directory", "s", _PLANNING,
-        "Folder of the target host for the disks, instead of a pool.",
+        "Folder of the target host for the disks, instead of a pool; where target is another host, "
+        "a storage pool there must have it.",
         values.full_path, "directory",
     ),
     Option(

@@ -13,12 +13,22 @@ from dataclasses import dataclass
 import libvirt
 
 from xen2kvmd import xml
-from xen2kvmd.errors import Failed, MigrationError, PoolNotFound
+from xen2kvmd.errors import Failed, MigrationError
 from xen2kvmd.model import CephPool
 from xen2kvmd.system.libvirt_domain import Console, Domain
 from xen2kvmd.system.libvirt_errors import absent, lost, translated, unreachable
 from xen2kvmd.system.libvirt_link import opened
-from xen2kvmd.system.libvirt_pool import Pool, key_of, look, overlays, refresh, released
+from xen2kvmd.system.libvirt_pool import (
+    Pool,
+    active,
+    key_of,
+    look,
+    of_export,
+    of_folder,
+    overlays,
+    refresh,
+    released,
+)
 from xen2kvmd.system.libvirt_uri import is_remote, ssh_address, with_program
 from xen2kvmd.system.ssh import as_program
 from xen2kvmd.words import one_line
@@ -104,16 +114,11 @@ class Host:
 
     def netfs_pool(self, server: str, directory: str) -> str:
         """Return the name of the pool that has a server's export, active or not; "" for none."""
-        for pool in self._connection.listAllStoragePools(
-            libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_NETFS
-        ):
-            source = xml.parse(pool.XMLDesc(), what="The pool's XML").find("source")
-            if source is not None and (host := source.find("host")) is not None:
-                path = source.find("dir")
-                where = "" if path is None else (path.get("path") or "").rstrip("/")
-                if (host.get("name"), where) == (server, directory.rstrip("/")):
-                    return str(pool.name())
-        return ""
+        return of_export(self._connection, server, directory)
+
+    def folder_pool(self, folder: str) -> str:
+        """Return the name of the pool whose volumes are files in a folder, active or not; or ""."""
+        return of_folder(self._connection, folder)
 
     def define_pool(self, document: str) -> None:
         """Define a pool which starts with its host, and make its folder."""
@@ -183,18 +188,7 @@ class Host:
         return key_of(self._connection, pool) if pool.user else b""
 
     def _pool(self, name: str) -> "libvirt.virStoragePool":
-        with absent(libvirt.VIR_ERR_NO_STORAGE_POOL):
-            found = self._connection.storagePoolLookupByName(name)
-            if found.isActive():
-                return found
-            raise PoolNotFound(
-                f"Storage pool '{name}' is not active.", hint=f"Start it: virsh pool-start {name}"
-            )
-        known = ", ".join(sorted(pool.name() for pool in self._connection.listAllStoragePools()))
-        raise PoolNotFound(
-            f"There is no storage pool '{name}'.",
-            hint=f"Pools of this host: {known or 'none'}. See 'virsh pool-list --all'.",
-        )
+        return active(self._connection, name)
 
     # --- domains ----------------------------------------------------------------------------------
 

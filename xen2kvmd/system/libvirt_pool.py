@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A storage pool of a libvirt."""
 
+import posixpath
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 import libvirt
 
 from xen2kvmd import xml
+from xen2kvmd.errors import PoolNotFound
 from xen2kvmd.model import CephPool
 from xen2kvmd.system import ceph
 from xen2kvmd.system.heartbeat import GONE
@@ -15,6 +17,11 @@ from xen2kvmd.system.libvirt_errors import absent, translated
 
 BUSY = 600.0  # seconds that somebody else's work on a pool is waited for
 LOOK = 1.0  # seconds between two looks at it
+FILES = (
+    libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_DIR
+    | libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_FS
+    | libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_NETFS
+)
 IN_USE = (" in use", " busy")  # LVM of a volume; umount(8), and Ceph
 
 
@@ -29,6 +36,22 @@ class Pool:
     ceph: CephPool | None = None
 
 
+def active(connection: "libvirt.virConnect", name: str) -> "libvirt.virStoragePool":
+    """Look an active pool up. Raises PoolNotFound."""
+    with absent(libvirt.VIR_ERR_NO_STORAGE_POOL):
+        found = connection.storagePoolLookupByName(name)
+        if found.isActive():
+            return found
+        raise PoolNotFound(
+            f"Storage pool '{name}' is not active.", hint=f"Start it: virsh pool-start {name}"
+        )
+    known = ", ".join(sorted(pool.name() for pool in connection.listAllStoragePools()))
+    raise PoolNotFound(
+        f"There is no storage pool '{name}'.",
+        hint=f"Pools of this host: {known or 'none'}. See 'virsh pool-list --all'.",
+    )
+
+
 def look(pool: "libvirt.virStoragePool") -> Pool:
     """Refresh a pool, and tell what it is."""
     refresh(pool)
@@ -40,6 +63,27 @@ def look(pool: "libvirt.virStoragePool") -> Pool:
         available=pool.info()[3],
         ceph=ceph.pool(document),
     )
+
+
+def of_export(connection: "libvirt.virConnect", server: str, directory: str) -> str:
+    """Return the name of the pool that has a server's export, "" for none."""
+    for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_NETFS):
+        source = xml.parse(pool.XMLDesc(), what="The pool's XML").find("source")
+        if source is not None and (host := source.find("host")) is not None:
+            path = source.find("dir")
+            where = "" if path is None else (path.get("path") or "").rstrip("/")
+            if (host.get("name"), where) == (server, directory.rstrip("/")):
+                return str(pool.name())
+    return ""
+
+
+def of_folder(connection: "libvirt.virConnect", folder: str) -> str:
+    """Return the name of the pool whose volumes are files in a folder, "" for none."""
+    for pool in connection.listAllStoragePools(FILES):
+        where = xml.parse(pool.XMLDesc(), what="The pool's XML").findtext("target/path") or ""
+        if where and posixpath.normpath(where) == posixpath.normpath(folder):
+            return str(pool.name())
+    return ""
 
 
 def overlays(pool: "libvirt.virStoragePool") -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from xen2kvmd.targets.directory import Directory
 from xen2kvmd.targets.host import check_target_host, ssh_address, target_host
 from xen2kvmd.targets.in_place import InPlace
 from xen2kvmd.targets.nfs_export import NfsExport
-from xen2kvmd.targets.pool import StoragePool
+from xen2kvmd.targets.pool import StoragePool, pool_of_folder
 from xen2kvmd.targets.users import check_unused
 
 __all__ = [
@@ -72,7 +72,8 @@ def open_places(request: Request, host: Host, disks: Iterable[SourceDisk]) -> Ma
         )
     common: Place = StoragePool(host, request.pool or "default")
     if request.directory:
-        common = Directory(request.directory)
+        folder = request.directory
+        common = pool_of_folder(host, folder) if host.remote else Directory(folder)
     elif request.in_place:
         common = InPlace(disks)
     elif request.nfs_export:

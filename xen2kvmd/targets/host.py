@@ -15,14 +15,11 @@ _FORM = "Write qemu+ssh://root@HOST/system, with :PORT where it is not 22; or le
 
 def check_target_host(request: Request) -> None:
     """Raise InvalidOption for a target that cannot be, or what another host cannot do for it."""
-    if not _is_remote(request):
-        return
-    for key in ("directory", "in_place"):
-        if getattr(request, key):
-            raise InvalidOption(
-                f"The option '{key.replace('_', '-')}' is for a target that is this host.",
-                hint="Give a storage pool of the other host with --pool.",
-            )
+    if _is_remote(request) and request.in_place:
+        raise InvalidOption(
+            "The option 'in-place' is for a target that is this host.",
+            hint="Give a storage pool of the other host with --pool.",
+        )
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Disks as volumes of a libvirt storage pool."""
 
+import shlex
 from pathlib import Path
 
 from lxml import etree
 
 from xen2kvmd import xml
-from xen2kvmd.errors import Failed, TargetExists, Unsupported
+from xen2kvmd.errors import Failed, PoolNotFound, TargetExists, Unsupported
 from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
 from xen2kvmd.system import ceph
 from xen2kvmd.system.libvirt import Host
@@ -100,6 +101,20 @@ class StoragePool:
 
     def discard(self, volume: Volume) -> None:
         self._host.remove_volume(self._name, volume.name)
+
+
+def pool_of_folder(host: Host, folder: str) -> StoragePool:
+    """Return the pool that another host has a folder in: its libvirt makes the files.
+
+    Raises PoolNotFound if there is none.
+    """
+    if name := host.folder_pool(folder):
+        return StoragePool(host, name)
+    raise PoolNotFound(
+        f"{host.name()} has no storage pool of the folder {folder}.",
+        hint="Make one, and start it: virsh -c URI pool-define-as NAME dir --target "
+        f"{shlex.quote(folder)}; virsh -c URI pool-start NAME",
+    )
 
 
 def volume_xml(volume: Volume, size: int, allocation: Allocation, cluster_size: int) -> str:
