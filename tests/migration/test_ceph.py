@@ -8,7 +8,17 @@ import pytest
 
 from tests.migration.ceph import CEPH_DOWN, CEPH_UP, SECRET
 from tests.migration.sandbox import Sandbox
-from tests.migration.test_undo import JOBS, begin, check_nothing_left, cut_off, show, temporary
+from tests.migration.sshd import know_each_other
+from tests.migration.test_far_target import URI as FAR
+from tests.migration.test_undo import (
+    JOBS,
+    begin,
+    check_nothing_left,
+    cut_off,
+    show,
+    temporary,
+    wait_for_step,
+)
 from tests.migration.xenhost import shell
 
 pytestmark = pytest.mark.guest
@@ -52,6 +62,20 @@ def test_guest_lives_in_ceph(sandbox: Sandbox, tiny: Path) -> None:
     assert images(sandbox) == []
     sandbox.run("rm", show(sandbox, job)["Result"]["backup"])
     check_nothing_left(sandbox, job, before)
+
+
+@pytest.mark.usefixtures("cluster", "sshd")
+def test_guest_of_another_host_lives_in_ceph(sandbox: Sandbox, tiny: Path) -> None:
+    know_each_other(sandbox)
+    job = begin(sandbox, tiny, "--target", FAR, "--no-start", "--resume", *POOL)
+    wait_for_step(sandbox, job, "copy", then=f"sleep 1; kill -9 $(cat {JOBS}/{job}/lock)")
+    followed = sandbox.run("xen2kvm", "follow", job)
+    assert followed.code == 0, followed.err + followed.out
+    assert images(sandbox) == ["tiny1-vda.img"]
+    key = sandbox.run("cat", "/run/ceph-test/key").out.strip()
+    assert sandbox.run("grep", "-rF", "--", key, f"{JOBS}/{job}").out == ""
+    assert sandbox.run("xen2kvm", "rollback", "--remove-target", job).code == 0
+    assert images(sandbox) == []
 
 
 @pytest.mark.usefixtures("cluster")

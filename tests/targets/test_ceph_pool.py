@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the XML of a pool of the type rbd says, as libvirt's formatstorage.html has it."""
 
+import socket
+
+import pytest
+
 from xen2kvmd import xml
+from xen2kvmd.errors import Unsupported
 from xen2kvmd.model import CephPool, Monitor
 from xen2kvmd.system import ceph
 
@@ -41,3 +46,14 @@ def test_pool_that_ceph_conf_tells_of_needs_no_monitors() -> None:
 
 def test_other_pools_are_none() -> None:
     assert ceph.pool(xml.parse("<pool type='dir'><source/></pool>")) is None
+
+
+def test_monitors_have_to_answer_the_host_that_writes() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        monitors = (Monitor("monitor.invalid"), Monitor(host, str(port)))
+        ceph.check_reachable(CephPool("vms", monitors))
+    with pytest.raises(Unsupported, match="No monitor of the Ceph pool 'vms' answers this host"):
+        ceph.check_reachable(CephPool("vms", monitors))
+    with pytest.raises(Unsupported, match="No monitor"):
+        ceph.check_reachable(CephPool("vms"))

@@ -41,7 +41,7 @@ OF_REQUESTS = (
         "target", "s", _PLANNING,
         "The libvirt that gets the guest, by ssh: qemu+ssh://USER@HOST:PORT/system, with "
         "?keyfile=/PATH where a key of its own is needed; this host's where it is left out. Disks "
-        "go into a storage pool there, of any type but rbd, through qemu-nbd of that host.",
+        "go into a storage pool there, through qemu-nbd of that host, or of this one for rbd.",
         values.text, "target",
     ),
     Option(

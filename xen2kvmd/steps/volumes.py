@@ -27,10 +27,12 @@ def erase(run: Run, volume: Volume) -> None:
 
 def mend(run: Run, volume: Volume) -> None:
     """Wait for a writer that was killed, and give back what it has taken of a disk that we made."""
+    if volume.ceph:
+        return
     if address := ssh_address(context.request(run)):
         with ssh.connected(address) as far:
             far_volume.mend(far, volume.path, volume.format)
-    elif not volume.ceph:
+    else:
         disk.mend(volume.path, volume.format)
 
 

@@ -8,8 +8,9 @@ guest. The user's key is in a file that only root reads, never in arguments.
 import base64
 import json
 import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,6 +21,7 @@ from xen2kvmd.system.qemu_nbd import SOCKET, serving
 from xen2kvmd.xml import Element
 
 SECONDS = 10.0  # for QEMU to look at a name
+ANSWER = 5.0  # seconds for a monitor
 
 
 def pool(document: Element) -> CephPool | None:
@@ -52,6 +54,22 @@ def check_driver() -> None:
                 hint="Install qemu-block-extra (Debian, Ubuntu), or qemu-block-rbd (SUSE, Fedora, "
                 "Red Hat).",
             ) from error
+
+
+def check_reachable(where: CephPool) -> None:
+    """Raise Unsupported if this host cannot write the images of another host's pool.
+
+    What it has in its own ceph.conf may be another cluster, so the pool has to name its monitors.
+    """
+    for monitor in where.monitors:
+        there = (monitor.host, int(monitor.port))
+        with suppress(OSError), socket.create_connection(there, timeout=ANSWER):
+            return
+    raise Unsupported(
+        f"No monitor of the Ceph pool '{where.name}' answers this host, which has to write there.",
+        hint="Let this host into the network of the monitors, which libvirt's pool has to name; or "
+        "choose another pool.",
+    )
 
 
 @contextmanager

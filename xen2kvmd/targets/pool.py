@@ -31,6 +31,8 @@ class StoragePool:
         if pool.ceph:  # better now than after the shutdown
             self._host.key(pool.ceph)
             ceph.check_driver()
+            if self._host.remote:
+                ceph.check_reachable(pool.ceph)
         return pool.available
 
     def store(self) -> str:
@@ -55,8 +57,7 @@ class StoragePool:
         self, *, dev: str, name: str, disk_format: DiskFormat, may_exist: bool = False
     ) -> Volume:
         pool = self._host.pool(self._name)
-        # Images in Ceph are written from here, by a QEMU that reaches the monitors of its pool.
-        known = FILE_POOLS + BLOCK_POOLS + (() if self._host.remote else CEPH_POOLS)
+        known = FILE_POOLS + BLOCK_POOLS + CEPH_POOLS
         if pool.type not in known:
             raise Unsupported(
                 f"Pool '{self._name}' is of the type '{pool.type}': nothing can be copied there.",
