@@ -11,6 +11,7 @@ from xen2kvmd.jobs import vault
 from xen2kvmd.model import DiskKey, Operation, Request
 from xen2kvmd.steps import keys
 from xen2kvmd.system import credentials
+from xen2kvmd.system.command import run
 
 
 def read(*given: DiskKey, secrets: Path = Path("/nonexistent")) -> tuple[Key, ...]:
@@ -39,15 +40,29 @@ def test_what_was_given_is_read_as_it_is(tmp_path: Path) -> None:
     (key,) = read(given, secrets=tmp_path / "job")
     assert (key.selector, key.secret) == ("/dev/xvda2", " x\r\n")
     assert " x" not in repr(key)
-    assert keys.path(given, tmp_path / "job") == f"{tmp_path}/job/1"
 
 
 def test_what_was_given_and_is_gone_is_to_be_given_again(tmp_path: Path) -> None:
     given = DiskKey("/dev/xvda2", file="1")
-    for use in (lambda: read(given, secrets=tmp_path), lambda: keys.path(given, tmp_path)):
-        with pytest.raises(InvalidOption, match=r"/dev/xvda2.*is gone") as missing:
-            use()
-        assert "give it again" in missing.value.hint
+    with pytest.raises(InvalidOption, match=r"/dev/xvda2.*is gone") as missing:
+        read(given, secrets=tmp_path)
+    assert "give it again" in missing.value.hint
+
+
+def test_program_reads_keys_in_files_that_go_with_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """virt-v2v knows no other way; so an encrypted credential is in clear nowhere else."""
+    monkeypatch.setattr(credentials, "STORES", (tmp_path,))
+    (tmp_path / "xen2kvm.vm1").write_text("hunter2\n")
+    vault.keep(tmp_path / "job", {"1": " x"})
+    given = (DiskKey("/dev/xvda2", file="1"), DiskKey("all", credential="vm1"))
+    request = Request(Operation.PLAN, "xen:///system", keys=given)
+    with keys.in_files(request, tmp_path / "job") as found:
+        for _twice in range(2):
+            read = [(name, run(["cat", path], timeout=9)) for name, path in found]
+            assert read == [("/dev/xvda2", b" x"), ("all", b"hunter2")]
+    assert not any(Path(path).exists() for _, path in found)
 
 
 def test_credential_has_our_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

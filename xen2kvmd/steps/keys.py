@@ -4,6 +4,9 @@
 What the job writes down of them is where they are, never what they are.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from xen2kvmd.errors import InvalidOption
@@ -20,12 +23,19 @@ def read(request: Request, secrets: Path) -> tuple[Key, ...]:
     return tuple(Key(key.selector, _secret(key, secrets)) for key in request.keys)
 
 
-def path(key: DiskKey, secrets: Path) -> str:
-    """Return the file that holds a key in clear, or "" where none does. Raises InvalidOption."""
-    if key.file:
-        _given(key, secrets)
-        return str(secrets / key.file)
-    return str(credentials.plain(key.credential) or "")
+@contextmanager
+def in_files(request: Request, secrets: Path) -> Iterator[tuple[tuple[str, str], ...]]:
+    """Yield each key's selector, and the path where a program that we begin can read it.
+
+    What is there is in our memory, and goes with us. Raises InvalidOption, as read does.
+    """
+    with ExitStack() as files:
+        found = []
+        for key in read(request, secrets):
+            file = files.enter_context(open(os.memfd_create("key"), "wb", buffering=0))
+            file.write(key.secret.encode())
+            found.append((key.selector, f"/proc/{os.getpid()}/fd/{file.fileno()}"))
+        yield tuple(found)
 
 
 def passphrase(data: bytes, where: str) -> str:

@@ -11,11 +11,11 @@ import logging
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from xen2kvmd import domain
-from xen2kvmd.errors import Failed, Unsupported
+from xen2kvmd.errors import Failed
 from xen2kvmd.guest import emulation
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.devices import remap_text, xen_order
@@ -69,21 +69,21 @@ def _run(run: Run, folder: Path) -> None:
     said = run.scratch / "v2v.json"
     said.unlink(missing_ok=True)
     watch = _Watch(run, said)
-    argv = (
+    argv = [
         "virt-v2v", f"--machine-readable=file:{said}", "--root", request.root or "first",
         "-i", "libvirtxml", str(run.scratch / "v2v-source.xml"),
         "-o", "local", "-os", str(folder), "-of", "qcow2", "-on", NAME,
-        *_keys(run, request),
-    )  # fmt: skip
-    outcome = supervise(
-        argv,
-        stdin=b"",
-        environment=_environment(run, request),
-        timeout=LIMIT,
-        stopped=watch.look,
-        tell=watch.tell,
-        most=OUTPUT,
-    )
+    ]  # fmt: skip
+    with keys.in_files(request, run.secrets) as found:
+        outcome = supervise(
+            [*argv, *_key_words(run, found)],
+            stdin=b"",
+            environment=_environment(run, request),
+            timeout=LIMIT,
+            stopped=watch.look,
+            tell=watch.tell,
+            most=OUTPUT,
+        )
     run.check_cancelled()
     watch.look()
     for message in watch.messages:
@@ -95,18 +95,12 @@ def _run(run: Run, folder: Path) -> None:
         raise v2v_words.failure(watch.messages, tuple(watch.last), outcome.code)
 
 
-def _keys(run: Run, request: Request) -> Iterator[str]:
+def _key_words(run: Run, found: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Yield what opens the guest's disks, which virt-v2v calls as its appliance does: /dev/sda2."""
     order = sorted((disk.dev for disk in context.disks(run)), key=xen_order)
     here = Case(devices=tuple((dev, f"sd{letters(n)}") for n, dev in enumerate(order)))
-    for key in request.keys:
-        file = keys.path(key, run.secrets)
-        if not file:
-            raise Unsupported(
-                f"virt-v2v cannot read the credential {key.credential}, which is encrypted.",
-                hint="Give it as a file: --key SELECTOR:file:PATH.",
-            )
-        yield from ("--key", f"{remap_text(key.selector, here)}:file:{file}")
+    for selector, file in found:
+        yield from ("--key", f"{remap_text(selector, here)}:file:{file}")
 
 
 def _environment(run: Run, request: Request) -> Mapping[str, str]:

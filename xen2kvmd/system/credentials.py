@@ -15,15 +15,10 @@ ENCRYPTED = (Path("/run/credstore.encrypted"), Path("/etc/credstore.encrypted"))
 PREFIX = "xen2kvm."
 
 
-def plain(name: str) -> Path | None:
-    """Return the file with a credential in clear, None where there is none."""
-    return _find(STORES, name)
-
-
 def read(name: str) -> bytes:
     """Return a credential, by its name without the prefix. Raises InvalidOption."""
     try:
-        if file := plain(name):
+        if file := _find(STORES, name):
             return file.read_bytes()
         if file := _find(ENCRYPTED, name):
             argv = ["systemd-creds", "decrypt", f"--name={PREFIX}{name}", str(file), "-"]
