@@ -6,8 +6,8 @@ import pytest
 from xen2kvmd import xml
 from xen2kvmd.domain import check_name, convert, read, target_names
 from xen2kvmd.domain.read import parse_size
-from xen2kvmd.errors import InvalidName, InvalidXml
-from xen2kvmd.model import Case, Nic, Target
+from xen2kvmd.errors import InvalidName, InvalidXml, Unsupported
+from xen2kvmd.model import Case, Facts, Family, Nic, Target, Volume
 
 GUEST = """
 <domain type='xen'>
@@ -90,6 +90,20 @@ def test_whole_disks_that_look_like_partitions() -> None:
 def test_mixed_buses_keep_the_order_of_letters() -> None:
     mixed = names(disk("hda", "ide"), disk("xvdb"), disk("sdc", "scsi"))
     assert mixed == {"hda": "vda", "xvdb": "vdb", "sdc": "vdc"}
+
+
+@pytest.mark.parametrize("virtio", [True, False])
+def test_each_disk_is_its_copy_whatever_its_bus(*, virtio: bool) -> None:
+    """Else the new guest would write into the source's image."""
+    given = (("vda", "virtio"), ("xvdb", "xen"), ("sda", "scsi"), ("sdb", "sata"), ("sdc", "usb"))
+    volumes = tuple(Volume(dev, f"/new/{dev}", "qcow2", name=dev) for dev, _ in given)
+    facts = Facts(family=Family.WINDOWS, drivers=virtio)
+    case = Case(target=Target(volumes=volumes), facts=facts)
+    converted = convert(guest(*(disk(dev, bus) for dev, bus in given)), case).domain_xml
+    assert all(f"<source file='/new/{dev}'/>" in converted.replace('"', "'") for dev, _ in given)
+    assert ".img" not in converted
+    with pytest.raises(Unsupported, match="would not get the copy of disk 'xvdz'"):
+        convert(guest(disk("xvda")), Case(target=Target(volumes=(Volume("xvdz", "/z", "raw"),))))
 
 
 def test_without_virtio_disks_come_before_cdroms_on_sata() -> None:

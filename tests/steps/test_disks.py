@@ -15,7 +15,7 @@ from xen2kvmd.errors import Failed, Unsupported, VmRunning
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Backing, Operation, PathMap, Request, SourceDisk
+from xen2kvmd.model import Backing, Operation, PathMap, Request, Severity, SourceDisk
 from xen2kvmd.steps import disks
 from xen2kvmd.steps.disks import mapped
 from xen2kvmd.system import assembly, blocks
@@ -134,6 +134,17 @@ def test_chain_and_snapshots_are_found_and_told(run: Run, tmp_path: Path) -> Non
     before = disks.stamp(run, disk)
     base.write_bytes(os.urandom(1 << 20))
     assert disks.stamp(run, disk) != before
+
+
+def test_lun_that_is_passed_through_is_told() -> None:
+    source = domain.read(
+        "<domain type='xen'><name>web1</name><memory>1024</memory><os><type>hvm</type></os>"
+        "<devices><disk type='block' device='lun'><source dev='/dev/sdx'/>"
+        "<target dev='sdb' bus='scsi'/></disk></devices></domain>"
+    )
+    (told,) = disks.of_luns(source)
+    assert (told.id, told.severity) == ("disk-lun", Severity.BLOCKER)
+    assert "the new guest gets /dev/sdx of its own host" in told.message
 
 
 def test_image_over_a_device_is_read_by_us_whole(run: Run, device: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from lxml import etree
 
 from xen2kvmd import xml
+from xen2kvmd.domain.disks import check_copies
 from xen2kvmd.domain.names import target_names
 from xen2kvmd.domain.read import check_name, read_tree
 from xen2kvmd.domain.rules import RULES
@@ -25,7 +26,7 @@ class Converted:
 
 
 def convert(document: str | bytes, case: Case) -> Converted:
-    """Convert a domain XML. Raises InvalidXml or InvalidName for one that cannot be."""
+    """Convert a domain XML. Raises InvalidXml, InvalidName or Unsupported if it cannot be."""
     domain = xml.parse(document)
     case = complete(case, domain)
     findings: list[Finding] = []
@@ -39,6 +40,7 @@ def convert(document: str | bytes, case: Case) -> Converted:
             if after != before:
                 changes.append(_change(rule, before, after))
             was, before = now, after
+    check_copies(domain, case)
     return Converted(xml.serialize(domain), tuple(findings), tuple(changes))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from xen2kvmd.domain.names import XEN_BUSES, disk_bus, names_under_kvm, parse_name, pending, twins
 from xen2kvmd.domain.read import disk_format
 from xen2kvmd.domain.tree import append, devices, remove, remove_all, target_dev
+from xen2kvmd.errors import Unsupported
 from xen2kvmd.model import Case, CephPool, Finding, Severity, Volume
 from xen2kvmd.rule import rule
 from xen2kvmd.xml import Element
@@ -54,10 +55,16 @@ def disk_volumes(domain: Element, case: Case) -> Iterator[Finding]:
 
     The copy has no backing file: the chain was read through. libvirt knows no volumes of rbd pools
     as disks, so an image is named with its monitors, and its key by libvirt's secret.
+
+    A disk on a bus of KVM's keeps its name, by which it is known the second time, too; any other
+    of that name has got it from another rule.
     """
-    here = {
-        target_dev(disk): disk for disk in devices(domain, "disk") if disk_bus(disk) in XEN_BUSES
-    }
+    names = dict(case.devices)
+    here = {}
+    for disk in devices(domain, "disk"):
+        dev = target_dev(disk)
+        if disk_bus(disk) in XEN_BUSES or names.get(dev) == dev:
+            here[dev] = disk
     for volume in case.target.volumes:
         if volume.dev in here:
             _point(here[volume.dev], volume)
@@ -83,6 +90,32 @@ def _point(disk: Element, volume: Volume) -> None:
     if driver is not None:
         driver.set("type", volume.format)
         driver.addnext(source)
+
+
+def check_copies(domain: Element, case: Case) -> None:
+    """Raise Unsupported if a disk that is copied would not be its copy in the new domain.
+
+    A guest on the source's image would destroy it: this holds whatever the rules do.
+    """
+    names = dict(case.devices)
+    here = {target_dev(disk): disk for disk in devices(domain, "disk")}
+    for volume in case.target.volumes:
+        disk = here.get(names.get(volume.dev, volume.dev))
+        if disk is None or not _is_copy(disk, volume):
+            raise Unsupported(
+                f"The new guest would not get the copy of disk '{volume.dev}'.",
+                hint="Give the disk a name and a bus as Xen has them, xvda and xen, in the domain "
+                "XML.",
+            )
+
+
+def _is_copy(disk: Element, volume: Volume) -> bool:
+    source = disk.find("source")
+    if source is None:
+        return False
+    if volume.pool and not volume.ceph:
+        return (source.get("pool"), source.get("volume")) == (volume.pool, volume.name)
+    return volume.path in (source.get("file"), source.get("dev"), source.get("name"))
 
 
 def _image(disk: Element, path: str, pool: CephPool) -> Element:

@@ -137,6 +137,21 @@ def findings(run: Run, disks: tuple[SourceDisk, ...], *, in_place: bool) -> Iter
         )
 
 
+def of_luns(source: domain.SourceDomain) -> Iterator[Finding]:
+    """Yield each LUN that is passed through: the new guest gets what its own host calls so."""
+    for disk in source.disks:
+        if disk.device == "lun":
+            yield Finding(
+                "disk-lun",
+                f"Disk '{disk.dev}' is a LUN that is passed through: it is not copied, and the new "
+                f"guest gets {disk.path} of its own host, whatever that is.",
+                Severity.BLOCKER,
+                hint="Waive it where the target host has the same LUN under this name. To have it "
+                "copied, make it device='disk' in the domain XML; or remove it there.",
+                place=f"devices/disk[{disk.dev}]",
+            )
+
+
 def _of_snapshots(disk: SourceDisk, *, in_place: bool) -> Finding:
     names = ", ".join(disk.snapshots)
     if in_place:

@@ -40,7 +40,11 @@ def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
         )
     found = assemble(there, partial(disks.head, run))
     run.note("disks", cattrs.unstructure(found))
-    known = (*imported.findings, *disks.findings(run, found, in_place=request.in_place))
+    known = (
+        *imported.findings,
+        *disks.findings(run, found, in_place=request.in_place),
+        *disks.of_luns(described),
+    )
     run.note("source-findings", cattrs.unstructure(known))
     run.note("stamps", {disk.dev: disks.stamp(run, disk) for disk in found})
     disks.check_unlocked(found)
