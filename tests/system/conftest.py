@@ -15,7 +15,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-from xen2kvmd.system import heartbeat
+from xen2kvmd.system import heartbeat, reader_there
 from xen2kvmd.system.remotes import Remotes
 from xen2kvmd.system.ssh import Connection
 
@@ -100,7 +100,8 @@ def without_power(host: Connection) -> Iterator[None]:
 def fast_heart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signs of life that come more often, and are missed sooner."""
     monkeypatch.setattr(heartbeat, "EVERY", 0.1)
-    monkeypatch.setattr(heartbeat, "SILENCE", 1)
+    for one in (heartbeat, reader_there):
+        monkeypatch.setattr(one, "SILENCE", 1)
 
 
 @pytest.fixture

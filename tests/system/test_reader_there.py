@@ -12,6 +12,7 @@ import pytest
 
 from tests.loop import loop_device
 from tests.system.conftest import Far, without_power
+from xen2kvmd.system import reader_there
 from xen2kvmd.system.measure import BLOCK
 from xen2kvmd.system.remote_disk import SERVED_AHEAD, RemoteDisk, opened
 from xen2kvmd.system.ssh import Connection, connected
@@ -84,7 +85,7 @@ def test_zeroes_of_a_device_stay_there_but_for_what_is_asked_ahead(
         whole(disk)
         (session,) = far.sessions()
         sent = Path(f"/proc/{session}/io").read_text().split("wchar: ")[1].split()[0]
-    assert int(sent) < (len(DATA) + 3 * SERVED_AHEAD) * BLOCK
+    assert int(sent) < (len(DATA) + SERVED_AHEAD) * BLOCK
 
 
 def test_dd_reads_on_where_qemu_nbd_ends(far: Far, tmp_path: Path, source: Path) -> None:
@@ -98,13 +99,30 @@ def test_dd_reads_on_where_qemu_nbd_ends(far: Far, tmp_path: Path, source: Path)
         assert disk.reader == "sh, dd and cmp"
 
 
-def test_host_whose_qemu_nbd_is_too_old_is_read_by_dd(source: Path, tmp_path: Path) -> None:
+def test_host_whose_qemu_nbd_is_too_old_is_read_by_dd(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there"
+    monkeypatch.setattr(reader_there, "folder", lambda: str(there))
     old = 'mount --bind /bin/false $(command -v qemu-nbd); exec sh -c "$2"'
     argv = ("unshare", "--mount", "sh", "-c", old, "sh")
     host = Connection("ssh://root@xen1", "root@xen1", argv, Path("/no/socket"))
     with opened(host, str(source), folder=tmp_path, live=False) as disk:
+        assert not there.exists()
         assert disk.reader == "sh, dd and cmp"
         assert whole(disk) == source.read_bytes()
+
+
+def test_file_of_the_shell_there_that_prints_is_not_read_again(
+    source: Path, tmp_path: Path
+) -> None:
+    """The shell takes what sshd begins for a login, and reads it: before our words, not behind them."""
+    (tmp_path / ".bashrc").write_text("echo Welcome to xen1\n")
+    login = f'SHLVL=0 SSH_CLIENT=1 HOME="{tmp_path}" exec bash -c "$2"'
+    argv = ("sh", "-c", login, "sh")
+    host = Connection("ssh://root@xen1", "root@xen1", argv, Path("/no/socket"))
+    with opened(host, str(source), folder=tmp_path, live=False) as disk:
+        assert disk.read(0, BLOCK) == source.read_bytes()[:BLOCK]
 
 
 @pytest.mark.usefixtures("fast_heart")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A limit on data per second. Zeroes are none: they are not copied, nor do they come over ssh."""
+"""A limit on data per second. Zeroes are none: they are not copied, and few come over ssh."""
 
 import threading
 import time

@@ -9,11 +9,16 @@ ran, for Xen's blkback writes past it; and hardly a Xen host has it.
 
 import secrets
 
-from xen2kvmd.system import heartbeat
 from xen2kvmd.system.device_size import SIZE_OF_DEVICE
 
+SILENCE = 600  # seconds without a sign of us, after which it ends: we may be stopped for a while
+
 # bash, where it is, can end a loop that hears no more of us: `read` of dash has no time limit.
-BEST_SHELL = 'exec "$(command -v bash || echo sh)" -c "$@"'
+# It would read ~/.bashrc, which may print something: it takes ssh's child for a login.
+BEST_SHELL = """
+bash=$(command -v bash) && exec "$bash" --norc -c "$@"
+exec sh -c "$@"
+"""
 
 # Answers a line with the disk's sizes and whether qemu-nbd serves it, then each request by a line,
 # or by the word "data" and a block.
@@ -43,19 +48,23 @@ else
   echo other; exit
 fi
 server=
-end() { # SIGTERM waits for whoever is connected, who may be gone
-  [ -z "$server" ] || { kill -9 "$server"; wait "$server"; rm -rf "$folder"; } 2>/dev/null
-}
+end() { # the server, unless its number is another's by now; SIGTERM waits for whoever is connected
+  [ -n "$server" ] || return
+  grep -q "$folder" "/proc/$server/cmdline" && kill -9 "$server"
+  rm -rf "$folder"
+  server=
+} 2>/dev/null
 trap end EXIT
 trap exit HUP INT TERM PIPE
 serve() { # tell whether qemu-nbd serves the disk
   command -v qemu-nbd >/dev/null && mkdir "$folder" || return
   image=driver=raw$cache,file.driver=$driver,file.locking=off,file.filename=$quoted
-  qemu-nbd --read-only --persistent --socket="$folder/socket" --pid-file="$folder/pid" \
+  qemu-nbd --read-only --socket="$folder/socket" --pid-file="$folder/pid" \
     --image-opts "$image" </dev/null >/dev/null &
-  server=$!
+  server=$! tries=0
   until [ -s "$folder/pid" ]; do
-    kill -0 "$server" || return
+    tries=$((tries + 1))
+    [ "$tries" -lt 100 ] && kill -0 "$server" || { end; return 1; }
     sleep 0.1 || sleep 1
   done
 } 2>/dev/null
@@ -98,5 +107,5 @@ def folder() -> str:
 def argv(path: str, folder: str) -> list[str]:
     """Return the program for a disk; qemu-nbd's socket, if any, is FOLDER/socket."""
     quoted = path.replace(",", ",,")  # qemu-nbd(8), --image-opts
-    words = (str(heartbeat.SILENCE), folder, quoted, path)
+    words = (str(SILENCE), folder, quoted, path)
     return ["sh", "-c", BEST_SHELL, "sh", SCRIPT, "sh", *words]

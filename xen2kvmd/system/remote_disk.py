@@ -7,7 +7,7 @@ slower than most networks: 32 MB/s here.) Behind a block of zeroes it looks how 
 program for many blocks: most of a disk is empty. The hash of each block is kept: at the end the
 other host hashes the same blocks anew, and looks again at the zeroes, which proves that we have
 what its disk holds, and that nobody wrote to it meanwhile. Nothing is installed there, and nothing
-written but a socket in /tmp.
+written but a folder with a socket in /tmp.
 """
 
 import hashlib
@@ -25,7 +25,8 @@ from xen2kvmd.system.reads_there import ReadsThere
 from xen2kvmd.system.ssh import Connection, Program
 
 AHEAD = 8  # blocks that are asked for before they are needed, where reading goes straight on
-SERVED_AHEAD = 4  # the same of qemu-nbd, which sends zeroes, too
+SERVED_AHEAD = 4  # the same of qemu-nbd, which sends zeroes, too: where data was before
+FIRM = 2  # blocks of data in a row, behind which more is expected
 RUN = 64  # blocks that one look for zeroes covers
 ZEROES = bytes(BLOCK)
 
@@ -41,6 +42,7 @@ class RemoteDisk(BlockDisk):
         self._served = served
         self._asked: deque[tuple[str, int, int]] = deque()  # what, the first block, how many
         self._next = 0
+        self._run = 0  # blocks of data that were read in a row
         self._edge = -1  # a block behind zeroes, which holds data
         super().__init__(size, live=live)
         self._zeroes = bytearray(self._count())  # 1 for a block that holds nothing else
@@ -92,8 +94,9 @@ class RemoteDisk(BlockDisk):
         """Return a block, and ask for those after it if they seem to be wanted."""
         while not self._has(number):
             if not self._is_asked(number):
-                self._request("read", number)
+                self._look_at(number)
             self._receive()
+        self._run = 0 if self._zeroes[number] else 1 + (number == self._next) * self._run
         if number == self._next:
             self._look_ahead(number + 1)
         self._next = number + 1
@@ -102,16 +105,30 @@ class RemoteDisk(BlockDisk):
             return ZEROES[: self._bytes(number)]
         return self._kept(number)
 
+    def _look_at(self, number: int) -> None:
+        """Ask for a block; where qemu-nbd would send zeroes, too, whether it is some."""
+        if self._served and number != self._edge and self._run < FIRM:
+            self._look_for_zeroes(number)
+        else:
+            self._request("read", number)
+
+    def _look_for_zeroes(self, number: int) -> None:
+        self._request("zeros", number, min(RUN, self._count() - number))
+
     def _look_ahead(self, first: int) -> None:
         """Ask for the blocks that follow; behind zeroes, when all is answered, how far they go."""
-        ahead = SERVED_AHEAD if self._served else AHEAD
-        soon = range(first, min(first + ahead, self._count()))
+        soon = range(first, min(first + AHEAD, self._count()))
         unknown = [at for at in soon if not (self._has(at) or self._is_asked(at))]
         if not self._zeroes[first - 1] or self._edge in unknown:
             for number in unknown:
-                self._request("read", number)
+                if not self._served or number == self._edge or self._expects_data(number - first):
+                    self._request("read", number)
         elif unknown and not self._asked:
-            self._request("zeros", unknown[0], min(RUN, self._count() - unknown[0]))
+            self._look_for_zeroes(unknown[0])
+
+    def _expects_data(self, ahead: int) -> bool:
+        """Tell whether a block so far ahead seems to hold data, as many did that were read."""
+        return self._run >= FIRM and ahead < min(self._run, SERVED_AHEAD)
 
     def _has(self, number: int) -> bool:
         return bool(self._zeroes[number]) or number in self._blocks
