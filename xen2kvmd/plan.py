@@ -38,7 +38,8 @@ from xen2kvmd.targets.room import Need, check_room
 
 Places = Mapping[str, Place]  # by <target dev>
 
-PASSING = (addresses.ID, "remote-disks")  # findings that may differ in two plans of one source
+# Findings that may differ in two plans of one source.
+PASSING = (addresses.ID, "remote-disks", "filesystem-has-errors")
 
 # Estimates only, read off a small machine: seconds with hardware virtualisation and without.
 SECONDS_TO_CONVERT = {True: 30, False: 120}
@@ -144,7 +145,7 @@ def make_case(
 
 def _place(disk: SourceDisk) -> str:
     """Return where a disk is: no other guest, of this host or another, has it there."""
-    return f"\n{disk.host}{disk.paths[0]}"
+    return f"\n{disk.host}{disk.parts[0].path if disk.parts else disk.paths[-1]}"
 
 
 def make_plan(
@@ -278,8 +279,8 @@ def _check_direct(request: Request, kernel: str) -> None:
 def _digest(plan: Plan) -> str:
     """Return a digest of what the plan will do; estimates and allocated sizes are left out.
 
-    So are what other guests of the target are, and by which program a disk is read: another answer
-    changes nothing of the plan.
+    So are what other guests of the target are, by which program a disk is read, and what its file
+    systems have noted of errors: another answer changes nothing of the plan.
     """
     content = cattrs.unstructure(plan)
     content["findings"] = [one for one in content["findings"] if one["id"] not in PASSING]

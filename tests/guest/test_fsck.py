@@ -65,12 +65,13 @@ def test_damage_is_told_and_nothing_else(tmp_path: Path) -> None:
         mount(appliance)
         here = SourceDisk("xvda", "/disk.raw", "raw", 1, 1)
         there = replace(here, host="ssh://root@xen1")
-        (noted,) = file_systems(appliance, [here])
+        (noted,) = file_systems(appliance, [here], live=False)
         assert (noted.id, noted.place) == ("filesystem-has-errors", "/dev/vda1")
-        assert [one.id for one in file_systems(appliance, [here, there])] == [
+        assert [one.id for one in file_systems(appliance, [here, there], live=False)] == [
             "filesystem-has-errors",
             "filesystem-not-checked",
         ]
+        assert list(file_systems(appliance, [here], live=True)) == []
 
 
 def mount(appliance: Appliance) -> None:

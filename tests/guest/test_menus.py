@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Boot menus as hostile guests write them: none is read for ever, or too deep."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.guest.folder import Folder
 from xen2kvmd.guest import grubenv
 from xen2kvmd.guest.menus import Menu, read_menu
+from xen2kvmd.guest.syslinux import name_default, set_default
 
 
 def menu_of(tmp_path: Path, text: str) -> Menu | None:
@@ -83,6 +85,28 @@ def test_default_of_a_menu_of_syslinux_is_marked_in_the_entry(
     assert menu is not None
     assert menu.default is not None
     assert (menu.default.kernel, menu.default.arguments) == (kernel, "ro")
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("DEFAULT vmlinuz-xen root=/dev/xvda1\n", "DEFAULT lts\n"),  # a kernel, no label
+        ("DEFAULT menu.c32\n", "DEFAULT menu.c32\n"),
+        ("ONTIMEOUT vmlinuz-xen ro\n", "ONTIMEOUT lts\n"),
+    ],
+)
+def test_default_of_syslinux_is_set_where_it_is_read(
+    head: str, expected: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "extlinux.conf"
+    file.write_bytes(f"{head}LABEL lts\n  LINUX vmlinuz-lts\n".replace("\n", "\r\n").encode())
+    tree = Folder(tmp_path)
+    set_default(tree, "/extlinux.conf", "lts")
+    text = file.read_bytes().decode().replace("\r\n", "\n")
+    assert text.startswith(expected)
+    assert ("MENU DEFAULT" in text) == ("c32" in head)
+    name_default(tree, "/extlinux.conf", "lts")
+    assert re.search("^default lts", file.read_bytes().decode(), re.M | re.I)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_host_whose_qemu_nbd_is_too_old_is_read_by_dd(
 def test_file_of_the_shell_there_that_prints_is_not_read_again(
     source: Path, tmp_path: Path
 ) -> None:
-    """The shell takes what sshd begins for a login, and reads it: before our words, not behind them."""
+    """The shell takes what sshd begins for a login, and reads it: before our words only."""
     (tmp_path / ".bashrc").write_text("echo Welcome to xen1\n")
     login = f'SHLVL=0 SSH_CLIENT=1 HOME="{tmp_path}" exec bash -c "$2"'
     argv = ("sh", "-c", login, "sh")

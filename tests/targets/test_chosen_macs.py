@@ -51,9 +51,9 @@ def test_guest_of_the_same_name_elsewhere_gets_another(other: SourceDisk, tmp_pa
 
 def test_same_guest_gets_the_same_each_time(tmp_path: Path) -> None:
     written = replace(DISK, allocated=0, size=2 << 20, snapshots=("before",))
-    backed = replace(DISK, backing=(Backing("/dev/vg/base", "raw"),))
+    over = replace(DISK, path="/srv/web1.snapshot", backing=(Backing(DISK.path, DISK.format),))
 
-    assert {chosen(disk, tmp_path) for disk in (DISK, written, backed)} == {chosen(DISK, tmp_path)}
+    assert {chosen(disk, tmp_path) for disk in (DISK, written, over)} == {chosen(DISK, tmp_path)}
 
 
 def test_guest_with_a_uuid_is_known_by_that(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from xen2kvmd.guest.tree import Tree
 
 _INCLUDE = re.compile(r"^\s*(?:menu\s+)?include\s+(\S+)", re.I)
 _DEEPEST = 16  # levels of files that include others
-_MARK = re.compile(r"^[ \t]*menu[ \t]+default[ \t]*(?:\n|\Z)", re.M | re.I)
-_DEFAULT = re.compile(r"^([ \t]*(?:default|ontimeout)[ \t]+)(\S+)", re.M | re.I)
+_MARK = re.compile(r"^[ \t]*menu[ \t]+default[ \t\r]*(?:\n|\Z)", re.M | re.I)
+_DEFAULT = re.compile(r"^([ \t]*(?:default|ontimeout)[ \t]+)(\S[^\n]*?)(?=[ \t\r]*$)", re.M | re.I)
+_PROGRAM = re.compile(r"\S+\.(?:c32|com)\b", re.I)  # a menu's, in the place of a label
 
 
 @dataclass(frozen=True)
@@ -36,24 +37,23 @@ def read_labels(tree: Tree, path: str) -> tuple[tuple[Label, ...], str]:
                 marked = name
     first, by_time = ("".join(_said(text, key).split()[:1]) for key in ("default", "ontimeout"))
     # The mark is for a menu's program: that of UI, or DEFAULT menu.c32.
-    is_menu = bool(_said(text, "ui")) or first not in [label.name for label in labels]
+    is_menu = bool(not first or _said(text, "ui") or _PROGRAM.match(first))
     return tuple(labels), by_time or (marked if is_menu else "") or first
 
 
 def set_default(tree: Tree, path: str, name: str) -> None:
     """Make a label the default, in the configuration and in the files that it includes.
 
-    DEFAULT and ONTIMEOUT name it where they name one: DEFAULT may name a menu's program instead.
-    Its mark in an entry overrides them there, so that the mark moves to this label's.
+    DEFAULT and ONTIMEOUT name it, whatever label or kernel they named, but for DEFAULT where it
+    names a menu's program. The mark in an entry counts there, so that it moves to this label's.
     """
     files = {path}
     text = "\n".join(_lines(tree, path, dirname(path), seen=files))
-    labels = {name, *re.findall(r"^[ \t]*label[ \t]+(\S+)", text, re.M | re.I)}
-    said = {word for _, word in _DEFAULT.findall(text)}
-    marks = bool(_MARK.search(text)) or (bool(said) and not said & labels)
+    said = [value for _, value in _DEFAULT.findall(text)]
+    marks = bool(_MARK.search(text)) or any(map(_PROGRAM.match, said))
     for file in filter(tree.is_file, sorted(files)):
         changed = _DEFAULT.sub(
-            lambda at: at[0] if at[2] not in labels else f"{at[1]}{name}", tree.read(file)
+            lambda at: at[0] if _PROGRAM.match(at[2]) else f"{at[1]}{name}", tree.read(file)
         )
         if file == path and not said and not marks:
             changed = f"default {name}\n{changed}"
@@ -63,7 +63,7 @@ def set_default(tree: Tree, path: str, name: str) -> None:
 def name_default(tree: Tree, path: str, name: str) -> None:
     """Have DEFAULT name the label that starts, for GRUB, which knows no marks (syslinuxcfg.c)."""
     files = {path}
-    said = _DEFAULT.search("\n".join(_lines(tree, path, dirname(path), seen=files)))
+    said = _said("\n".join(_lines(tree, path, dirname(path), seen=files)), "default")
     for file in filter(tree.is_file, sorted(files)):
         changed = _DEFAULT.sub(lambda at: f"{at[1]}{name}", tree.read(file))
         first = "" if said or file != path else f"default {name}\n"
@@ -72,7 +72,7 @@ def name_default(tree: Tree, path: str, name: str) -> None:
 
 def _with_mark(text: str, name: str) -> str:
     """Mark the entry of a label as the menu's default, and no other."""
-    head = re.compile(rf"^[ \t]*label[ \t]+{re.escape(name)}[ \t]*\n(?=([ \t]*))", re.M | re.I)
+    head = re.compile(rf"^[ \t]*label[ \t]+{re.escape(name)}[ \t\r]*\n(?=([ \t]*))", re.M | re.I)
     return head.sub(lambda at: f"{at[0]}{at[1]}MENU DEFAULT\n", _MARK.sub("", text))
 
 

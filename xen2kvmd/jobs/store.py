@@ -216,7 +216,8 @@ class Store:
     def deaths(self, job_id: str) -> tuple[int, int]:
         """Return how many workers have died, and the last event in the journal at the last one."""
         path = self.path(job_id) / "deaths"
-        count, seq = map(int, path.read_text().split()) if path.exists() else (0, 0)
+        written = path.read_text() if path.exists() else ""
+        count, seq, *_ = map(int, f"{written} 0 0".split())  # it was the count alone before
         return max((count, seq), self._deaths.get(job_id, (0, 0)))
 
     def keep_deaths(self, job_id: str, count: int, *, seq: int) -> None:

@@ -52,6 +52,7 @@ def rehearse(
     """Make the plan of this job from what inspection noted."""
     text, disks = context.document(run), context.disks(run)
     installed, boot_files = context.installed(run), context.boot_files(run)
+    live = run.notes.get("source-state") == "running"
     with target_host(request) as host:
         inputs = plan.Inputs(request, text, disks=disks, host=host, boot_files=boot_files)
         case = plan.make_case(
@@ -72,7 +73,7 @@ def rehearse(
                 *storage.findings(request, host),
                 *set_aside.findings(request, case.target, disks, host, boot_files),
                 *engine.findings(run, request),
-                *(() if engine.is_v2v(run) else file_systems(appliance, disks)),
+                *(() if engine.is_v2v(run) else file_systems(appliance, disks, live=live)),
             ),
             installed=installed,
             inside=not engine.is_v2v(run),
@@ -80,9 +81,15 @@ def rehearse(
     return made, case, rehearsed
 
 
-def file_systems(appliance: Appliance, disks: Sequence[SourceDisk]) -> Iterator[Finding]:
-    """Yield what a glance shows of the file systems, and whether the conversion will check them."""
-    yield from guest.noted_damage(appliance)
+def file_systems(
+    appliance: Appliance, disks: Sequence[SourceDisk], *, live: bool
+) -> Iterator[Finding]:
+    """Yield what a glance shows of the file systems, and whether the conversion will check them.
+
+    Those of a guest that runs are not whole in what we read, and would be found faulty.
+    """
+    if not live:
+        yield from guest.noted_damage(appliance)
     if any(disk.host for disk in disks):
         yield NOT_OVER_SSH
 
