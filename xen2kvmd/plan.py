@@ -39,7 +39,7 @@ from xen2kvmd.targets.room import Need, check_room
 Places = Mapping[str, Place]  # by <target dev>
 
 # Findings that may differ in two plans of one source.
-PASSING = (addresses.ID, "remote-disks", "filesystem-has-errors")
+PASSING = (addresses.ID, "remote-disks", "filesystem-has-errors", "source-not-shut-down")
 
 # Estimates only, read off a small machine: seconds with hardware virtualisation and without.
 SECONDS_TO_CONVERT = {True: 30, False: 120}
@@ -279,8 +279,9 @@ def _check_direct(request: Request, kernel: str) -> None:
 def _digest(plan: Plan) -> str:
     """Return a digest of what the plan will do; estimates and allocated sizes are left out.
 
-    So are what other guests of the target are, by which program a disk is read, and what its file
-    systems have noted of errors: another answer changes nothing of the plan.
+    So are what other guests of the target are, by which program a disk is read, what its file
+    systems have noted of errors, and whether a guest that we cannot shut down runs: another answer
+    changes nothing of the plan.
     """
     content = cattrs.unstructure(plan)
     content["findings"] = [one for one in content["findings"] if one["id"] not in PASSING]

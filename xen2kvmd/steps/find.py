@@ -11,7 +11,7 @@ from xen2kvmd.jobs.claim import claim
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation, Request, SourceDisk
 from xen2kvmd.sources import Source, open_source
-from xen2kvmd.steps import context, disks
+from xen2kvmd.steps import context, disks, xl
 from xen2kvmd.steps.assemble import assemble
 from xen2kvmd.targets import backups
 from xen2kvmd.targets.room import check_room
@@ -21,17 +21,19 @@ def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
     """Write source.xml and the notes disks, stamps, source-findings and source-state.
 
     Returns the source and its disks, those put together that have to be. Raises Busy if another job
-    has the guest, by whatever name, and Unsupported if it has no disks.
+    has the guest, by whatever name, VmRunning if xl has it, and Unsupported if it has no disks.
     """
     source = open_source(request)
     imported = source.read()
     context.write(run, "source.xml", imported.domain_xml)
-    run.note("source-state", "running" if source.is_running() else "off")  # or nobody knows
     described = domain.read(imported.domain_xml)
     if request.vm.lower() not in ("", described.name.lower(), described.uuid.lower()):
         raise VmNotFound(f"The source describes '{described.name}', not '{run.spec['vm']}'.")
     if request.operation in (Operation.MIGRATE, Operation.BACKUP):
         claim(run, described.uuid)
+    state = xl.ask(run, runs=source.is_running())
+    run.note("source-state", "running" if state.runs else "off")  # or nobody knows
+    told = (*imported.findings, *xl.findings(run, state))
     there = tuple(disks.find(run, request, described, host=source.disk_host))
     if not there:
         raise Unsupported(
@@ -41,7 +43,7 @@ def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
     found = assemble(there, partial(disks.head, run))
     run.note("disks", cattrs.unstructure(found))
     known = (
-        *imported.findings,
+        *told,
         *disks.findings(run, found, in_place=request.in_place),
         *disks.of_luns(described),
     )

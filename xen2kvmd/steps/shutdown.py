@@ -10,19 +10,12 @@ from xen2kvmd.jobs import patience
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Finding, Request, Severity, ShutdownMode
 from xen2kvmd.sources import Source, open_source
-from xen2kvmd.steps import context, disks, window
+from xen2kvmd.steps import context, disks, window, xl
 from xen2kvmd.steps.define import check_target_off
 from xen2kvmd.system import libvirt_uri
 from xen2kvmd.system.remotes import Remotes
 
 LAST_WAIT = 60.0  # seconds that a guest which was asked to shut down may take after we gave up
-
-NOT_KNOWN = Finding(
-    "source-not-shut-down",
-    "The source is a file: whether its guest still runs on the Xen host is not known.",
-    Severity.WARNING,
-    hint="Shut it down there, and keep it from starting again, before you use the copy.",
-)
 
 
 def do(run: Run) -> None:
@@ -31,11 +24,8 @@ def do(run: Run) -> None:
     if request.finish_by:
         window.check(request, needed=context.plan(run).downtime)
     source = open_source(request)
-    match _runs(run):
-        case None:
-            run.finding(NOT_KNOWN)
-        case True:
-            _shut_down(run, request, source)
+    if _runs(run):
+        _shut_down(run, request, source)
     disks.check_unlocked(context.disks(run))
     check_unchanged(run)
 
@@ -145,11 +135,13 @@ def check_unchanged(run: Run) -> None:
 
 def check_off(run: Run) -> None:
     """Raise VmRunning if the source runs again, as far as that is known."""
-    if _runs(run):
+    runs = _runs(run)
+    if runs:
         raise VmRunning(
             f"The guest '{run.spec['vm']}' was started while it was migrated.",
             hint="See that nothing starts it, and migrate again.",
         )
+    xl.check(xl.ask(run, runs=runs))
 
 
 def _runs(run: Run) -> bool | None:
