@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 PAUSES = (0.0, 10.0, 60.0, 300.0)
 ATTEMPTS = len(PAUSES) + 1  # workers that may die before we give up; all but the first may undo
 LOOKS = 50  # for who has a job's lock, ten a second
-SILENT = 30  # workers that may die before they write anything down, though the disk would take it
+SILENT = 1440  # workers, one a minute, that may die at once though the disk would take what they do
 RETRY = 60.0  # seconds until a job that got no worker, or was not looked at, is tried again
 CANCELLED = ("Cancelled", "The job was cancelled.")  # name and message of the error
 
