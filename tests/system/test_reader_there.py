@@ -120,9 +120,11 @@ def test_file_of_the_shell_there_that_prints_is_not_read_again(
     (tmp_path / ".bashrc").write_text("echo Welcome to xen1\n")
     login = f'SHLVL=0 SSH_CLIENT=1 HOME="{tmp_path}" exec bash -c "$2"'
     argv = ("sh", "-c", login, "sh")
-    host = Connection("ssh://root@xen1", "root@xen1", argv, Path("/no/socket"))
+    host = Connection("ssh://root@xen1", argv, Path("/no/socket"))
     with opened(host, str(source), folder=tmp_path, live=False) as disk:
         assert disk.read(0, BLOCK) == source.read_bytes()[:BLOCK]
+        assert readers(source, "qemu-nbd")
+    assert not readers(source, "qemu-nbd", "bash")
 
 
 @pytest.mark.usefixtures("fast_heart")
