@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""xl/NAME.cfg becomes NAME.xml, NAME.findings; NAME.libvirt.xml is what a Xen host made of it."""
+"""xl/NAME.cfg becomes NAME.xml, NAME.findings; NAME.libvirt.xml is what a Xen host made of it.
+
+So does xl/list-NAME.json, which has what libxl_types.idl of Xen names.
+"""
 
 import time
 from pathlib import Path
@@ -10,7 +13,7 @@ from lxml import etree
 from xen2kvmd import xml
 from xen2kvmd.domain import convert
 from xen2kvmd.errors import InvalidSource, MigrationError, VmNotFound
-from xen2kvmd.model import Case
+from xen2kvmd.model import Case, Severity
 from xen2kvmd.sources.xl_cfg import read_cfg
 from xen2kvmd.sources.xl_disk import XlDisk, device_name, parse_disk
 from xen2kvmd.sources.xl_domain import Imported
@@ -20,7 +23,7 @@ from xen2kvmd.sources.xl_vif import parse_vif
 
 FOLDER = Path(__file__).parent / "xl"
 SCHEMA = Path("/usr/share/libvirt/schemas/domain.rng")
-FILES = sorted(FOLDER.glob("*.cfg"))
+FILES = sorted([*FOLDER.glob("*.cfg"), *FOLDER.glob("list-*.json")])
 
 
 def check(file: Path, content: str, *, regenerate: bool) -> None:
@@ -41,7 +44,7 @@ def show(imported: Imported) -> str:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_configuration_becomes_domain(file: Path, *, regenerate: bool) -> None:
-    imported = read_cfg(file.read_bytes())
+    imported = (read_json if file.suffix == ".json" else read_cfg)(file.read_bytes())
 
     check(file.with_suffix(".xml"), imported.domain_xml, regenerate=regenerate)
     check(file.with_suffix(".findings"), show(imported), regenerate=regenerate)
@@ -149,6 +152,31 @@ def test_equivalent_disks_are_equal() -> None:
         )
     }
     assert same == {XlDisk(target="/dev/vg/guest-volume", format="raw", vdev="hda")}
+
+
+@pytest.mark.parametrize(
+    ("line", "uefi", "told"),
+    [
+        ("firmware = 'uefi'", True, False),
+        ("firmware = 'ovmf'", True, False),
+        ("firmware = '/usr/share/qemu/ovmf-x86_64-xen.bin'", True, False),
+        ("firmware = 'bios'; bios = 'ovmf'", False, False),
+        ("firmware = '/srv/mine.bin'", False, True),
+        ("type = 'pv'; firmware = 'pvgrub64'", False, False),
+        ("type = 'pv'; firmware = 'uefi'", False, True),
+    ],
+)
+def test_firmware_is_read(line: str, *, uefi: bool, told: bool) -> None:
+    imported = read_cfg(f"name = 'a'; memory = 64; type = 'hvm'; {line}")
+    assert ("<loader " in imported.domain_xml) == uefi
+    assert [found.id for found in imported.findings] == ["xl-firmware-unknown"] * told
+
+
+def test_usb_device_is_told_with_what_to_do() -> None:
+    text = "name = 'a'; memory = 64; usbdev = ['hostbus=1,hostaddr=3']; vtpm = ['backend=b']"
+    usb, tpm = read_cfg(text).findings
+    assert (usb.severity, tpm.severity) == (Severity.WARNING, Severity.WARNING)
+    assert "virsh attach-device" in usb.message
 
 
 def test_rates_are_kibibytes() -> None:

@@ -7,6 +7,7 @@ Where we differ from `virsh domxml-from-native xen-xl`, on purpose:
 - what libvirt drops without a word has a finding.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,8 +17,8 @@ from xen2kvmd import xml
 from xen2kvmd.errors import InvalidSource
 from xen2kvmd.model import Finding, Severity
 from xen2kvmd.sources.xl_devices import add_devices
-from xen2kvmd.sources.xl_forms import CPUS, checked
-from xen2kvmd.sources.xl_options import BY_HAND, CARRIED, UNNEEDED
+from xen2kvmd.sources.xl_forms import CPUS, checked, is_path
+from xen2kvmd.sources.xl_options import CARRIED, TO_DO, UNNEEDED
 from xen2kvmd.sources.xl_syntax import Settings
 from xen2kvmd.sources.xl_values import Values
 from xen2kvmd.xml import Element
@@ -26,6 +27,11 @@ _MACHINES = {"pv": "xenpv", "pvh": "xenpvh", "hvm": "xenfv"}
 _OS = {"pv": "linux", "pvh": "xenpvh", "hvm": "hvm"}
 _BOOT = {"a": "fd", "c": "hd", "d": "cdrom", "n": "network"}
 _EVENTS = {"on_poweroff": "destroy", "on_reboot": "restart", "on_crash": "destroy"}
+_UEFI = frozenset({"uefi", "ovmf"})
+_BIOS = frozenset({"bios", "seabios", "rombios"})
+_PV_GRUB = frozenset({"pvgrub32", "pvgrub64"})
+_UEFI_FILE = re.compile(r"ovmf|edk2|uefi", re.IGNORECASE)
+_OVMF = "/usr/lib/xen/boot/ovmf.bin"
 _ACTIONS = frozenset({"destroy", "restart", "rename-restart", "preserve"})
 _CRASH = frozenset({"coredump-destroy", "coredump-restart"})
 _TSC = {
@@ -55,7 +61,7 @@ def to_domain(settings: Settings) -> Imported:
     kind = guest_kind(values)
     _identity(domain, values)
     found = list(_resources(domain, values))
-    _system(domain, values, kind)
+    found += _system(domain, values, kind)
     _features(domain, values, kind)
     _clock(domain, values)
     found += _events(domain, values)
@@ -125,7 +131,7 @@ def _events(domain: Element, values: Values) -> Iterator[Finding]:
         _add(domain, name, action)
 
 
-def _system(domain: Element, values: Values, kind: str) -> None:
+def _system(domain: Element, values: Values, kind: str) -> Iterator[Finding]:
     if kind != "hvm" and values.text("bootloader"):
         _add(domain, "bootloader", values.text("bootloader"))
         arguments = values.words("bootloader_args") or values.words("bootargs")
@@ -133,8 +139,7 @@ def _system(domain: Element, values: Values, kind: str) -> None:
             _add(domain, "bootloader_args", " ".join(arguments))
     system = _add(domain, "os")
     _add(system, "type", _OS[kind], arch="x86_64", machine=_MACHINES[kind])
-    if kind == "hvm" and values.text("bios") == "ovmf":
-        _add(system, "loader", "/usr/lib/xen/boot/ovmf.bin", readonly="yes", type="pflash")
+    yield from _firmware(system, values, kind)
     for option, name in (("kernel", "kernel"), ("ramdisk", "initrd")):
         # hvmloader as kernel is how xm named an HVM guest's firmware
         if values.text(option) and not values.text(option).endswith("hvmloader"):
@@ -152,6 +157,24 @@ def _system(domain: Element, values: Values, kind: str) -> None:
     if kind == "hvm":
         for letter in values.text("boot", "c"):
             _add(system, "boot", dev=_BOOT.get(letter, "hd"))
+
+
+def _firmware(system: Element, values: Values, kind: str) -> Iterator[Finding]:
+    """Add what starts the guest: firmware=, which may be a file's path, or the older bios=.
+
+    A PV guest's is GRUB for Xen, which reads the guest's own menu, as GRUB does under KVM.
+    """
+    asked = values.text("firmware") or (values.text("bios") if kind == "hvm" else "")
+    uefi = asked in _UEFI or (is_path(asked) and _UEFI_FILE.search(asked))
+    if uefi and kind == "hvm":
+        _add(system, "loader", _OVMF, readonly="yes", type="pflash")
+    elif asked and asked not in (_BIOS if kind == "hvm" else _PV_GRUB):
+        yield Finding(
+            "xl-firmware-unknown",
+            f"The firmware '{asked}' is not known; the guest gets a BIOS.",
+            hint='If it starts by UEFI, set firmware = "uefi" in a copy of the file.',
+            place="firmware",
+        )
 
 
 def _command_line(values: Values) -> str:
@@ -209,7 +232,7 @@ def _unused(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 "xl-option-dropped",
                 f"The option {name} is not carried: {UNNEEDED[name]}.",
-                severity=Severity.WARNING if UNNEEDED[name] == BY_HAND else Severity.INFO,
+                severity=Severity.WARNING if UNNEEDED[name] in TO_DO else Severity.INFO,
                 place=name,
             )
         else:
