@@ -14,7 +14,7 @@ from xen2kvmd.errors import ConnectionFailed, InvalidDisk
 from xen2kvmd.jobs import patience
 from xen2kvmd.jobs.process import run
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.system import command, ssh
+from xen2kvmd.system import command, ssh_login
 
 NAMES = ("one", "two", "three")
 SIZE = 1 << 20
@@ -102,7 +102,7 @@ def _keep_broken(run_: Run) -> None:
 
 def _login(run_: Run) -> None:
     """Write down as whom ssh would log in, and how fast may be copied."""
-    user, rate = config.host("xen1", ssh.CONFIG).user, ssh.rate_limit("ssh://xen1")
+    user, rate = config.host("xen1", ssh_login.CONFIG).user, ssh_login.rate_limit("ssh://xen1")
     with (run_.folder / "ssh").open("a") as stream:
         stream.write(f"{user} {rate}\n")
 

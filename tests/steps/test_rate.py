@@ -11,7 +11,7 @@ from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import SourceDisk
 from xen2kvmd.steps import context
-from xen2kvmd.system import ssh
+from xen2kvmd.system import ssh_login
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ from xen2kvmd.system import ssh
 def test_rate_is_the_least_of_the_hosts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, target: str, rate: int
 ) -> None:
-    monkeypatch.setattr(ssh, "CONFIG", tmp_path / "conf")
-    ssh.CONFIG.write_text("[Host xen1]\nRateLimit=50\n[Host kvm2]\nRateLimit=40\n")
+    monkeypatch.setattr(ssh_login, "CONFIG", tmp_path / "conf")
+    ssh_login.CONFIG.write_text("[Host xen1]\nRateLimit=50\n[Host kvm2]\nRateLimit=40\n")
     host = f"ssh://root@{source}" if source else ""
     spec = {"operation": "migrate", "source": "xen:///system"}
     spec |= {"target": f"qemu+ssh://root@{target}/system"} if target else {}

@@ -28,7 +28,7 @@ def device(tmp_path: Path) -> Iterator[str]:
 
 def shell(script: str) -> Connection:
     """A host of our own whose login shell does something before the command, which is $2."""
-    return Connection("ssh://root@xen1", "root@xen1", ("sh", "-c", script, "sh"), NO_SOCKET)
+    return Connection("ssh://root@xen1", ("sh", "-c", script, "sh"), NO_SOCKET)
 
 
 def test_what_a_shell_prints_of_its_own_is_passed_over(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ OLDEST = f"{OLDER}; mount --bind /dev/null /proc/partitions"
 @pytest.mark.parametrize("host", [OLD, OLDER])
 def test_old_host_tells_the_size_of_a_device(device: str, host: str, tmp_path: Path) -> None:
     argv = ("unshare", "--mount", "sh", "-c", f'{host}; exec sh -c "$2"', "sh")
-    old = Connection("ssh://root@xen1", "root@xen1", argv, NO_SOCKET)
+    old = Connection("ssh://root@xen1", argv, NO_SOCKET)
     assert sizes(old, [(device, "raw")]) == {(device, "raw"): SIZE}
     with opened(old, device, folder=tmp_path, live=False) as disk:
         assert disk.size.size == SIZE
@@ -77,7 +77,7 @@ def test_device_whose_size_nobody_tells_is_refused(device: str, tmp_path: Path) 
     with (
         pytest.raises(Unsupported, match=f"{device} .* whose size that host does not tell"),
         opened(
-            Connection("ssh://root@xen1", "root@xen1", argv, NO_SOCKET),
+            Connection("ssh://root@xen1", argv, NO_SOCKET),
             device,
             folder=tmp_path,
             live=False,

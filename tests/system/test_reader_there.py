@@ -106,7 +106,7 @@ def test_host_whose_qemu_nbd_is_too_old_is_read_by_dd(
     monkeypatch.setattr(reader_there, "folder", lambda: str(there))
     old = 'mount --bind /bin/false $(command -v qemu-nbd); exec sh -c "$2"'
     argv = ("unshare", "--mount", "sh", "-c", old, "sh")
-    host = Connection("ssh://root@xen1", "root@xen1", argv, Path("/no/socket"))
+    host = Connection("ssh://root@xen1", argv, Path("/no/socket"))
     with opened(host, str(source), folder=tmp_path, live=False) as disk:
         assert not there.exists()
         assert disk.reader == "sh, dd and cmp"

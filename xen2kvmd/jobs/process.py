@@ -12,7 +12,7 @@ from xen2kvmd.jobs.step import Step
 from xen2kvmd.jobs.store import JobRecord, Store
 from xen2kvmd.jobs.worker import Stopped, work
 from xen2kvmd.model import Operation
-from xen2kvmd.system import files, ssh
+from xen2kvmd.system import files, ssh, ssh_login
 from xen2kvmd.system.inhibitor import held
 from xen2kvmd.system.remotes import logins_of
 
@@ -40,7 +40,7 @@ def run(steps_of: Callable[[str], Sequence[Step]]) -> int:
     log.begin(folder / "log", job_id=record.id, vm=record.vm, in_unit=arguments.unit)
     _keep_temporary_files(folder / "scratch")
     if (taken := hosts.file_of(arguments.events)).exists():
-        ssh.CONFIG = taken
+        ssh_login.CONFIG = taken
     try:
         with _host_held(record), ssh.kept(logins_of(folder)):
             work(store, record.id, arguments.events, steps_of(record.operation))

@@ -24,7 +24,7 @@ from xen2kvmd.model import (
 )
 from xen2kvmd.steps import disks as sources
 from xen2kvmd.steps import keys
-from xen2kvmd.system import assembly, files, ssh
+from xen2kvmd.system import assembly, files, ssh_login
 from xen2kvmd.system import disk as images
 from xen2kvmd.system.pace import Pace
 from xen2kvmd.targets import ssh_address
@@ -148,5 +148,5 @@ def pace(run: Run) -> Pace:
     """Return the pace that was asked for, or the least that is configured for one of the hosts."""
     asked = request(run)
     hosts = {disk.host for disk in disks(run)} | {ssh_address(asked)}
-    configured = [limit for host in hosts - {""} if (limit := ssh.rate_limit(host))]
+    configured = [limit for host in hosts - {""} if (limit := ssh_login.rate_limit(host))]
     return Pace(asked.rate_limit or min(configured, default=0))

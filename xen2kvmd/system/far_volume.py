@@ -20,7 +20,8 @@ from xen2kvmd.errors import Failed, Unsupported
 from xen2kvmd.system import heartbeat, locks_there
 from xen2kvmd.system.command import WITH_US
 from xen2kvmd.system.opened_disk import image_words
-from xen2kvmd.system.ssh import BEGIN, Connection, Program, unreachable
+from xen2kvmd.system.ssh import BEGIN, Connection, Program
+from xen2kvmd.system.ssh_login import unreachable
 from xen2kvmd.words import one_line
 
 SOON = 2.0  # seconds in which it shows that a connection is over
@@ -97,7 +98,7 @@ def opened(
             yield uri
         except Failed as error:  # of a disk that is a socket here
             if words := last_words():
-                raise unreachable(host.host, words) from error
+                raise unreachable(host.asked, words) from error
             told = error.message.replace(uri, f"{path} of the host {host.host}")
             raise Failed(told, hint=error.hint, said=error.said) from error
 
@@ -129,7 +130,7 @@ def _served(
                     raise Failed(
                         f"The disk {path} of the host {host.host} cannot be opened.", said=words
                     )
-                raise unreachable(host.host, words)
+                raise unreachable(host.asked, words)
             with heartbeat.beating(process.stdin):
                 yield partial(_last_words, process, said)
         finally:

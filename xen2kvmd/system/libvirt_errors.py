@@ -3,7 +3,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import libvirt
 
@@ -14,7 +13,8 @@ from xen2kvmd.errors import (
     MigrationError,
     TargetExists,
 )
-from xen2kvmd.system.ssh import login_of, refusal
+from xen2kvmd.system.libvirt_uri import ssh_address
+from xen2kvmd.system.ssh_login import login_of, refusal
 from xen2kvmd.words import one_line
 
 _EXISTS = (libvirt.VIR_ERR_STORAGE_VOL_EXIST, libvirt.VIR_ERR_DOM_EXIST)
@@ -26,24 +26,24 @@ def unreachable(uri: str, said: str) -> MigrationError:
 
     The words are those of ssh(1), which libvirt hands on; it has no codes for them.
     """
-    host = urlsplit(uri).netloc
-    if host and (refused := refusal(host, said)):
+    address = ssh_address(uri)
+    if address and (refused := refusal(address, said)):
         return refused
     return ConnectionFailed(
         f"libvirt at {uri.partition('?')[0]} cannot be reached: {one_line(said)}.",
-        hint=f"See that this works as root, and that libvirt runs there: {login_of(host)}"
-        if host
+        hint=f"See that this works as root, and that libvirt runs there: {login_of(address)}"
+        if address
         else "Is libvirtd (or its daemon for this driver) installed and running on this host?",
     )
 
 
 def silent(uri: str, *, seconds: float) -> MigrationError:
     """Return the error for a libvirt that takes calls and does not answer them."""
-    host = urlsplit(uri).netloc
+    address = ssh_address(uri)
     return ConnectionFailed(
         f"libvirt at {uri.partition('?')[0]} does not answer: it has had {seconds:g} seconds.",
         hint="It hangs, or its host is overloaded: see there what 'systemctl status libvirtd' "
-        f"says{f' ({login_of(host)})' if host else ''}; if it hangs, restart it.",
+        f"says{f' ({login_of(address)})' if address else ''}; if it hangs, restart it.",
     )
 
 

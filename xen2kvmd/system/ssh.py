@@ -2,8 +2,8 @@
 """One login to another host by ssh(1), which all that we do there shares.
 
 Keys, agent, ports and jump hosts are those of root's ssh_config(5), unless xen2kvmd.conf(5) has
-others for a host. What we set is what must not be otherwise: nobody is asked, and a host's key is
-known or refused.
+others for a host (ssh_login.py). What we set is what must not be otherwise: nobody is asked, and a
+host's key is known or refused.
 """
 
 import shlex
@@ -17,20 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from xen2kvmd import config
-from xen2kvmd.errors import (
-    ConnectionFailed,
-    Failed,
-    HostKeyUnknown,
-    MigrationError,
-    SourceAuthFailed,
-)
+from xen2kvmd.errors import ConnectionFailed, Failed, MigrationError
 from xen2kvmd.system.command import WITH_US, Running, log, run, running
+from xen2kvmd.system.ssh_login import options_of, unreachable
 from xen2kvmd.words import one_line
 
-CONFIG = config.FILE
 SECONDS = 60.0  # for the login; a jump host takes its time, too
 BEGIN = "xen2kvm-begins"  # what a program's shell prints before the program
 LONGEST = 4096  # bytes of a line before that
@@ -47,41 +40,24 @@ OPTIONS = (
     "LogLevel=ERROR",
 )
 
-_HOST_KEY = ("Host key verification failed", "HOST IDENTIFICATION HAS CHANGED")
-_REFUSED = ("Permission denied (", "Too many authentication failures")
-
-
-def login_of(host: str) -> str:
-    """Return what a person types to log in to HOST or USER@HOST:PORT."""
-    return "ssh " + host.replace(":", " -p ") if "]" not in host else f"ssh ssh://{host}"
-
-
-def refusal(host: str, said: str) -> MigrationError | None:
-    """Return the error for a host that ssh did not get into, by what ssh said; it has no codes."""
-    login = login_of(host)
-    if any(words in said for words in _HOST_KEY):
-        return HostKeyUnknown(
-            f"The key of the host {host} is not known to root's ssh, or not the one that it knows.",
-            hint=f"Log in once as root from this host, compare the fingerprint, and accept it: "
-            f"{login}. If the key has changed, find out why before you remove the old one.",
-        )
-    if any(words in said for words in _REFUSED):
-        return SourceAuthFailed(
-            f"The host {host} refused the login: {one_line(said)}.",
-            hint="Nobody is asked for a password: put the public key of root of this host there, "
-            f"and see that this works as root: {login}",
-        )
-    return None
-
 
 @dataclass(frozen=True)
 class Connection:
-    """A host that we are logged in to; address is ssh://USER@HOST:PORT, the login has a socket."""
+    """A host that we are logged in to, as it was asked for; the login has a socket."""
 
-    address: str
-    host: str
+    asked: str  # ssh://USER@HOST:PORT?keyfile=/PATH
     argv: tuple[str, ...]
     socket: Path
+
+    @property
+    def host(self) -> str:
+        """USER@HOST:PORT, as messages name it."""
+        return urlsplit(self.asked).netloc
+
+    @property
+    def address(self) -> str:
+        """The host as ssh takes it."""
+        return f"ssh://{self.host}"
 
     @contextmanager
     def program(self, argv: Sequence[str]) -> Iterator["Program"]:
@@ -128,7 +104,7 @@ class Connection:
         try:
             run([*argv, "-O", "forward"], timeout=SECONDS)
         except Failed as error:
-            raise unreachable(self.host, error.message) from error
+            raise unreachable(self.asked, error.message) from error
         try:
             yield
         finally:
@@ -196,24 +172,25 @@ class Logins:
             return self._masters[address][1]
 
     def _log_in(self, address: str) -> tuple[Running, Connection]:
-        options, bare = _asked(address, (*OPTIONS, "ClearAllForwardings=yes"))
-        netloc = urlsplit(address).netloc
+        told = (*OPTIONS, "ClearAllForwardings=yes", *options_of(address))
+        ssh = ("ssh", *(word for option in told for word in ("-o", option)))
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._count += 1
         socket = self._folder / str(self._count)
+        connection = Connection(address, (*ssh, "-S", str(socket)), socket)
         master = self._open.enter_context(
-            running(["ssh", *options, "-M", "-N", "-S", str(socket), bare])
+            running([*ssh, "-M", "-N", "-S", str(socket), connection.address])
         )
         limit = time.monotonic() + SECONDS
         while not socket.exists():
             try:
                 master.check(seconds=0.02)
             except Failed as error:
-                raise unreachable(netloc, error.message) from error
+                raise unreachable(address, error.message) from error
             if time.monotonic() > limit:
                 master.end()
-                raise unreachable(netloc, f"no login in {SECONDS:g} seconds")
-        return master, Connection(bare, netloc, ("ssh", *options, "-S", str(socket)), socket)
+                raise unreachable(address, f"no login in {SECONDS:g} seconds")
+        return master, connection
 
     def close(self) -> None:
         """End all logins, and what runs by them."""
@@ -265,36 +242,3 @@ def as_program(address: str) -> Iterator[str]:
         program.write_text(f'#!/bin/sh\nexec {shlex.join(host.argv)} "$@"\n')
         program.chmod(0o700)
         yield str(program)
-
-
-def _asked(address: str, options: Sequence[str]) -> tuple[list[str], str]:
-    """Return the options for an address, and the address as ssh takes it.
-
-    What the address says is more than what the configuration says of its host.
-    """
-    parts, said = urlsplit(address), _configured(address)
-    keyfile = dict(parse_qsl(parts.query)).get("keyfile", said.identity_file)
-    chosen = [*options]
-    chosen += [f"IdentityFile={keyfile}"] if keyfile else []
-    chosen += [f"User={said.user}"] if said.user and parts.username is None else []
-    chosen += [f"Port={said.port}"] if said.port and parts.port is None else []
-    chosen += [f"ProxyJump={said.proxy_jump}"] if said.proxy_jump else []
-    words = [word for option in chosen for word in ("-o", option)]
-    return words, f"ssh://{parts.netloc}"
-
-
-def rate_limit(address: str) -> int:
-    """Return how many bytes per second may be copied from or to a host; 0 for no limit."""
-    return _configured(address).rate_limit
-
-
-def _configured(address: str) -> config.HostOptions:
-    return config.host(urlsplit(address).hostname or "", CONFIG)
-
-
-def unreachable(host: str, said: str) -> MigrationError:
-    """Return the error for a host that ssh did not get into, or lost."""
-    return refusal(host, said) or ConnectionFailed(
-        f"The host {host} cannot be reached: {one_line(said)}.",
-        hint=f"See that this works as root, without a question: {login_of(host)}",
-    )
