@@ -241,10 +241,18 @@ def test_guest_of_a_libvirt_is_named_and_not_read(option: str) -> None:
     assert source_of(arguments) == ("xen+ssh://root@xen1/system", "web1", [])
 
 
-@pytest.mark.parametrize("line", ["-i libvirt web1", "-i xl -c xen:///system web1"])
-def test_kind_and_connection_belong_together(line: str) -> None:
-    with pytest.raises(InvalidOption, match="belong together"):
-        source_of(parse(["plan", *line.split()]))
+def test_libvirt_without_a_uri_is_this_hosts() -> None:
+    """As with virt-v2v; the guide's first example is such a command."""
+    assert source_of(parse(["plan", "sles12_xen", "-i", "libvirt"])) == (
+        "xen:///system",
+        "sles12_xen",
+        [],
+    )
+
+
+def test_kind_of_a_file_does_not_go_with_a_connection() -> None:
+    with pytest.raises(InvalidOption, match="-i xl is for a file"):
+        source_of(parse(["plan", *"-i xl -c xen:///system web1".split()]))
 
 
 def test_shutdown_of_the_source() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xen2kvmd import __version__
+from xen2kvmd.cli.asked import LIBVIRT
 from xen2kvmd.cli.job_arguments import (
     add_command,
     add_detach,
@@ -35,8 +36,8 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     guests = add_command(commands, "guests", "list the guests of a Xen host")
     guests.add_argument(
-        "-c", "--connect", "-ic", metavar="URI", default="xen:///system",
-        help="its libvirt: xen+ssh://root@HOST/system (default: xen:///system)",
+        "-c", "--connect", "-ic", metavar="URI", default=LIBVIRT,
+        help=f"its libvirt: xen+ssh://root@HOST/system (default: {LIBVIRT})",
     )  # fmt: skip
     for name, text in (
         ("inspect", "tell what a guest is"),
@@ -102,7 +103,7 @@ def _add_source(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "-i", dest="input", type=str.lower, choices=(*SourceForm, "libvirt"),
-        help="what GUEST is (default: by its first character)",
+        help=f"what GUEST is (default: by its first character); libvirt: of -c, or {LIBVIRT}",
     )  # fmt: skip
     command.add_argument(
         "-c", "--connect", "-ic", metavar="URI",

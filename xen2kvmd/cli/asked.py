@@ -27,6 +27,7 @@ _PLAIN = {
     " hold resume remove-target remove-backup source-gone force",
 }
 PLAIN = tuple((key, signature) for signature, keys in _PLAIN.items() for key in keys.split())
+LIBVIRT = "xen:///system"  # this host's, as virt-v2v's -i libvirt has it without a URI
 EVEN_EMPTY = ("directory", "autostart")  # "$UNSET" is for the service to refuse; --no-autostart
 
 
@@ -36,10 +37,13 @@ def source_of(arguments: argparse.Namespace) -> tuple[str, str, list[Option]]:
     A file is read here, with the rights of whoever calls, so that the daemon need not: raises
     InvalidSource if it cannot be.
     """
-    if arguments.input and bool(arguments.connect) != (arguments.input == "libvirt"):
-        raise InvalidOption("-i libvirt and -c URI belong together.")
-    if arguments.connect:
-        return arguments.connect, arguments.guest, []
+    if arguments.connect and arguments.input not in (None, "libvirt"):
+        raise InvalidOption(
+            f"-i {arguments.input} is for a file, and -c takes the guest from a libvirt.",
+            hint="Leave one of them out.",
+        )
+    if arguments.connect or arguments.input == "libvirt":
+        return arguments.connect or LIBVIRT, arguments.guest, []
     document = read_document(arguments.guest)
     form = arguments.input or format_of(document)
     return f"{form}:{Path(arguments.guest).absolute()}", "", [("document", "s", document)]
