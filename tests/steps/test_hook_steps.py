@@ -33,13 +33,13 @@ class Lab:
         path.write_text(f"#!/bin/bash\nout={self.out}\n{script}\n")
         path.chmod(0o755)
 
-    def begin(self, name: str = "web1", *, sets: Sequence[str] = ()) -> None:
+    def begin(self, name: str = "web1", *, sets: Sequence[str] = (), target: str = "") -> None:
         self.store.create(
             JobRecord(
                 id=JOB, operation="migrate", vm="web1-xen", source="libvirtxml:/x",
                 target="default", owner_uid=0, created_at=1,
                 spec={"operation": "migrate", "source": "libvirtxml:/x", "name": name,
-                      "pool": "default", "hooks": sets},
+                      "pool": "default", "hooks": sets, "target": target},
             )
         )  # fmt: skip
         argv = [sys.executable, "-m", "tests.steps.hooked", JOB, "--jobs", str(self.store.folder)]
@@ -53,8 +53,8 @@ class Lab:
         assert self.process.wait(timeout=50) == 0
         return self.store.status(JOB)
 
-    def run(self, name: str = "web1", *, sets: Sequence[str] = ()) -> JobStatus:
-        self.begin(name, sets=sets)
+    def run(self, name: str = "web1", *, sets: Sequence[str] = (), target: str = "") -> JobStatus:
+        self.begin(name, sets=sets, target=target)
         return self.end()
 
     def wait_for(self, name: str) -> None:
@@ -95,12 +95,18 @@ def test_hook_is_told_of_the_job_and_its_output_is_in_the_log(lab: Lab) -> None:
         {
             "dev": "xvda", "source": "/srv/a.img", "source_format": "raw", "parts": [],
             "size": 1 << 30,
-            "target": "/images/web1.qcow2", "format": "qcow2",
+            "target": "/images/web1.qcow2", "pool": "default", "format": "qcow2",
         }
     ]  # fmt: skip
     expected = {"schema": 1, "phase": "pre-migrate", "job": JOB, "vm": "web1-xen", "error": None}
     assert {key: told[key] for key in expected} == expected
     assert "hook pre-migrate/10-first: hello from pre-migrate" in lab.log()
+
+
+def test_hook_is_told_of_another_target_host(lab: Lab) -> None:
+    lab.hook("post-define/10-tell", "cat > $out/told")
+    lab.run(target="qemu+ssh://root@kvm2/system")
+    assert lab.told("told")["target"] == "qemu+ssh://root@kvm2/system"
 
 
 def test_failing_hook_fails_the_job_and_all_is_undone(lab: Lab) -> None:

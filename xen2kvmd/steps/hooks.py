@@ -133,6 +133,7 @@ def message(run: Run, phase: str, error: Mapping[str, str] | None) -> dict[str, 
         "source": request.source,
         "vm": plan.source_name,
         "name": plan.name,
+        "target": request.target,
         "pool": request.pool,
         "directory": request.directory,
         "disks": [
@@ -143,6 +144,7 @@ def message(run: Run, phase: str, error: Mapping[str, str] | None) -> dict[str, 
                 "parts": cattrs.unstructure(disk.source.parts),
                 "size": disk.source.size,
                 "target": disk.volume.path,
+                "pool": disk.volume.pool,
                 "format": disk.volume.format,
             }
             for disk in plan.disks
