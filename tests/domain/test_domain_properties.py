@@ -158,7 +158,8 @@ json_values = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                "c_info b_info config name type disks nics vdev mac vnc max_memkb".split()
+                "c_info b_info config name type disks nics vdev mac vnc max_memkb enable display"
+                " ifname rate_bytes_per_interval rate_interval_usecs connection.socket path".split()
             ),
             inner,
             max_size=5,
@@ -177,5 +178,8 @@ def test_any_list_is_read_or_refused(first: object, second: object) -> None:
 
 
 def json_document(first: object, second: object) -> str:
-    config = {"c_info": {"name": "a", "type": "pv"}, "b_info": {"max_memkb": 1024, "x": first}}
-    return json.dumps([{"config": {**config, "disks": [second], "nics": second}}])
+    keys = ("x", "vcpu_hard_affinity", "sched_params", "vga", "vnc", "spice", "bios", "cmdline")
+    built = {"max_memkb": 1024, "type.hvm": dict.fromkeys(keys, first)}
+    config = {"c_info": {"name": "a", "type": "hvm"}, "b_info": built}
+    devices = dict.fromkeys(("nics", "vfbs", "pcidevs", "channels", "vtpms"), second)
+    return json.dumps([{"config": {**config, "disks": [second], **devices}}])

@@ -245,7 +245,12 @@ def _vif(entry: object) -> str:
     if nic.get("nictype") == "vif":
         parts.append("type=vif")
     size, microseconds = nic.get("rate_bytes_per_interval"), nic.get("rate_interval_usecs")
-    if isinstance(size, int) and isinstance(microseconds, int) and size > 0 < microseconds:
+    if (
+        isinstance(size, int)
+        and isinstance(microseconds, int)
+        and 0 < size < 1 << 64
+        and microseconds > 0
+    ):
         parts.append(f"rate={size * 1_000_000 // microseconds}B/s")
     return ",".join(parts)
 
