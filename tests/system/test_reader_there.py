@@ -122,7 +122,7 @@ def test_file_of_the_shell_there_that_prints_is_not_read_again(
     argv = ("sh", "-c", login, "sh")
     host = Connection("ssh://root@xen1", argv, Path("/no/socket"))
     with opened(host, str(source), folder=tmp_path, live=False) as disk:
-        assert disk.read(0, BLOCK) == source.read_bytes()[:BLOCK]
+        assert whole(disk) == source.read_bytes()
         assert readers(source, "qemu-nbd")
     assert not readers(source, "qemu-nbd", "bash")
 

@@ -48,7 +48,7 @@ def active(connection: "libvirt.virConnect", name: str) -> "libvirt.virStoragePo
     known = ", ".join(sorted(pool.name() for pool in connection.listAllStoragePools()))
     raise PoolNotFound(
         f"There is no storage pool '{name}'.",
-        hint=f"Pools of this host: {known or 'none'}. See 'virsh pool-list --all'.",
+        hint=f"Pools that are there: {known or 'none'}. See 'virsh pool-list --all'.",
     )
 
 

@@ -83,12 +83,12 @@ class Connection:
                 yield program
             finally:
                 process.terminate()
-                process.stdout.close()  # who is writing there what we do not need would go on
                 try:
                     process.wait(timeout=GRACE)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+                process.stdout.close()
                 try:
                     process.stdin.close()
                 except BrokenPipeError:
