@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import nbd
+
 from xen2kvmd.system.libvirt import Host, connected
-from xen2kvmd.system.qemu_nbd import serving
+from xen2kvmd.system.qemu_nbd import SOCKET, serving
 
 URI = "test:///default"
 
@@ -30,4 +32,6 @@ def open_in_a_qemu(disk: Path, image_format: str) -> Iterator[None]:
         TemporaryDirectory() as folder,
         serving(Path(folder), [f"--format={image_format}", str(disk)], named=str(disk)),
     ):
+        # A signal that ends it is lost until it serves, and that is after its file is there.
+        nbd.NBD().connect_unix(str(Path(folder) / SOCKET))
         yield

@@ -238,24 +238,6 @@ def test_source_that_ends_too_early_is_named(source: str, tmp_path: Path) -> Non
         )
 
 
-def test_source_that_cannot_be_read_is_named_with_its_reason(tmp_path: Path) -> None:
-    """A sector is bad: the server hangs up, and tells why on its standard error alone."""
-    socket, target = tmp_path / "bad", tmp_path / "target"
-    make_image(target, image_format="raw", size=SIZE, preallocated=False)
-    argv = ["nbdkit", "-f", "--filter=error", "-U", str(socket)]
-    argv += ["pattern", "40M", "error-pread-rate=1"]
-    with subprocess.Popen(argv) as server:
-        while not socket.exists():
-            time.sleep(0.05)
-        uri = f"nbd+unix:///?socket={socket}"
-        with pytest.raises(
-            Failed, match=r"cannot be read: qemu-nbd: .*Input/output error"
-        ) as failed:
-            copy(ignore, source=(uri, "raw"), target=(str(target), "raw"))
-        server.terminate()
-    assert uri in failed.value.message
-
-
 def test_cancel_ends_the_copy_and_its_servers(source: str, tmp_path: Path) -> None:
     target = tmp_path / "target"
     make_image(target, image_format="raw", size=SIZE, preallocated=False)

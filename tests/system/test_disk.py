@@ -3,7 +3,6 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from xen2kvmd.system.disk import (
     data_size,
     examine,
     examine_served,
-    is_locked,
     make_image,
     make_overlay,
 )
@@ -138,20 +136,3 @@ def test_preallocated_image_takes_its_size(tmp_path: Path, image_format: str) ->
     path = tmp_path / "disk"
     make_image(path, image_format=image_format, size=16 << 20, preallocated=True)
     assert path.stat().st_blocks * 512 >= 16 << 20
-
-
-def test_disk_of_a_running_qemu_is_locked(tmp_path: Path) -> None:
-    path, ready = tmp_path / "disk", tmp_path / "monitor"
-    make(path, "-f", "raw")
-    assert not is_locked(str(path))
-    argv = ["qemu-system-x86_64", "-S", "-display", "none", "-accel", "tcg", "-net", "none"]
-    argv += ["-drive", f"file={path},format=raw,if=virtio", "-qmp", f"unix:{ready},server,nowait"]
-    guest = subprocess.Popen(argv)
-    try:
-        while not (ready.exists() and is_locked(str(path))):
-            assert guest.poll() is None
-            time.sleep(0.05)
-    finally:
-        guest.terminate()
-        guest.wait()
-    assert not is_locked(str(path))

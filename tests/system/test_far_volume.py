@@ -14,7 +14,8 @@ import pytest
 from tests.system.conftest import Far, without_power
 from xen2kvmd.errors import Failed
 from xen2kvmd.system import far_volume
-from xen2kvmd.system.disk import is_locked, make_image
+from xen2kvmd.system.disk import make_image
+from xen2kvmd.system.image_locks import is_locked
 from xen2kvmd.system.opened_disk import opened_for_writing
 from xen2kvmd.system.ssh import connected
 

@@ -17,6 +17,7 @@ from xen2kvmd.errors import InvalidDisk, MigrationError, Unsupported
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Backing, Finding, PathMap, Request, Severity, SourceDisk
 from xen2kvmd.system import disk as images
+from xen2kvmd.system import image_locks
 from xen2kvmd.system.remotes import Remotes, folder_of
 
 LONGEST = 100  # images that build on each other
@@ -244,7 +245,7 @@ def check_unlocked(disks: tuple[SourceDisk, ...]) -> None:
     """Raise VmRunning if a running QEMU of this host may write to one."""
     for disk in disks:
         for path in disk.paths if not disk.host else ():
-            images.check_unlocked(path)
+            image_locks.check_unlocked(path)
 
 
 def verify(run: Run) -> None:

@@ -4,27 +4,23 @@
 The format is always said and never guessed: a guest can write any header into its raw disk.
 """
 
-import fcntl
 import json
-import os
 import stat
-import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xen2kvmd.errors import Failed, InvalidDisk, Unsupported, VmRunning
+from xen2kvmd.errors import Failed, InvalidDisk, Unsupported
 from xen2kvmd.model import Backing
 from xen2kvmd.system.command import run
+from xen2kvmd.system.image_locks import is_locked
 
 MAGIC = {b"QFI\xfb": "qcow2", b"KDMV": "vmdk", b"conectix": "vpc", b"vhdxfile": "vhdx"}
 SERVED = ("raw", "qcow2", "vpc", "vhdx")  # formats that are one file
 NAME_OF_BASE = range(8, 20)  # bytes of qcow2's header
 CLUSTER = 1 << 16  # bytes of a cluster of qcow2, by default (qemu-img(1))
 HEAD = 64  # bytes of a disk that are looked at
-_FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2), with its padding at the end
-_F_OFD_GETLK = 36
 SECONDS = 60.0  # for a qemu-img call that moves no data
 CHECK = 3600.0  # seconds for reading all of an image's tables
 WRITE = 24 * 3600.0  # seconds for writing a whole disk
@@ -93,41 +89,6 @@ def builds_on(path: str, image_format: str) -> tuple[Backing, ...]:
             )
         examine(image.path, image.format)
     return images
-
-
-def check_unlocked(path: str) -> None:
-    """Raise VmRunning if a running QEMU may write to the disk."""
-    if is_locked(path):
-        raise VmRunning(
-            f"The disk {path} is in use: a running QEMU holds its lock.",
-            hint="Shut the source guest down first.",
-        )
-
-
-def is_locked(path: str) -> bool:
-    """Tell whether a QEMU that runs may write to the file, by the lock that it holds.
-
-    QEMU holds a lock on byte 100 + N of a file for its permission N; writing is 1 (QEMU's
-    block/file-posix.c, RAW_LOCK_PERM_BASE). qemu-img info opens such a file without complaint.
-    """
-    return _has_lock(path, 101, 1)
-
-
-def is_open(path: str) -> bool:
-    """Tell whether a QEMU that runs has the file open, also as what an overlay builds on.
-
-    Who reads only forbids others to write: QEMU holds a lock on byte 200 + N then
-    (RAW_LOCK_SHARED_BASE). Over NFS, the locks of all hosts are seen.
-    """
-    return _has_lock(path, 100, 200)
-
-
-def _has_lock(path: str, first: int, count: int) -> bool:
-    """Tell whether any process holds a lock on one of so many bytes of a file."""
-    with open(path, "rb") as stream:
-        wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, first, count, 0)
-        found = fcntl.fcntl(stream, _F_OFD_GETLK, wanted)
-    return bool(_FLOCK.unpack(found)[0] != fcntl.F_UNLCK)
 
 
 def mend(path: str, image_format: str) -> None:

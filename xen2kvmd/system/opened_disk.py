@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A disk that is open: its data and where they are, whatever its format.
 
-A source is opened by a qemu-nbd of its own, which knows every format and takes QEMU's locks, so
-that no guest of this host writes meanwhile. What is raw is read and written as the file or block
-device that it is, without a server between: that costs a third of the time.
+An image is opened by a qemu-nbd of its own, which knows every format and takes QEMU's locks. What
+is raw is read and written as the file or block device that it is, or where another NBD server has
+it: a server between would cost a third of the time. Nor would it keep a guest of this host from
+writing what we read, as its locks on a raw image allow that: we take others.
 """
 
 import errno
@@ -11,7 +12,7 @@ import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,7 @@ from typing import Protocol
 import nbd
 
 from xen2kvmd.errors import Failed
+from xen2kvmd.system import image_locks
 from xen2kvmd.system.command import Running
 from xen2kvmd.system.qemu_nbd import SOCKET, serving
 
@@ -28,6 +30,7 @@ Named = Callable[[], AbstractContextManager[None]]
 SPAN = 1 << 30  # bytes that one question for extents covers
 READ_ONLY = ("--read-only",)
 WRITABLE = ("--cache=writeback", "--discard=unmap")
+EXPORT = "nbd+unix:"  # how the URI begins of what an NBD server has, here or by a forwarded socket
 IN_FLIGHT = 4  # reads that a server may work on at once
 
 
@@ -52,31 +55,34 @@ class OpenedDisk(Protocol):
         """Make what was written durable."""
 
 
-@contextmanager
-def opened_for_reading(path: str, image_format: str) -> Iterator[OpenedDisk]:
-    """Open a disk, read-only. Raises Failed if it cannot be opened or read."""
-    with _served(path, image_format, "read", READ_ONLY) as served:
-        if image_format == "raw" and path.startswith("/"):  # the server just keeps its locks
-            with _raw(path, "read", os.O_RDONLY) as disk:
-                yield disk
-        else:
-            yield served
+def opened_for_reading(path: str, image_format: str) -> AbstractContextManager[OpenedDisk]:
+    """Open a disk, read-only; no QEMU of this host can write to it meanwhile.
+
+    Raises Failed if it cannot be opened or read, VmRunning if such a QEMU has it, in a raw image.
+    """
+    words = (*READ_ONLY, *image_words(path, image_format, compressed=False))
+    return _opened(path, image_format, "read", os.O_RDONLY, words)
 
 
-@contextmanager
 def opened_for_writing(
     path: str, image_format: str, *, compressed: bool = False
-) -> Iterator[OpenedDisk]:
+) -> AbstractContextManager[OpenedDisk]:
     """Open a disk that we have made. Raises Failed if it cannot be opened or written.
 
     compressed lets qcow2 compress what is written, whole clusters, each once.
     """
-    with (
-        _raw(path, "written", os.O_RDWR)
-        if image_format == "raw" and path.startswith("/")
-        else _served(path, image_format, "written", WRITABLE, compressed=compressed)
-    ) as disk:
-        yield disk
+    words = (*WRITABLE, *image_words(path, image_format, compressed=compressed))
+    return _opened(path, image_format, "written", os.O_RDWR, words)
+
+
+def _opened(
+    path: str, image_format: str, verb: str, flags: int, words: Sequence[str]
+) -> AbstractContextManager[OpenedDisk]:
+    if image_format == "raw" and path.startswith("/"):
+        return _raw(path, verb, flags)
+    if image_format == "raw" and path.startswith(EXPORT):
+        return _exported(path, verb)
+    return _served(path, verb, words)
 
 
 class _Served:
@@ -189,6 +195,8 @@ def _raw(path: str, verb: str, flags: int) -> Iterator[_Raw]:
         descriptor = os.open(path, flags | os.O_CLOEXEC)
     try:
         with named():
+            if flags == os.O_RDONLY:
+                image_locks.keep_unwritten(descriptor, path)
             disk = _Raw(descriptor, named)
         yield disk
     finally:
@@ -196,23 +204,39 @@ def _raw(path: str, verb: str, flags: int) -> Iterator[_Raw]:
 
 
 @contextmanager
-def _served(
-    path: str, image_format: str, verb: str, access: Sequence[str], *, compressed: bool = False
-) -> Iterator[_Served]:
+def _exported(uri: str, verb: str) -> Iterator[_Served]:
+    """Open what an NBD server has that runs already."""
+    named, handle = partial(_named, uri, verb), _client()
+    with named():
+        handle.connect_uri(uri)
+        disk = _Served(handle, named)
+    try:
+        yield disk
+    finally:
+        with suppress(nbd.Error):  # what is written was flushed; the server may wait for us
+            handle.shutdown(nbd.SHUTDOWN_ABANDON_PENDING)
+
+
+@contextmanager
+def _served(path: str, verb: str, words: Sequence[str]) -> Iterator[_Served]:
     """Serve a disk by a qemu-nbd, which has ended when the block is left."""
-    handle = nbd.NBD()
-    handle.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
     with tempfile.TemporaryDirectory(prefix="xen2kvm-nbd-") as name:
         folder = Path(name)
-        words = (*access, *image_words(path, image_format, compressed=compressed))
         with serving(folder, words, named=path) as server:
             named = partial(_named, path, verb, server)
+            handle = _client()
             with named():
                 handle.connect_unix(str(folder / SOCKET))
                 disk = _Served(handle, named)
             yield disk
             with named():
                 handle.shutdown()
+
+
+def _client() -> nbd.NBD:
+    handle = nbd.NBD()
+    handle.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
+    return handle
 
 
 def image_words(path: str, image_format: str, *, compressed: bool) -> list[str]:

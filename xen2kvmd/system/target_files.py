@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from xen2kvmd.errors import Failed
-from xen2kvmd.system import disk, locks_there
+from xen2kvmd.system import image_locks, locks_there
 from xen2kvmd.system.ssh import Connection, connected
 
 # It says one line: what was asked for, or what went wrong.
@@ -60,7 +60,7 @@ class _Here:
 
     def is_open(self, path: str) -> bool:
         try:
-            return disk.is_open(path)
+            return image_locks.is_open(path)
         except OSError as error:
             raise Failed(_NOT_TOLD.format(path=path, why=error.strerror)) from error
 
