@@ -237,7 +237,8 @@ def test_systemd_is_told_how_we_are(library: str) -> None:
         with running_daemon(
             address, library, NOTIFY_SOCKET=where, WATCHDOG_USEC="400000"
         ) as daemon:
-            assert systemd.recv(1000).startswith(b"READY=1\n")
+            assert systemd.recv(1000) == b"STATUS=Reading the jobs"
+            assert systemd.recv(1000) == b"READY=1\nSTATUS=Ready"
             for _ in range(3):
                 began = time.monotonic()
                 assert systemd.recv(1000) == b"WATCHDOG=1"

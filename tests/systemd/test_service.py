@@ -114,6 +114,7 @@ def test_migration_outlives_restart_and_death_of_the_service(
     held = container.run("systemd-inhibit", "--list", "--no-legend")
     assert re.search(r"xen2kvm.*shutdown.*Migration of tiny1.*block", held)
     container.run("systemctl", "restart", SERVICE)
+    assert container.property(SERVICE, "StatusText") == "Migrations: 1 running"
     assert container.property(unit, "ActiveState") == "active"
     assert container.property(unit, "ControlGroup").startswith("/xen2kvm.slice/")
     container.wait(job, lambda shown: shown["Phase"] not in ("", "inspect"))

@@ -14,6 +14,7 @@ from systemd.daemon import notify
 
 from xen2kvmd.bus import contract
 from xen2kvmd.bus.callers import Callers
+from xen2kvmd.bus.condition import Condition
 from xen2kvmd.bus.connection import Connection
 from xen2kvmd.bus.feed import Feed
 from xen2kvmd.bus.log_control import LogControl
@@ -45,9 +46,10 @@ async def serve(
     in seconds; an idle_timeout of 0 means for ever. Raises ConnectionError.
     """
     told = asyncio.Event()
+    condition = Condition(jobs)
 
     async def heed() -> None:
-        _reload(reload)
+        _reload(reload, condition)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
@@ -72,12 +74,13 @@ async def serve(
         log.error("Another xen2kvmd owns %s", contract.NAME)
         connection.close()
         return NAME_TAKEN
+    condition.begin()
     await jobs.start()
     feed.start(manager)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload_quietly, reload)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload_quietly, reload, condition)
     service.open.set()
-    notify("READY=1\nSTATUS=Ready")
-    end = await _live(told, service, jobs, feed, idle_timeout=idle_timeout)
+    condition.ready()
+    end = await _live(told, service, jobs, feed, condition, idle_timeout=idle_timeout)
     if end is not End.BUS_GONE:
         await connection.flush()
         connection.close()
@@ -86,21 +89,21 @@ async def serve(
     return BUS_GONE if end is End.BUS_GONE else OK
 
 
-def _reload(reload: Callable[[], None]) -> None:
+def _reload(reload: Callable[[], None], condition: Condition) -> None:
     """Read the configuration anew, and say to systemd and the journal if it has a mistake."""
     try:
         reload()
     except InvalidConfig as error:
         log.error("The configuration is as it was: %s", error)
-        notify(f"STATUS=Ready; the configuration has a mistake: {error.message}")
+        condition.configured(mistake=error.message)
         raise
     log.info("The configuration was read anew")
-    notify("STATUS=Ready")
+    condition.configured()
 
 
-def _reload_quietly(reload: Callable[[], None]) -> None:
+def _reload_quietly(reload: Callable[[], None], condition: Condition) -> None:
     with suppress(InvalidConfig):
-        _reload(reload)
+        _reload(reload, condition)
 
 
 async def _connect(seconds: int) -> Connection:
@@ -125,7 +128,13 @@ async def _connect(seconds: int) -> Connection:
 
 
 async def _live(
-    told: asyncio.Event, service: Service, jobs: Registry, feed: Feed, *, idle_timeout: float
+    told: asyncio.Event,
+    service: Service,
+    jobs: Registry,
+    feed: Feed,
+    condition: Condition,
+    *,
+    idle_timeout: float,
 ) -> End:
     """Serve until something ends us and the name is given up; no job is left that nobody has."""
     closed = asyncio.create_task(service.connection.closed())
@@ -133,10 +142,12 @@ async def _live(
         end = await _until(told, closed, service, feed, idle_timeout=idle_timeout)
         if end is not End.IDLE:
             jobs.rest()
+        condition.end()
         await _leave(service, end)
         if end is not End.IDLE or not feed.active or not await _stay(service.connection):
             closed.cancel()
             return end
+        condition.go_on()
 
 
 async def _until(
@@ -183,7 +194,6 @@ async def _leave(service: Service, end: End) -> None:
 
     Those that came before we gave it up are answered, those after it start another service.
     """
-    notify("STOPPING=1\nSTATUS=Ending")
     if end is End.BUS_GONE:
         await service.drain(grace=0.0)
         return
