@@ -56,18 +56,44 @@ def test_what_is_no_memfd_or_in_no_call_is_closed() -> None:
     wait_until(lambda: set(os.listdir("/proc/self/fd")) == before)
 
 
-def test_what_no_thread_is_left_for_is_closed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_no_thread_is_left_for_is_closed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def start(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     before = set(os.listdir("/proc/self/fd"))
     taken = Descriptors()
-    with monkeypatch.context() as then:
-        then.setattr(threading.Thread, "start", start)
-        taken.take(":1.1", [memfd(b"1"), memfd(b"2")], keep=False)
-    assert taken.closing == 2
-    taken.take(":1.2", [memfd(b"3")], keep=False)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    taken.take(":1.1", [memfd(b"1"), memfd(b"2")], keep=False)
     wait_until(lambda: not taken.closing)
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_what_is_left_while_a_thread_waits_is_closed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that is always there may be one of those that wait."""
+
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    taken = Descriptors()
+    before = set(os.listdir("/proc/self/fd"))
+    with stuck_file(tmp_path, process=os.getpid()) as file:
+        stuck = os.open(file.path, os.O_RDONLY)
+        with monkeypatch.context() as then:
+            then.setattr(threading.Thread, "start", start)
+            taken.take(":1.1", [stuck], keep=False)
+            wait_until(lambda: file.waiting() == 1)
+            taken.take(":1.1", [memfd(b"1"), memfd(b"2")], keep=False)
+            time.sleep(0.2)
+        assert taken.closing == 3
+        taken.take(":1.2", [memfd(b"3")], keep=False)
+        wait_until(lambda: taken.closing == 1)
+        assert file.answer() == 1
+        wait_until(lambda: not taken.closing)
     assert set(os.listdir("/proc/self/fd")) == before
 
 

@@ -9,12 +9,17 @@ system of their own (FUSE) decides how long each call about it takes, fstat(2) t
 Even close(2) asks such a file system, and waits for it, also when we are killed. So each is closed
 in a thread of its own, which leaves our table of descriptors as its first act: no program that we
 begin inherits one of those. PID 1 of systemd does so, too (asynchronous_close). Where no more
-threads can be had, they stay open until one of those is done.
+threads can be had, they stay open until a thread is done: one is always there.
+
+Their number has no bound of ours. What one kept out would stay in our table, fill that, and stop
+each program that we begin, which closes what it inherits. And who can have a thousand threads wait
+needs one descriptor to stop the whole bus: dbus-daemon closes what it passes on in its only loop.
 """
 
 import fcntl
 import logging
 import os
+import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -79,8 +84,9 @@ class Descriptors:
     def __init__(self) -> None:
         self._kept: Counter[str] = Counter()
         self._closing = 0
-        self._left: list[int] = []  # to be closed by the next thread that has closed another
         self._counting = threading.Lock()
+        self._left = queue.SimpleQueue[int]()  # those that no thread could be had for
+        threading.Thread(target=self._close_left, daemon=True).start()
 
     @property
     def closing(self) -> int:
@@ -119,19 +125,23 @@ class Descriptors:
             threading.Thread(target=self._close, args=(number,), daemon=True).start()
         except RuntimeError as error:
             log.error("A file descriptor that somebody sent stays open for now: %s", error)
-            with self._counting:
-                self._left.append(number)
+            self._left.put(number)
+
+    def _close_left(self) -> None:
+        """Close those that are left, for ever; called in the thread that is always there."""
+        while True:
+            self._close(self._left.get())
 
     def _close(self, number: int) -> None:
-        """Close one, however long that takes, then those that were left; called in a thread."""
+        """Close one, however long that takes, then those that are left; called in a thread."""
         left = [number]
         while left:
             with suppress(OSError):  # what its file system says to it; it is closed all the same
                 os.close(left.pop())
             with self._counting:
                 self._closing -= 1
-                left += self._left[-1:]
-                del self._left[-1:]
+            with suppress(queue.Empty):
+                left.append(self._left.get_nowait())
 
 
 def is_memfd(number: int) -> bool:
