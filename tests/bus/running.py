@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,19 +102,24 @@ def running_bus(services: str = "") -> Iterator[tuple[str, subprocess.Popen[byte
 
 
 @contextmanager
-def running_polkit(address: str) -> Iterator[None]:
-    """Run polkitd with our actions and the rules above, in a mount namespace of its own."""
+def running_polkit(address: str, rules: str = _RULES, group: str = "") -> Iterator[None]:
+    """Run polkitd with our actions and the rules above, in a mount namespace of its own.
+
+    group is a line that /etc/group has there.
+    """
     folder = Path(tempfile.mkdtemp(prefix="xen2kvm-polkit."))
     (folder / "actions").mkdir()
     (folder / "rules").mkdir()
     shutil.copy("/usr/share/polkit-1/actions/org.freedesktop.policykit.policy", folder / "actions")
     shutil.copy(CHECKOUT / "polkit/org.xen2kvm.policy", folder / "actions")
-    (folder / "rules/10-test.rules").write_text(_RULES)
+    (folder / "rules/10-test.rules").write_text(rules)
+    (folder / "group").write_text(f"{Path('/etc/group').read_text()}{group}\n")
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755)
     script = (
         f"mount --bind {folder}/actions /usr/share/polkit-1/actions"
-        f" && mount --bind {folder}/rules /etc/polkit-1/rules.d && exec {POLKITD}"
+        f" && mount --bind {folder}/rules /etc/polkit-1/rules.d"
+        f" && mount --bind {folder}/group /etc/group && exec {POLKITD}"
     )
     process = subprocess.Popen(
         ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
@@ -183,12 +188,17 @@ def id_of(path: str) -> str:
 
 @contextmanager
 def running_daemon(
-    address: str, library: str, *, wait: bool = True, **environment: str
+    address: str,
+    library: str,
+    *,
+    wait: bool = True,
+    program: Sequence[str] = ("tests.bus.daemon",),
+    **environment: str,
 ) -> Iterator[Daemon]:
-    """Run the service with the test's jobs."""
+    """Run the service with the test's jobs, or another program of the tests."""
     with tempfile.NamedTemporaryFile("w+", prefix="xen2kvmd-log.") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bus.daemon"],
+            [sys.executable, "-m", *program],
             cwd=CHECKOUT,
             env={
                 **os.environ,
