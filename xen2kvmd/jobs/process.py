@@ -18,6 +18,13 @@ from xen2kvmd.system.remotes import logins_of
 
 LONGEST = 70  # characters of a folder in which sockets can lie
 EX_TEMPFAIL = 75  # sysexits.h: the job goes on later
+# What stops a guest and starts it, or another, and what systemd-inhibit shows of it.
+HOLDING = {
+    str(Operation.MIGRATE): "Migration",
+    str(Operation.ROLLBACK): "Rollback",
+    str(Operation.FINALIZE): "Settling",
+    str(Operation.BACKUP): "Backup",
+}
 
 
 def run(steps_of: Callable[[str], Sequence[Step]]) -> int:
@@ -50,9 +57,9 @@ def run(steps_of: Callable[[str], Sequence[Step]]) -> int:
 
 
 def _host_held(record: JobRecord) -> AbstractContextManager[None]:
-    """Hold off the end of the host while a guest is migrated."""
-    migrates = record.operation == Operation.MIGRATE
-    return held(f"Migration of {record.vm}") if migrates else nullcontext()
+    """Hold off the end of the host while the job may have a guest stopped."""
+    what = HOLDING.get(record.operation)
+    return held(f"{what} of {record.vm}") if what else nullcontext()
 
 
 def _keep_temporary_files(scratch: Path) -> None:
