@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from dbus_next import Message, MessageType
 
-from tests.bus.client import Client
-from tests.bus.running import running_bus
+from tests.bus.client import SOURCE, CallError, Client
+from tests.bus.running import id_of, running_bus, running_daemon
 from xen2kvmd.bus import library, polkit
 from xen2kvmd.bus.callers import Callers
 from xen2kvmd.bus.connection import Connection
@@ -120,3 +120,37 @@ async def test_root_is_not_asked_about(silent: tuple[SilentPolkit, Authority]) -
     answerer, authority = silent
     await authority.check(answerer.client.name, Action.MIGRATE, {}, uid=0, ask=True)
     assert answerer.asked == []
+
+
+async def test_what_became_wrong_while_a_person_was_asked_is_refused(library: str) -> None:
+    """It is looked at before polkit is asked, and again when that has said yes."""
+    with running_bus() as (address, _), running_daemon(address, library) as daemon:
+        answerer = SilentPolkit(await Client.connect(address, "polkitd"))
+        await answerer.client.bus.request_name(polkit.POLKIT)
+        root, mail = await Client.connect(address), await Client.connect(address, "mail")
+        job = await root.start()
+        daemon.end(job)
+        calling = asyncio.ensure_future(mail.job(job, "Rollback"))
+        async with asyncio.timeout(5):
+            while not answerer.asked:
+                await asyncio.sleep(0.01)
+
+        daemon.events(job, {"type": "settled", "how": "finalize by job x"})
+        yes = Message.new_method_return(answerer.asked[0], "(bba{ss})", [[True, False, {}]])
+        await answerer.client.bus.send(yes)
+
+        with pytest.raises(CallError, match="AlreadySettled"):
+            await calling
+        assert answerer.asked[0].body[1:3] == [
+            "org.xen2kvm.rollback",
+            {
+                "vm": "web1",
+                "source": SOURCE,
+                "target": "",
+                "operation": "rollback",
+                "job": id_of(job),
+                "job.owner": "0",
+            },
+        ]
+        for client in (answerer.client, root, mail):
+            client.close()
