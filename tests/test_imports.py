@@ -22,7 +22,7 @@ ROWS = (
     ("config",),
     ("xml",),
     ("model",),
-    ("errors", "words"),
+    ("errors", "words", "arguments"),
     ("",),  # xen2kvmd/__init__.py
 )
 ROW = {part: number for number, row in enumerate(ROWS) for part in row}

@@ -4,6 +4,7 @@
 import re
 from collections.abc import Iterator
 
+from xen2kvmd.arguments import without_xen
 from xen2kvmd.domain.names import pending
 from xen2kvmd.domain.tree import append, remove, remove_all, section, text
 from xen2kvmd.model import Case, Finding, Firmware, Severity
@@ -162,7 +163,8 @@ def kernel_root(domain: Element, case: Case) -> Iterator[Finding]:
 def kernel_cmdline(domain: Element, case: Case) -> Iterator[Finding]:
     """Give the kernel's arguments the names that disks and console have under KVM.
 
-    Only the names of disks that are still on Xen's buses are replaced.
+    Only the names of disks that are still on Xen's buses are replaced. What only holds under Xen
+    (earlyprintk=xen, pci=off) goes.
     """
     cmdline = domain.find("os/cmdline")
     if cmdline is None and case.direct:
@@ -180,7 +182,8 @@ def kernel_cmdline(domain: Element, case: Case) -> Iterator[Finding]:
         return f"/dev/{names.get(disk, disk)}{part}"
 
     renamed = _DEVICE.sub(rename, cmdline.text or "")
-    cmdline.text = _XEN_CONSOLE.sub("console=ttyS0", renamed)
+    plain = without_xen(renamed, paravirtual=case.paravirtual)
+    cmdline.text = _XEN_CONSOLE.sub("console=ttyS0", plain)
     words = cmdline.text.split()
     if case.direct and not any(word.startswith("console=") for word in words):
         # Under Xen it was hvc0 without a word.

@@ -3,15 +3,15 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 
-from xen2kvmd.guest.cmdline import edit_defaults, edit_menus
-from xen2kvmd.guest.tree import Tree
+from xen2kvmd.arguments import hindering, without_xen
+from xen2kvmd.guest.cmdline import edit_defaults, edit_menus, menu_lines
+from xen2kvmd.guest.tree import Tree, escaped
 from xen2kvmd.model import Case, Finding, Severity
 from xen2kvmd.rule import rule
 
 _UNDER_XEN = "/etc/systemd/system/proc-xen.mount.d/xen.conf"
-_WORDS = re.compile(r"(?:clocksource=xen|earlyprintk=xen\S*)(?!\S)")
-
 
 # Programs that talk to a Xen host: of XenServer and XCP-ng, and of xen-tools' distributions.
 _AGENTS = (
@@ -28,13 +28,29 @@ _XEN_MODULE = re.compile(r"^[ \t]*(xen\w*(?:-\w+)*)[ \t]*$", re.M)
 
 @rule(guide="15.2.3 (4)")
 def xen_arguments(guest: Tree, case: Case) -> Iterator[Finding]:
-    """Take Xen's clock and early console off the kernel command line.
+    """Take off the kernel command line what only holds under Xen: its clock, and PCI switched off.
 
-    earlyprintk=xen calls a hypervisor that is not there; clocksource=xen keeps a kernel from KVM's
-    clock. Other arguments of Xen's (xen_blkfront., xen_emul_unplug=) are ignored and stay.
+    A paravirtualised kernel ignored pci=off, acpi=off and noapic: under KVM it finds no disk
+    without PCI. What an emulated guest was started with, and what keeps drivers from their devices,
+    is told. Other arguments of Xen's (xen_blkfront., xen_emul_unplug=) are ignored and stay.
     """
-    edit_defaults(guest, _without_xen)
-    yield from edit_menus(guest, _without_xen)
+    edit = partial(without_xen, paravirtual=case.paravirtual)
+    edit_defaults(guest, edit)
+    yield from edit_menus(guest, edit)
+    told: set[str] = set()
+    for path, number, line in menu_lines(guest):
+        left = [word for word in hindering(line) if word not in told]
+        told.update(left)
+        if left:
+            yield Finding(
+                "argument-hinders",
+                f"{path}, line {number}, starts a kernel with {escaped(' '.join(left))}, which may "
+                "keep it from disks, NICs, processors or a shutdown under KVM.",
+                Severity.WARNING,
+                hint="Take it off in what the guest's boot menu is made of, unless you know why it "
+                "is there.",
+                place=f"{path}:{number}",
+            )
 
 
 @rule(guide="")
@@ -90,11 +106,6 @@ def _own_files(guest: Tree, patterns: Iterable[str]) -> Iterator[str]:
     for path in (found for pattern in patterns for found in guest.glob(pattern)):
         if guest.is_file(path) and not guest.read_link(path):
             yield path
-
-
-def _without_xen(cmdline: str) -> str:
-    shorter = _WORDS.sub("", cmdline)
-    return cmdline if shorter == cmdline else re.sub(r"[ \t]{2,}", " ", shorter).strip()
 
 
 def _mounts_xenfs(line: str) -> bool:
