@@ -18,13 +18,11 @@ DISK_DRIVERS = ("virtio_pci", "virtio_blk", "virtio_scsi")
 XEN_DRIVERS = ("xen-blkfront", "xen-netfront")
 # What the guide puts in place of Xen's drivers (15.2.3, step 1).
 GUIDE_DRIVERS = ("virtio_blk", "virtio_pci", "virtio_net", "virtio_balloon")
-_XEN_KERNEL_ONLY = frozenset({"xenblk", "xennet"})
-_XEN_DRIVERS = _XEN_KERNEL_ONLY | {"xen-blkfront", "xen_blkfront", "xen-netfront", "xen_netfront"}
+XEN_KERNEL_ONLY = frozenset({"xenblk", "xennet"})
+# The last two are aliases, by which the kernel itself asks for them.
+_XEN_DRIVERS = XEN_KERNEL_ONLY | {"xen_blkfront", "xen_netfront", "xen:vbd", "xen:vif"}
 SUSE_KERNEL = "/etc/sysconfig/kernel"
 _SUSE_LIST = re.compile(r"""^INITRD_MODULES=["'](?P<list>[^"']*)["']""", re.MULTILINE)
-_DRACUT_LIST = re.compile(
-    r"""^[ \t]*(?:add_drivers|force_drivers|drivers)\+?=["'](?P<list>[^"']*)["']""", re.MULTILINE
-)
 # How a person builds an initrd anew; mkinitrd of SUSE builds all.
 _BY_HAND = {
     "dracut": "dracut --force {initrd} {version}",
@@ -127,20 +125,6 @@ def suse_initrd_modules(guest: Tree, case: Case) -> Iterator[Finding]:
         text = guest.read(SUSE_KERNEL)
         changed = _SUSE_LIST.sub(lambda found: _replaced(found, anyway=lacks), text)
         guest.write(SUSE_KERNEL, changed)
-    yield from ()
-
-
-@rule(guide="15.2.3 (1)")
-def dracut_drivers(guest: Tree, case: Case) -> Iterator[Finding]:
-    """Put virtio's drivers beside Xen's in dracut's lists.
-
-    A list that names Xen's drivers was made to force them into the initrd: virtio needs the same.
-    xenblk and xennet, which only Xen kernels have, are replaced.
-    """
-    for path in ("/etc/dracut.conf", *guest.glob("/etc/dracut.conf.d/*.conf")):
-        if guest.is_file(path):
-            text = guest.read(path)
-            guest.write(path, _DRACUT_LIST.sub(_replaced, text))
     yield from ()
 
 
@@ -258,15 +242,20 @@ def _virtio_alias(found: re.Match[str]) -> str:
 def _replaced(found: re.Match[str], *, anyway: bool = False) -> str:
     """Give a list of drivers virtio's if it has Xen's, or anyway, and none twice."""
     words: list[str] = found["list"].split()
-    if not (anyway or _XEN_DRIVERS & set(words)):
+    if not (anyway or any(map(is_of_xen, words))):
         return found[0]
-    kept = [word for word in words if word not in _XEN_KERNEL_ONLY]
+    kept = [word for word in words if word not in XEN_KERNEL_ONLY]
     missing = [driver for driver in GUIDE_DRIVERS if driver not in kept]
     if not missing and kept == words:
         return found[0]
     space = " " if found["list"].startswith(" ") else ""
     listed = space + " ".join(kept + missing) + space
     return found[0].replace(found["list"], listed)
+
+
+def is_of_xen(driver: str) -> bool:
+    """Tell whether a word of a list of drivers is one of Xen's."""
+    return driver.removesuffix(".ko").replace("-", "_") in _XEN_DRIVERS
 
 
 def kernel_to_start(case: Case) -> Kernel | None:
