@@ -4,6 +4,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from xen2kvmd.guest import openrc
 from xen2kvmd.guest.cmdline import (
     GRUB_DEFAULTS,
     add_to_defaults,
@@ -188,6 +189,17 @@ def _serial_line(line: str, lines: Sequence[str]) -> str:
     elif _XEN.fullmatch(own):
         own = "x0" if any(other.startswith("S0:") for other in lines) else "S0"
     return own + colon + _XEN.sub("ttyS0", rest)
+
+
+@rule(guide="15.2.3 (1)")
+def openrc_getty(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Move OpenRC's gettys from Xen's console to ttyS0, unless there is one already."""
+    lines = guest.read(INITTAB).splitlines() if guest.is_file(INITTAB) else []
+    by_init = any(re.search(r"\bttyS0\b", line) for line in lines if not line.startswith("#"))
+    by_init = by_init and not openrc.starts_first(guest)
+    for path in openrc.of_xen(guest):
+        openrc.move(guest, path, taken=by_init or openrc.is_started(guest))
+    yield from ()
 
 
 @rule(guide="15.2.3 (1)")

@@ -64,6 +64,7 @@ RULES: tuple[Rule[Tree], ...] = (
     leftovers.xen_programs,
     console.systemd_getty,
     console.inittab_getty,
+    console.openrc_getty,
     console.upstart_getty,
     console.securetty,
     # First the stored names: nic_names goes by them.

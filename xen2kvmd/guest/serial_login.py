@@ -4,6 +4,7 @@
 import re
 from collections.abc import Sequence
 
+from xen2kvmd.guest import openrc
 from xen2kvmd.guest.cmdline import is_linux, menu_lines, words_of
 from xen2kvmd.guest.programs import find_program
 from xen2kvmd.guest.tree import Tree
@@ -34,10 +35,13 @@ def offer_login(guest: Tree, init: str) -> bool:
     """Have a login prompt on ttyS0, the kernel's console; return whether there will be one.
 
     systemd starts one for each console of the kernel (systemd-getty-generator(8)), upstart of
-    RHEL 6 for the last of them, and others for none that their configuration does not name.
+    RHEL 6 for the last of them, and others for none that their configuration does not name. With
+    OpenRC an init that reads inittab starts it, as a rule, or a service.
     """
     if init == "systemd":
         return True
+    if init != "upstart" and (openrc.has_getty(guest) or openrc.starts_first(guest)):
+        return openrc.start(guest)
     program = find_program(guest, "agetty") or find_program(guest, "getty")
     getty = _GETTY.format(program=program) if program else ""
     return _by_upstart(guest, getty) if init == "upstart" else _by_inittab(guest, getty)
