@@ -16,6 +16,10 @@ DEVICES = "/etc/lvm/devices/system.devices"
 _CACHES = ("/etc/lvm/cache/.cache", "/etc/lvm/.cache")
 _FILTER = re.compile(r"^\s*(?:devices\s*[/{]\s*)?(?:global_)?filter\s*=")
 _NO_BRACKETS = re.compile(r"""#.*|"(?:[^"\\]|\\.)*"|'[^']*'""")  # comments, and strings
+# A word of a list: "a|^/dev/xvd.*|" accepts, "r|.*|" rejects (lvm.conf(5)).
+_WORD = re.compile(r"""(["'])[ \t]*([ar]).*?\1""")
+# Patterns for all emulated disks: "/dev/sd.*", "sd[a-z]".
+_EMULATED = re.compile(r"(?<![\w\]])([hs])d(?=[.*?\[|/]|$)")
 # A pattern for one of Xen's disks without its folder, and one for all of them, "/dev/xvd.*".
 _ONE_DISK = re.compile(r"(?<!\w)(xvd[a-z]{1,2}\d{0,3})(?!\w)")
 _ALL_DISKS = re.compile(r"(?<!\w)xvd(?=[^a-z])")
@@ -48,8 +52,20 @@ def _filters(lines: Iterable[str], case: Case) -> Iterator[str]:
             continue
         brackets = _NO_BRACKETS.sub("", line)
         inside = "]" not in brackets and (inside or "[" in brackets)
-        named = _ONE_DISK.sub(lambda found: _named(found[1], case), remap_text(line, case))
-        yield _ALL_DISKS.sub("vd", named)
+        yield _WORD.sub(lambda word: _word(word, case), line)
+
+
+def _word(word: re.Match[str], case: Case) -> str:
+    """Name disks in a word as KVM does.
+
+    One that rejects hda or sda has been there so that LVM does not see a disk twice, as Xen's and
+    as an emulated one: with the new name it would hide the only one that is left.
+    """
+    text = word[0] if word[2] == "r" else remap_text(word[0], case)
+    if word[2] == "a" and case.kind == "hvm":
+        text = _EMULATED.sub(r"[\1v]d", text)
+    named = _ONE_DISK.sub(lambda found: _named(found[1], case), text)
+    return _ALL_DISKS.sub("vd", named)
 
 
 def _named(disk: str, case: Case) -> str:
