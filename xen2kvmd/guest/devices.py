@@ -7,7 +7,7 @@ on either side and are left alone.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import Case, Finding
@@ -16,13 +16,24 @@ from xen2kvmd.words import letters
 # /dev/xvda1, /dev/disk/by-path/xen-vbd-51712-part1. What follows must not be part of the name.
 _NAME = re.compile(r"(/dev/)((?:xvd|hd|sd|vd)[a-z]{1,2})([0-9]{0,3})(?![0-9A-Za-z])")
 _BY_PATH = re.compile(r"/dev/disk/by-path/xen-vbd-([0-9]{1,10})(?:-part([0-9]+))?(?![0-9A-Za-z-])")
-# Units of a disk, or of its check, which others and options of fstab wait for (systemd.unit(5)).
-_UNIT = re.compile(r"(?<![\w-])dev-(xvd[a-z]{1,2})([0-9]{0,3})(?=\.(?:device|service)(?![\w.-]))")
+# Units of a disk, or of its check, which others and options of fstab wait for. A dash stands for
+# each slash of its name, and a code for each dash (systemd.unit(5)).
+_UNIT = re.compile(
+    r"(?<![\w\\-])dev-((?:[\w.:-]|\\x[0-9a-f]{2}){1,200}?)"
+    r"(?=\.(?:device|service|swap)(?![\w.-]))"
+)
 # Disks of QEMU's IDE controller by their serial numbers, which count its four places
 # (hw/ide/core.c); by udev's name, and by that of SUSE's older ones.
 _BY_SERIAL = re.compile(
     r"/dev/disk/by-id/(?:ata-|scsi-(?:SATA_|[01]ATA_+))QEMU_HARDDISK_QM(\d{5})(?:-part(\d+))?"
     r"(?![0-9A-Za-z-])"
+)
+# The same by their places on that controller, which is Xen's PIIX3 (udev's path_id): of libata, as
+# older udevs have it too, and of the older driver for IDE.
+_BY_PLACE = re.compile(
+    r"/dev/disk/by-path/pci-0000:00:01\.1-(?:ata-(?P<port>[12])(?:\.(?P<unit>[01]))?"
+    r"|scsi-(?P<host>[01]):0:(?P<target>[01]):0|ide-(?P<bus>[01]):(?P<drive>[01]))"
+    r"(?:-part(?P<part>[0-9]{1,3}))?(?![0-9A-Za-z.:-])"
 )
 # Links that name a controller or a serial number: what they mean is not there under KVM.
 _HARDWARE = re.compile(
@@ -36,9 +47,13 @@ _EXTENDED = 1 << 28
 
 def remap_text(text: str, case: Case) -> str:
     """Give every disk in a text the name that it has under KVM; unknown ones stay."""
+    return _UNIT.sub(lambda found: _unit(found, case) or found[0], _remapped(text, case))
+
+
+def _remapped(text: str, case: Case) -> str:
     text = _BY_PATH.sub(lambda found: _by_path(found, case) or found[0], text)
     text = _BY_SERIAL.sub(lambda found: _by_serial(found, case) or found[0], text)
-    text = _UNIT.sub(lambda found: _unit(found, case) or found[0], text)
+    text = _BY_PLACE.sub(lambda found: _by_place(found, case) or found[0], text)
     return _NAME.sub(lambda found: _by_name(found[2], found[3], case) or found[0], text)
 
 
@@ -61,10 +76,8 @@ def unmapped(tree: Tree, case: Case, path: str) -> Iterator[Finding]:
 def unmapped_in(line: str, case: Case, *, path: str, number: int) -> Iterator[Finding]:
     """Report each name in a line of a file that no disk of this guest's has under KVM."""
     known = {f"/dev/{new}" for _, new in case.devices}
-    names = [found[0] for found in _NAME.finditer(line) if found[1] + found[2] not in known]
-    others = (_BY_PATH, _HARDWARE, _UNIT)
-    links = (found[0] for one in others for found in one.finditer(line))
-    for name in (*names, *links):
+    units = (found[0] for found in _UNIT.finditer(line) if _strange(_path_of(found), known))
+    for name in (*_strange(line, known), *units):
         yield Finding(
             "device-not-mapped",
             f"{path}, line {number}, names {name}, which is no disk of this guest's.",
@@ -72,6 +85,12 @@ def unmapped_in(line: str, case: Case, *, path: str, number: int) -> Iterator[Fi
             f"or remove it. The disks are now {', '.join(sorted(known)) or 'none'}.",
             place=f"{path}:{number}",
         )
+
+
+def _strange(text: str, known: Collection[str]) -> list[str]:
+    """Return the names of disks in a text that are none of those that are known."""
+    names = [found[0] for found in _NAME.finditer(text) if found[1] + found[2] not in known]
+    return names + [found[0] for one in (_BY_PATH, _HARDWARE) for found in one.finditer(text)]
 
 
 def xen_order(dev: str) -> tuple[int, str, str, int]:
@@ -134,15 +153,39 @@ def _on_ide(names: Iterable[str], *, xvd: bool) -> list[str]:
 
 
 def _unit(found: re.Match[str], case: Case) -> str:
-    """Look up the unit of a disk: systemd writes a dash for each slash of its name."""
-    name = _by_name(found[1], found[2], case) or ""
-    return name.removeprefix("/").replace("/", "-")
+    """Look up the unit of a disk: a name under KVM has no dash of its own."""
+    path = _path_of(found)
+    new = _remapped(path, case)
+    return new.removeprefix("/").replace("/", "-") if new != path else ""
+
+
+def _path_of(unit: re.Match[str]) -> str:
+    """Return the name of the disk whose unit it is."""
+    plain = re.sub(
+        r"\\x([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), unit[1].replace("-", "/")
+    )
+    return f"/dev/{plain}"
 
 
 def _by_serial(found: re.Match[str], case: Case) -> str | None:
     """Look up a disk by its place on the IDE controller, 1 for hda; xvda takes that of hda."""
     place, part = int(found[1]) - 1, found[2] or ""
     named = (f"{kind}{letters(place)}" for kind in ("hd", "xvd"))
+    return next(filter(None, (_by_name(name, part, case) for name in named)), None)
+
+
+def _by_place(found: re.Match[str], case: Case) -> str | None:
+    """Look up a disk by its place on the controller. Older udevs say the port, and no more."""
+    if case.kind != "hvm":
+        return None
+    number = {name: int(value) for name, value in found.groupdict(default="0").items() if value}
+    ports = 2 * (number["port"] - 1) if found["port"] else 2 * (number["host"] + number["bus"])
+    place = ports + number["unit"] + number["target"] + number["drive"]
+    there = {name[-1] for name, _ in case.devices if re.fullmatch(r"(?:xv|h)d[a-d]", name)}
+    if found["port"] and not found["unit"] and letters(place + 1) in there:
+        return None  # either of two
+    named = (f"{kind}{letters(place)}" for kind in ("hd", "xvd"))
+    part = found["part"] or ""
     return next(filter(None, (_by_name(name, part, case) for name in named)), None)
 
 
