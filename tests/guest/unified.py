@@ -17,7 +17,7 @@ def program(**sections: str) -> bytes:
     for name, text in sections.items():
         size, at = len(text), offset + len(data)
         header += struct.pack("<8sIIII16x", f".{name}".encode(), size, 0, -(-size // 512) * 512, at)
-        data += text.encode().ljust(-(-size // 512) * 512, b"\0")
+        data += text.encode("latin-1").ljust(-(-size // 512) * 512, b"\0")
     return header + data
 
 

@@ -24,7 +24,16 @@ def check(appliance: Appliance, case: Case) -> tuple[Finding, ...]:
 def _initrd(appliance: Appliance, case: Case) -> Iterator[Finding]:
     for kernel in case.facts.kernels[:1] if case.facts.virtio else ():  # else on emulated disks
         lacks = initrd_lacks(appliance, kernel)
-        if lacks:
+        if lacks is None:
+            yield Finding(
+                "initrd-not-read",
+                f"Nothing here could read {kernel.initrd}: whether it has the drivers for the "
+                "guest's disks is not known.",
+                Severity.WARNING,
+                hint="Look for virtio_blk and virtio_pci in it, by the guest's own tool.",
+                place=kernel.initrd,
+            )
+        elif lacks:
             yield Finding(
                 "initrd-lacks-virtio",
                 f"{kernel.initrd or kernel.image} still lacks {', '.join(lacks)}: the guest would "

@@ -175,7 +175,20 @@ def initrd_anew(guest: Tree, case: Case) -> Iterator[Finding]:
             guest.run("mkinitcpio", "-k", kernel.version, "-g", kernel.initrd)
         case "mkinitfs":
             guest.run("mkinitfs", "-o", kernel.initrd, kernel.version)
-        case _ if not kernel.initrd_virtio:
+        case _ if kernel.initrd_virtio:
+            pass
+        case "" if kernel.is_unified:
+            yield Finding(
+                "uki-without-virtio",
+                f"The initrd in the unified kernel image {kernel.initrd} has no virtio drivers, "
+                "and the image is not built anew here: it may be signed.",
+                Severity.BLOCKER,
+                hint="Build it in the guest under Xen, its initrd with virtio_pci and virtio_blk: "
+                "add_drivers in /etc/dracut.conf.d, then kernel-install add, dracut --uefi or "
+                "ukify build; or install one of the distribution's that has them.",
+                place=kernel.initrd,
+            )
+        case _:
             yield Finding(
                 "no-initrd-tool",
                 f"{kernel.initrd} has no virtio drivers, and the guest has no tool that is known "

@@ -50,8 +50,11 @@ def builder(tree: Tree, tool: str, kernel: Kernel) -> str:
     A unified image of others than mkinitcpio's presets is put together by kernel-install's plugins
     or by hand, signed often: it stays.
     """
-    unified = kernel.initrd.lower().endswith(".efi")
-    return "" if unified and not (tool == "mkinitcpio" and preset(tree, kernel.initrd)) else tool
+    return (
+        ""
+        if kernel.is_unified and not (tool == "mkinitcpio" and preset(tree, kernel.initrd))
+        else tool
+    )
 
 
 def _is_other(tree: Tree, name: str) -> bool:

@@ -11,6 +11,7 @@ from itertools import takewhile
 from xen2kvmd.errors import Failed
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.bls import bls_entries
+from xen2kvmd.guest.initrd_content import files_in
 from xen2kvmd.guest.initrd_tools import makes_unified
 from xen2kvmd.guest.kernel_header import SIZE, is_version, version_said
 from xen2kvmd.guest.menus import image_of, read_menu
@@ -52,34 +53,31 @@ def find_kernels(appliance: Appliance) -> tuple[Kernel, ...]:
     return (_with_initrd(appliance, first), *others)
 
 
-def initrd_lacks(appliance: Appliance, kernel: Kernel) -> tuple[str, ...]:
+def initrd_lacks(appliance: Appliance, kernel: Kernel) -> tuple[str, ...] | None:
     """Return the drivers for virtio disks that neither a kernel nor its initrd has.
 
-    Nothing is missing where nothing can list the initrd: then we do not know.
+    None where nothing can read the initrd: then nobody knows.
     """
     wanted = [name for name in DISK if name not in _builtin(appliance, kernel.version)]
-    if not wanted:
-        return ()
-    if not kernel.initrd:
+    if not (wanted and kernel.initrd):
         return tuple(wanted)
     listing = list_initrd(appliance, kernel.initrd)
-    names = set(re.findall(r"([\w-]+)\.ko\b", listing))
-    return tuple(name for name in wanted if listing and name not in names)
+    names = {name.replace("-", "_") for name in re.findall(r"([\w-]+)\.ko\b", listing)}
+    return tuple(name for name in wanted if name not in names) if listing else None
 
 
 def list_initrd(appliance: Appliance, path: str) -> str:
     """List an initrd by the guest's own tool, which can unpack what the guest packs; "" if none.
 
-    One that fails, or finds nothing in it, may be left over from another way to build initrds.
+    One that fails, or finds nothing in it, may be left over from another way to build initrds. A
+    unified image none of them is asked for: some print a heading, and nothing below it.
     """
-    for tool in filter(partial(has, appliance), LISTERS):
+    tools = () if path.lower().endswith(".efi") else filter(partial(has, appliance), LISTERS)
+    for tool in tools:
         with suppress(Failed):
             if listing := appliance.output(tool, path):
                 return listing
-    try:
-        return "\n".join(appliance.call("initrd_list", path))
-    except Failed:
-        return ""
+    return "\n".join(files_in(appliance, path))
 
 
 def installed_kernels(tree: Tree) -> Iterator[Kernel]:

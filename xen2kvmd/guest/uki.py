@@ -2,7 +2,7 @@
 """Unified kernel images: kernel, initrd and arguments in one program for UEFI (systemd-stub(7))."""
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from xen2kvmd.guest.tree import Tree
@@ -37,23 +37,36 @@ def unified_images(tree: Tree) -> Iterator[Uki]:
             yield Uki(path, sections.get(".uname", ""), arguments)
 
 
+def initrd_section(tree: Tree, path: str) -> tuple[int, int] | None:
+    """Return where an image's initrd begins, and its bytes; None for what has none."""
+    data = tree.head(path, HEAD) if tree.is_file(path) else b""
+    found = (place for name, *place in _table(data) if name == ".initrd")
+    offset, size = next(found, (0, 0))
+    return (offset, size) if size else None
+
+
 def _sections(tree: Tree, path: str) -> Mapping[str, str]:
-    """Return the text of each section of a program of Windows' format (PE), the first of a name."""
+    """Return the text of each section of a program, the first of a name."""
     data = tree.head(path, HEAD) if tree.is_file(path) else b""
     found: dict[str, str] = {}
+    for name, offset, size in _table(data):
+        text = data[offset : offset + min(size, _TEXT)].partition(b"\0")[0]
+        found.setdefault(name, " ".join(text.decode("utf-8", "surrogateescape").split()))
+    return found
+
+
+def _table(data: bytes) -> Sequence[tuple[str, int, int]]:
+    """Return name, offset and size of each section of a program of Windows' format (PE)."""
+    found = []
     try:
         (start,) = struct.unpack_from("<I", data, 0x3C)
         if data[:2] != b"MZ" or data[start : start + 4] != b"PE\0\0":
-            return {}
+            return ()
         count, optional = (struct.unpack_from("<H", data, start + at)[0] for at in (6, 20))
         for number in range(min(count, _MOST)):
             at = start + 24 + optional + 40 * number
             name, size, _, _, offset = struct.unpack_from("<8sIIII", data, at)
-            text = data[offset : offset + min(size, _TEXT)].partition(b"\0")[0]
-            found.setdefault(
-                name.rstrip(b"\0").decode("latin-1"),
-                " ".join(text.decode("utf-8", "surrogateescape").split()),
-            )
+            found.append((name.rstrip(b"\0").decode("latin-1"), offset, size))
     except struct.error:  # it ends before that
-        return {}
+        return ()
     return found

@@ -33,6 +33,11 @@ class Kernel:
     virtio: bool = True  # it has virtio_blk, virtio_net and virtio_pci, built in or as modules
     initrd_virtio: bool = True  # its initrd can find a virtio disk
 
+    @property
+    def is_unified(self) -> bool:
+        """Whether image and initrd are one program for UEFI (systemd-stub(7))."""
+        return self.initrd.lower().endswith(".efi")
+
 
 @dataclass(frozen=True)
 class BootArea:
