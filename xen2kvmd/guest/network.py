@@ -14,6 +14,7 @@ from xen2kvmd.guest.nics import (
     name_by_mac,
     name_by_number,
     names_by_slot,
+    names_in_rules,
     names_in_settings,
 )
 from xen2kvmd.guest.tree import Tree
@@ -191,7 +192,7 @@ def _names(guest: Tree, case: Case, settings: frozenset[str]) -> list[str]:
     """Return what the guest's settings call each of its NICs: by address, by number, by slot.
 
     QEMU gives emulated NICs their slots in their order. Where there are as many names of one kind
-    as NICs without one, they are theirs.
+    as NICs without one, they are theirs. What is left has the name that a firewall goes by.
     """
     names = [name_by_mac(guest, nic.mac) for nic in case.nics]
     by_number = [name_by_number(settings, number) for number in range(len(names))]
@@ -204,7 +205,14 @@ def _names(guest: Tree, case: Case, settings: frozenset[str]) -> list[str]:
     if len(by_slot) == len(unnamed) and len({name[:3] for name in by_slot}) == 1:
         for number, name in zip(unnamed, by_slot, strict=True):
             names[number] = name
-    return names
+    kinds = {name[:3] for name in names if name}  # "eth" or "enX": a rule may be from before
+    found = frozenset() if all(names) else names_in_rules(guest)
+    rules = frozenset(name for name in found if not kinds or name[:3] in kinds)
+    by_rule = [name_by_number(rules, number) for number in range(len(names))]
+    return [
+        name or (other if other not in names else "")
+        for name, other in zip(names, by_rule, strict=True)
+    ]
 
 
 def _add_rule(guest: Tree, mac: str, name: str) -> None:

@@ -20,6 +20,7 @@ _XEN_NAME = re.compile(r"(?:eth|enX)[0-9*?\[\]-]+")
 _SLOT_NAME = re.compile(r"(?:eno|ens|enp)[0-9]{1,5}(?:s[0-9]{1,5})?(?:f[0-9]{1,5})?")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,14}")  # as the kernel has it, and safe in a path
 
+_Places = tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]
 # Where names of NICs stand, by the files that hold them; the first group has the names.
 _IN_TEXT = (
     (("/etc/systemd/network/*.network",), re.compile(r"^[ \t]*Name[ \t]*=[ \t]*(.+)$", re.M)),
@@ -37,11 +38,47 @@ _IN_TEXT = (
     ),
     (
         ("/etc/NetworkManager/system-connections/*",),
-        re.compile(r"^[ \t]*interface-name[ \t]*=[ \t]*(\S+)[ \t]*$", re.M),
+        re.compile(r"^[ \t]*interface-name[ \t]*=[ \t]*(\S.*)$", re.M),  # "eth0;eth1;" in [match]
     ),
     (
         ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*"),
         re.compile(r"""^[ \t]*DEVICE=["']?([^"'\s]+)""", re.M),
+    ),
+    # netifrc of Gentoo: config_eth0="dhcp"; Slackware; netctl of Arch; dhcpcd wherever it is alone.
+    (("/etc/conf.d/net",), re.compile(r"^[ \t]*(?:config|routes|dhcp|bridge)_(\w+)=", re.M)),
+    (("/etc/rc.d/rc.inet1.conf",), re.compile(r"""^[ \t]*IFNAME\[\d+\]=["']?(\w+)""", re.M)),
+    (("/etc/netctl/*",), re.compile(r"""^[ \t]*Interface=["']?([^"'\s]+)""", re.M)),
+    (
+        ("/etc/dhcpcd.conf",),
+        re.compile(r"^[ \t]*(?:interface|allowinterfaces)[ \t]+(\S.*)$", re.M),
+    ),
+)
+# What else goes by a NIC's name, where nothing above says one: a firewall that would be open, or
+# shut, for another name; a server that answers on no other.
+_IN_RULES = (
+    (("/etc/firewalld/zones/*.xml",), re.compile(r"""<interface name=["']([^"']+)["']""")),
+    (
+        (
+            "/etc/sysconfig/ip*tables",
+            "/etc/iptables/*",
+            "/etc/iptables.rules",
+            "/etc/ufw/*.rules",
+            "/var/lib/iptables/rules-save",
+        ),
+        re.compile(r"^[^#\n]*?[ \t](?:-i|-o|--(?:in|out)-interface)[ \t]+(\S+)", re.M),
+    ),
+    (
+        ("/etc/nftables.conf", "/etc/nftables/*", "/etc/nftables.d/*", "/etc/sysconfig/nftables*"),
+        re.compile(r"""^[^#\n]*?\b[io]if(?:name)?[ \t]+(?:[!=]=[ \t]*)?["']?([\w*.-]+)""", re.M),
+    ),
+    (
+        ("/etc/default/isc-dhcp-server", "/etc/sysconfig/dhcpd", "/etc/default/udhcpd"),
+        re.compile(r"""^[ \t]*(?:INTERFACES(?:v[46])?|DHCPD_INTERFACE)=["']?([^"'\n]+)""", re.M),
+    ),
+    (("/etc/dnsmasq.conf", "/etc/dnsmasq.d/*"), re.compile(r"^[ \t]*interface=(\S+)", re.M)),
+    (
+        ("/etc/keepalived/*.conf",),
+        re.compile(r"^[ \t]*interface[ \t]+(\S+)", re.M),
     ),
 )
 # What ifupdown brings up, and of what bridges, bonds and VLANs are made (interfaces(5)).
@@ -119,17 +156,27 @@ def names_in_settings(guest: Tree) -> frozenset[str]:
     Those of emulated NICs are among them: only a guest with PV drivers has Xen's own.
     """
     names = {path.rpartition("/ifcfg-")[2] for pattern in _IN_NAME for path in guest.glob(pattern)}
-    for patterns, name in _IN_TEXT:
-        for path in (found for pattern in patterns for found in guest.glob(pattern)):
-            if guest.is_file(path):
-                names.update(
-                    word for line in name.findall(guest.read(path)) for word in line.split()
-                )
+    names |= _in_text(guest, _IN_TEXT)
     for path in _interfaces(guest):
         words = (word for line in _IFACE.findall(guest.read(path)) for word in line.split())
         names.update(_ALIAS.sub("", word) for word in words)
     kinds = (_XEN_NAME, _SLOT_NAME)
     return frozenset(found for found in names if any(kind.fullmatch(found) for kind in kinds))
+
+
+def names_in_rules(guest: Tree) -> frozenset[str]:
+    """Return Xen's names of NICs that firewalls and servers go by."""
+    return frozenset(filter(_XEN_NAME.fullmatch, _in_text(guest, _IN_RULES)))
+
+
+def _in_text(guest: Tree, places: _Places) -> set[str]:
+    names: set[str] = set()
+    for patterns, name in places:
+        paths = dict.fromkeys(found for pattern in patterns for found in guest.glob(pattern))
+        for path in filter(guest.is_file, paths):
+            for line in name.findall(guest.read(path)):
+                names.update(re.split(r"[\s;]+", line))
+    return names
 
 
 def name_by_mac(guest: Tree, mac: str) -> str:
