@@ -7,12 +7,15 @@ from functools import partial
 from xen2kvmd.guest.cmdline import edit_defaults, edit_menus, menu_files
 from xen2kvmd.guest.devices import remap_file, remap_text, unmapped
 from xen2kvmd.guest.grub_menu import READERS
+from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.programs import has
 from xen2kvmd.guest.tree import Tree
-from xen2kvmd.model import Case, Finding, Severity
+from xen2kvmd.model import Case, Finding, Firmware, Severity
 from xen2kvmd.rule import rule
 
 DEVICE_MAPS = ("/boot/grub/device.map", "/boot/grub2/device.map", "/boot/grub2-efi/device.map")
+
+LILO = "/etc/lilo.conf"
 
 # The first that the guest has makes its menu: a distribution's own way before the plain tool.
 MENU_TOOLS = (
@@ -76,3 +79,24 @@ def boot_menu_anew(guest: Tree, case: Case) -> Iterator[Finding]:
                 ),
             )
             break
+
+
+@rule(guide="")
+def lilo(guest: Tree, case: Case) -> Iterator[Finding]:
+    """Tell of a guest that LILO starts.
+
+    What its first sector loads lies at fixed places of the disk, and its root is a number, that of
+    the disk's name under Xen (lilo.conf(5)): nothing that is written to files changes either.
+    """
+    facts = case.facts
+    starts = facts.boot_code and facts.firmware is Firmware.BIOS and not case.direct
+    if starts and guest.is_file(LILO) and read_menu(guest) is None:
+        yield Finding(
+            "lilo",
+            f"LILO starts this guest ({LILO}), and would start the kernel and initrd that were "
+            "there, with the root's name under Xen.",
+            Severity.BLOCKER,
+            hint="Install GRUB in the guest under Xen (grub-install, grub-mkconfig), and remove "
+            f"{LILO}.",
+            place=LILO,
+        )

@@ -13,7 +13,8 @@ from xen2kvmd.model import Finding, Severity
 Edit = Callable[[str], str]
 
 # Where GRUB 2's menu is made from: all variables, LINUX, LINUX_DEFAULT, LINUX_RECOVERY and others.
-# Tools of SUSE read the same variables (guide 15.2.3, step 4).
+# Tools of SUSE read the same variables (guide 15.2.3, step 4). GRUB_DEVICE, where it is said, is
+# the root that grub-mkconfig would else find out.
 GRUB_DEFAULTS = "/etc/default/grub"
 # What the entries of new kernels get: of kernel-install(8), which RHEL 9.3 and later and Fedora use
 # with GRUB too; of SUSE's perl-Bootloader; of Debian's extlinux-update, and Alpine's.
@@ -54,7 +55,7 @@ _BY_HAND = re.compile(r"""^[ \t]*menuentry[ \t]+["'][^$\n]""", re.MULTILINE)
 
 # No two parts of it take the same characters: a guest may write what it likes.
 _DEFAULT = re.compile(
-    r"""^(?P<head>[ \t]*(?:export[ \t]+)?(?:GRUB_CMDLINE_LINUX\w*\+?|\w+_APPEND|
+    r"""^(?P<head>[ \t]*(?:export[ \t]+)?(?:GRUB_(?:CMDLINE_LINUX|DEVICE)\w*\+?|\w+_APPEND|
     EXTLINUX_ROOT|EXTLINUX_PARAMETERS|kernel_cmdline\+?|root|default_kernel_opts)=)
     (?:"(?P<line>(?:[^"\\]|\\.)*)"|'(?P<single>[^']*)'|(?P<plain>[^\s"'\#]*))[ \t]*(?:\#.*)?$""",
     re.DOTALL | re.VERBOSE,

@@ -38,8 +38,19 @@ def default_kernel(guest: Tree, case: Case) -> Iterator[Finding]:
     known = {kernel.image.rpartition("/")[2] for kernel in kernels}
     now = menu.default
     starts = image_of(guest, now)
-    if not now.hypervisor and (starts in usable or starts not in known):
-        return  # right, or one that we know nothing of: a kernel without modules
+    if not now.hypervisor and starts in usable:
+        return
+    if not now.hypervisor and starts not in known:
+        yield Finding(
+            "default-kernel-unknown",
+            f"The boot menu starts '{escaped(now.title)}', {escaped(starts)}: no modules of that "
+            "kernel were found, and whether it can use virtio is not known.",
+            Severity.WARNING,
+            hint="If it cannot, make another entry the default: that of kernel "
+            f"{kernels[0].version} would do.",
+            place=menu.path,
+        )
+        return
     why = "starts Xen's hypervisor" if now.hypervisor else "has no virtio drivers"
     entry = _wanted(guest, menu, kernels[0].image.rpartition("/")[2])
     if entry is None or not _make_default(guest, menu, entry):

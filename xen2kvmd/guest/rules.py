@@ -56,6 +56,7 @@ RULES: tuple[Rule[Tree], ...] = (
     grub_device.grub_install_device,
     bootloader.grub_defaults,
     bootloader.boot_menu,
+    bootloader.lilo,
     console.kernel_console,
     leftovers.xen_arguments,
     # After all that changes arguments: it keeps them as they are then.
