@@ -30,6 +30,28 @@ def test_root_of_the_default_entry_decides(tmp_path: Path, default: str, found: 
     assert [one.id for one in check_menu(guest, Case())] == found
 
 
+@pytest.mark.parametrize(
+    ("root", "found"),
+    [
+        ("/dev/hdc1", ["default-root-names-xen"]),
+        ("/dev/disk/by-id/ata-QEMU_HARDDISK_QM00007-part1", ["default-root-names-xen"]),
+        ("/dev/disk/by-path/pci-0000:00:05.0-scsi-0:0:0:0-part1", ["default-root-names-xen"]),
+        ("/dev/vda1", []),
+        ("/dev/sda1", []),
+        ("/dev/mapper/vg0-root", []),
+        ("/dev/disk/by-uuid/4711", []),
+        ("UUID=4711", []),
+    ],
+)
+def test_root_on_an_emulated_disk_that_is_gone_decides(
+    tmp_path: Path, root: str, found: list[str]
+) -> None:
+    guest = Folder(tmp_path)
+    guest.write("/boot/grub2/grub.cfg", ENTRY.format(1, f"root={root} ro"))
+    case = Case(kind="hvm", devices=(("hda", "vda"), ("hdb", "sda")))
+    assert [one.id for one in check_menu(guest, case)] == found
+
+
 def test_root_of_another_entry_is_a_warning(tmp_path: Path) -> None:
     guest = Folder(tmp_path)
     text = ENTRY.format(1, "root=/dev/vda2") + 2 * ENTRY.format(2, "root=/dev/xvda2")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from xen2kvmd.guest.appliance import Appliance
 from xen2kvmd.guest.cmdline import menu_lines
+from xen2kvmd.guest.devices import unmapped_in
 from xen2kvmd.guest.kernels import initrd_lacks
 from xen2kvmd.guest.menus import read_menu
 from xen2kvmd.guest.partitions import has_boot_code, read_table
@@ -48,7 +49,7 @@ def check_menu(tree: Tree, case: Case) -> Iterator[Finding]:
     """Yield what of the boot menu still names devices of Xen."""
     menu = None if case.direct else read_menu(tree)
     root = menu.default.root if menu and menu.default else ""
-    if menu and _XEN_DISK.fullmatch(root):
+    if menu and (_XEN_DISK.fullmatch(root) or _is_no_disk(root, case)):
         yield Finding(
             "default-root-names-xen",
             f"The default entry of {menu.path} has root={root}, which is not there under KVM.",
@@ -70,6 +71,11 @@ def check_menu(tree: Tree, case: Case) -> Iterator[Finding]:
             hint="Correct it in the guest's boot loader configuration.",
             place=f"{path}:{numbers[0]}",
         )
+
+
+def _is_no_disk(root: str, case: Case) -> bool:
+    """Tell whether a root is an emulated disk of Xen's that no rule could name anew."""
+    return bool(case.devices) and any(unmapped_in(root, case, path="", number=0))
 
 
 def _boot_code(appliance: Appliance, case: Case) -> Iterator[Finding]:
