@@ -19,6 +19,7 @@ from xen2kvmd.model import (
     Engine,
     Facts,
     Finding,
+    Firmware,
     Installed,
     Plan,
     PlannedDisk,
@@ -112,7 +113,8 @@ def make_case(
     whole = domain.join(xml.parse(inputs.document), joined)
     devices = domain.target_names(whole, virtio=facts.virtio)
     return Case(
-        facts=facts,
+        # A disk for both, as of cloud images, is started by what started it under Xen.
+        facts=replace(facts, firmware=Firmware.UEFI) if source.uefi else facts,
         target=Target(
             name=name,
             uuid=source.uuid,

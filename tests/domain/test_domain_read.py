@@ -45,6 +45,23 @@ def test_everything_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("system", "uefi"),
+    [
+        ("<os><type>hvm</type></os>", False),
+        ("<os><type>hvm</type><loader>/usr/lib/xen/boot/hvmloader</loader></os>", False),
+        ("<os><type>hvm</type><loader type='pflash'>/usr/lib/xen/fw.bin</loader></os>", True),
+        ("<os><type>hvm</type><loader>/usr/lib/xen/boot/ovmf.bin</loader></os>", True),
+        ("<os firmware='efi'><type>hvm</type></os>", True),
+        ("<os firmware='bios'><type>hvm</type></os>", False),
+    ],
+)
+def test_firmware_is_what_the_document_says(system: str, *, uefi: bool) -> None:
+    old = "<os><type>linux</type><kernel>/k</kernel><initrd>/i</initrd>"
+    document = guest(disk("xvda")).replace(f"{old}<cmdline>root=/dev/xvda1</cmdline></os>", system)
+    assert read(document).uefi is uefi
+
+
+@pytest.mark.parametrize(
     ("noted", "name"),
     [
         ("http://debian.org/debian/12", "debian12"),

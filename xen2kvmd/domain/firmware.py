@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from xen2kvmd.arguments import without_xen
 from xen2kvmd.domain.names import pending
+from xen2kvmd.domain.read import is_uefi
 from xen2kvmd.domain.tree import append, remove, remove_all, section, text
 from xen2kvmd.model import Case, Finding, Firmware, Severity
 from xen2kvmd.rule import rule
@@ -50,8 +51,8 @@ def firmware_kvm(domain: Element, case: Case) -> Iterator[Finding]:
     refuses loaders and kernels without a signature of Microsoft's.
     """
     system = section(domain, "os")
-    loader, nvram = system.find("loader"), system.find("nvram")
-    uefi = case.facts.firmware is Firmware.UEFI or _is_uefi(loader)
+    nvram = system.find("nvram")
+    uefi = case.facts.firmware is Firmware.UEFI or is_uefi(domain)
     remove_all(system, "loader")
     if uefi and system.get("firmware") != "efi":
         system.set("firmware", "efi")
@@ -66,12 +67,6 @@ def firmware_kvm(domain: Element, case: Case) -> Iterator[Finding]:
         append(append(system, "firmware"), "feature", enabled="no", name="secure-boot")
     if nvram is not None:
         remove(nvram)
-
-
-def _is_uefi(loader: Element | None) -> bool:
-    if loader is None:
-        return False
-    return loader.get("type") == "pflash" or "ovmf" in (loader.text or "").lower()
 
 
 @rule(guide="15.2.4.2")

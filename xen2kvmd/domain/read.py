@@ -54,6 +54,7 @@ class SourceDomain:
     initrd: str = ""
     cmdline: str = ""
     os: str = ""  # as libosinfo calls it: debian12
+    uefi: bool = False  # Xen starts it by OVMF
 
 
 def read(document: str | bytes, *, origin: str = "") -> SourceDomain:
@@ -79,7 +80,16 @@ def read_tree(domain: Element, *, origin: str = "") -> SourceDomain:
         initrd=text(domain, "os/initrd"),
         cmdline=_cmdline(domain),
         os=_os(domain),
+        uefi=is_uefi(domain),
     )
+
+
+def is_uefi(domain: Element) -> bool:
+    """Tell whether UEFI firmware starts a guest: libvirt chose it, or its file says so."""
+    system, loader = domain.find("os"), domain.find("os/loader")
+    chosen = system is not None and system.get("firmware") == "efi"
+    pflash = loader is not None and loader.get("type") == "pflash"
+    return chosen or pflash or "ovmf" in text(domain, "os/loader").lower()
 
 
 def _os(domain: Element) -> str:
