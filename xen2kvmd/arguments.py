@@ -16,8 +16,7 @@ _XEN = re.compile(r"(?<!\S)(?:clocksource=xen|earlyprintk=xen\S*)(?!\S)")
 _OFF = re.compile(r"(?<!\S)(?:acpi=(?:off|ht|noirq)|noapic|nolapic|disableapic)(?!\S)")
 _PCI = re.compile(r"(?<!\S)pci=(\S+)")
 _NO_PCI, _NO_ACPI = frozenset({"off"}), frozenset({"noacpi"})
-# What keeps virtio's drivers from their devices, whoever said it.
-_NO_VIRTIO = re.compile(r"(?<!\S)(?:\S*blacklist=\S*virtio\S*|pci=(?:\S*,)?(?:nomsi|conf2)\b\S*)")
+_SLOW_PCI = frozenset({"nomsi", "conf2"})
 
 
 def without_xen(arguments: str, *, paravirtual: bool) -> str:
@@ -35,14 +34,16 @@ def without_xen(arguments: str, *, paravirtual: bool) -> str:
 
 def hindering(arguments: str) -> tuple[str, ...]:
     """Return the arguments that make devices of the new guest slow or useless, each once."""
-    return tuple(
-        dict.fromkeys(
-            found[0]
-            for pattern in (_OFF, _PCI, _NO_VIRTIO)
-            for found in pattern.finditer(arguments)
-            if pattern is not _PCI or _NO_ACPI & set(found[1].split(","))
-        )
-    )
+    return tuple(dict.fromkeys(filter(_hinders, arguments.split())))
+
+
+def _hinders(word: str) -> bool:
+    name, _, value = word.partition("=")
+    if name == "pci":
+        return bool((_NO_ACPI | _SLOW_PCI) & set(value.split(",")))
+    # modprobe.blacklist=, module_blacklist=, rd.driver.blacklist=, initcall_blacklist=
+    no_virtio = name.endswith("blacklist") and "virtio" in value
+    return no_virtio or bool(_OFF.fullmatch(word))
 
 
 def _pci(options: str, taken: frozenset[str]) -> str:

@@ -20,6 +20,7 @@ _XEN_NAME = re.compile(r"(?:eth|enX)[0-9*?\[\]-]+")
 _SLOT_NAME = re.compile(r"(?:eno|ens|enp)[0-9]{1,5}(?:s[0-9]{1,5})?(?:f[0-9]{1,5})?")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,14}")  # as the kernel has it, and safe in a path
 
+_COMMENT = re.compile(r"^[ \t]*#.*", re.M)
 _Places = tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]
 # Where names of NICs stand, by the files that hold them; the first group has the names.
 _IN_TEXT = (
@@ -65,11 +66,11 @@ _IN_RULES = (
             "/etc/ufw/*.rules",
             "/var/lib/iptables/rules-save",
         ),
-        re.compile(r"^[^#\n]*?[ \t](?:-i|-o|--(?:in|out)-interface)[ \t]+(\S+)", re.M),
+        re.compile(r"[ \t](?:-i|-o|--(?:in|out)-interface)[ \t]+(\S+)"),
     ),
     (
         ("/etc/nftables.conf", "/etc/nftables/*", "/etc/nftables.d/*", "/etc/sysconfig/nftables*"),
-        re.compile(r"""^[^#\n]*?\b[io]if(?:name)?[ \t]+(?:[!=]=[ \t]*)?["']?([\w*.-]+)""", re.M),
+        re.compile(r"\b[io]if(?:name)?[ \t]+([^\n]{1,200})"),  # != "eth0"; { "eth0", "eth1" }
     ),
     (
         ("/etc/default/isc-dhcp-server", "/etc/sysconfig/dhcpd", "/etc/default/udhcpd"),
@@ -174,8 +175,8 @@ def _in_text(guest: Tree, places: _Places) -> set[str]:
     for patterns, name in places:
         paths = dict.fromkeys(found for pattern in patterns for found in guest.glob(pattern))
         for path in filter(guest.is_file, paths):
-            for line in name.findall(guest.read(path)):
-                names.update(re.split(r"[\s;]+", line))
+            for line in name.findall(_COMMENT.sub("", guest.read(path))):
+                names.update(re.split(r"[\s;,{}\"']+", line))
     return names
 
 
