@@ -10,6 +10,7 @@ import shlex
 from dataclasses import replace
 
 from xen2kvmd.guest.appliance import Appliance
+from xen2kvmd.guest.init_system import init_system
 from xen2kvmd.guest.initrd_tools import initrd_tool
 from xen2kvmd.guest.kernels import find_kernels
 from xen2kvmd.guest.menu_device import menu_place
@@ -67,7 +68,7 @@ def inspect(appliance: Appliance) -> Facts:
         bootloader=loader,
         kernels=find_kernels(appliance),
         initrd_tool=initrd_tool(appliance),
-        init=_init(appliance),
+        init=init_system(appliance),
         agent=any(appliance.exists(path) for path in AGENTS),
     )
 
@@ -165,12 +166,6 @@ def _arch(appliance: Appliance) -> str:
             if header[:4] == b"\x7fELF":
                 return MACHINES.get(int.from_bytes(header[18:20], "little"), "x86_64")
     return "x86_64"
-
-
-def _init(tree: Tree) -> str:
-    if any(tree.exists(f"{lib}/systemd/systemd") for lib in ("/lib", "/usr/lib")):
-        return "systemd"
-    return "upstart" if tree.exists("/sbin/initctl") else "sysvinit"
 
 
 def _first_line(tree: Tree, *paths: str) -> str:
