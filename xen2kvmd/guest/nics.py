@@ -75,6 +75,14 @@ _IN_RULES = (
         ("/etc/default/isc-dhcp-server", "/etc/sysconfig/dhcpd", "/etc/default/udhcpd"),
         re.compile(r"""^[ \t]*(?:INTERFACES(?:v[46])?|DHCPD_INTERFACE)=["']?([^"'\n]+)""", re.M),
     ),
+    (
+        ("/etc/NetworkManager/NetworkManager.conf", "/etc/NetworkManager/conf.d/*.conf"),
+        re.compile(r"\binterface-name:=?([\w*.-]+)"),  # what it leaves alone, for one
+    ),
+    (
+        ("/etc/sysctl.conf", "/etc/sysctl.d/*.conf"),
+        re.compile(r"\bnet[./]ipv[46][./](?:conf|neigh)[./](\w+)"),
+    ),
     (("/etc/dnsmasq.conf", "/etc/dnsmasq.d/*"), re.compile(r"^[ \t]*interface=(\S+)", re.M)),
     (
         ("/etc/keepalived/*.conf",),
