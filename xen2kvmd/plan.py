@@ -35,12 +35,14 @@ from xen2kvmd.system.libvirt import Host
 from xen2kvmd.system.measure import BLOCK
 from xen2kvmd.targets import Place, addresses, boot_place, links
 from xen2kvmd.targets.needs import needs
-from xen2kvmd.targets.room import Need, check_room
+from xen2kvmd.targets.room import UNCERTAIN, Need, check_room, doubts
 
 Places = Mapping[str, Place]  # by <target dev>
 
 # Findings that may differ in two plans of one source.
-PASSING = (addresses.ID, "remote-disks", "filesystem-has-errors", "source-not-shut-down")
+PASSING = (
+    *(addresses.ID, UNCERTAIN, "remote-disks", "filesystem-has-errors", "source-not-shut-down"),
+)
 
 # Estimates only, read off a small machine: seconds with hardware virtualisation and without.
 SECONDS_TO_CONVERT = {True: 30, False: 120}
@@ -59,8 +61,10 @@ class Inputs:
     boot_files: Sequence[BootFile] = ()
 
 
-def check_target(inputs: Inputs, *, places: Places, more: Iterable[Need] = ()) -> None:
-    """Refuse what cannot go there, by what is known before anybody looked into the guest.
+def check_target(
+    inputs: Inputs, *, places: Places, more: Iterable[Need] = ()
+) -> tuple[Finding, ...]:
+    """Refuse what cannot go there; return where nobody knows whether it has room.
 
     more is what else takes room: it may lie on the target's file system.
 
@@ -88,7 +92,9 @@ def check_target(inputs: Inputs, *, places: Places, more: Iterable[Need] = ()) -
         )
     _check_format(request, inputs.disks)
     _check_direct(request, source.kernel)
-    check_room((*needs(request, inputs.disks, places, inputs.boot_files), *more))
+    wanted = (*needs(request, inputs.disks, places, inputs.boot_files), *more)
+    check_room(wanted)
+    return tuple(doubts(wanted).values())
 
 
 def make_case(
@@ -99,13 +105,11 @@ def make_case(
     kvm: bool,
     agent: bool,
     under_xen: bool = False,
-    more: Iterable[Need] = (),
 ) -> Case:
-    """Decide where the guest goes and how it will be called there.
+    """Decide where the guest goes, which check_target() did not refuse, and how it is called there.
 
-    Raises TargetExists, PoolNotFound, InsufficientSpace and the like where it cannot go there.
+    Raises TargetExists and PoolNotFound.
     """
-    check_target(inputs, places=places, more=more)
     request, disks, boot_files = inputs.request, inputs.disks, inputs.boot_files
     source = domain.read(inputs.document, origin="".join(map(_place, disks)))
     name = request.name or source.name
@@ -181,7 +185,7 @@ def make_plan(
         *rehearsed.findings,
         *((guest.still_under_xen(inside_changes, rehearsed.findings, case),) if inside else ()),
     )
-    bytes_total = 0 if request.in_place else sum(disk.allocated for disk in disks)
+    bytes_total = 0 if request.in_place else sum(disk.most for disk in disks)
     seconds = SECONDS_TO_CONVERT[kvm] + 2 * bytes_total // COPY_RATE
     seconds += SECONDS_TO_BOOT[kvm] if request.start and request.verify else 0
     volumes = {volume.dev: volume for volume in case.target.volumes}
@@ -281,15 +285,16 @@ def _check_direct(request: Request, kernel: str) -> None:
 def _digest(plan: Plan) -> str:
     """Return a digest of what the plan will do; estimates and allocated sizes are left out.
 
-    So are what other guests of the target are, by which program a disk is read, what its file
-    systems have noted of errors, and whether a guest that we cannot shut down runs: another answer
-    changes nothing of the plan.
+    So are what other guests of the target are, how much is free there, by which program a disk is
+    read, what its file systems have noted of errors, and whether a guest that we cannot shut down
+    runs: another answer changes nothing of the plan.
     """
     content = cattrs.unstructure(plan)
     content["findings"] = [one for one in content["findings"] if one["id"] not in PASSING]
     for key in ("digest", "seconds", "downtime", "bytes_total"):
         del content[key]
     for disk in content["disks"]:
-        del disk["source"]["allocated"]
+        for key in ("allocated", "used", "unused"):
+            del disk["source"][key]
     text = json.dumps(content, sort_keys=True)
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -17,13 +17,14 @@ from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.jobs.store import JobRecord
 from xen2kvmd.model import Facts, Operation, Plan, PlannedDisk, SourceDisk, Volume
-from xen2kvmd.steps import backup_disks, context, reserve, turn
+from xen2kvmd.steps import context, headroom, reserve, turn
 from xen2kvmd.steps.operations import NATIVE, STEPS
 from xen2kvmd.steps.reserve import RESERVE
 from xen2kvmd.steps.turn import Turn
 from xen2kvmd.system import files
 from xen2kvmd.system.libvirt import connected
-from xen2kvmd.targets.room import Need, store_of
+from xen2kvmd.targets import backups
+from xen2kvmd.targets.room import UNCERTAIN, Need, store_of
 
 MIB = 1 << 20
 FREE = 100 * MIB
@@ -39,7 +40,9 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     target.mkdir()
     with ExitStack() as opened:
 
-        def make(name: str, *, size: int = 60 * MIB, pool: str = "", **notes: Any) -> Run:
+        def make(
+            name: str, *, size: int = 60 * MIB, used: int = -1, pool: str = "", **notes: Any
+        ) -> Run:
             folder = tmp_path / "jobs" / name
             folder.mkdir(parents=True)
             journal, sender = Journal(folder / "journal"), Sender(tmp_path / "socket", name)
@@ -48,7 +51,8 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
             spec = {"operation": "migrate", "vm": name, "source": "test:///default"}
             spec |= {"pool": pool} if pool else {"directory": str(target)}
             run = Run(name, folder, spec, journal, sender, cancelled=lambda: False)
-            disk = SourceDisk("xvda", "/src/xvda", "raw", size, size)
+            used = size if used < 0 else used
+            disk = SourceDisk("xvda", "/src/xvda", "raw", size, size, used=used)
             run.notes |= {"disks": cattrs.unstructure([disk]), **notes}
             file = f"{name}-vda.img"
             volume = Volume("xvda", str(target / file), "raw", pool, file)
@@ -156,8 +160,8 @@ def test_two_backups_do_not_count_on_the_same_room(backup: Make, tmp_path: Path)
     folder = tmp_path / "target/b1"
     folder.mkdir()
     (folder / "xvda.qcow2").write_bytes(b"x" * 30 * MIB)
-    first.note(backup_disks.DEVS, ["xvda"])
-    first.note(backup_disks.PLACE, {"folder": str(folder), "prefix": "", "pool": ""})
+    first.note(backups.DEVS, ["xvda"])
+    first.note(backups.PLACE, {"folder": str(folder), "prefix": "", "pool": ""})
     RESERVE.do(second)
     RESERVE.undo(second)
     first.record("step-done", step="backup-disks")
@@ -190,3 +194,57 @@ def test_room_in_a_pool_is_reserved_too(job: Make) -> None:
     RESERVE.do(first)
     with pytest.raises(InsufficientSpace, match=r"on pool 'default-pool': .* of the job j1"):
         RESERVE.do(second)
+
+
+def test_room_that_may_not_suffice_is_waived_before_it_is_reserved(job: Make) -> None:
+    """What is reserved is what its file systems use; another job may count on the rest."""
+    with pytest.raises(InsufficientSpace, match=r"Between 20\.0 MiB and 500\.0 MiB") as refused:
+        RESERVE.do(job("j1", size=500 * MIB, used=20 * MIB))
+    assert "--waive room-uncertain" in refused.value.hint
+    RESERVE.do(waiving(job("j2", size=500 * MIB, used=20 * MIB)))
+    RESERVE.do(job("j3"))
+    with pytest.raises(InsufficientSpace, match="of the job j3"):
+        RESERVE.do(job("j4"))
+
+
+def test_room_is_looked_at_again_when_the_disks_are_converted(job: Make) -> None:
+    """They are trimmed then: no more than that is copied."""
+    first, second = job("j1", used=20 * MIB), job("j2", size=500 * MIB, used=20 * MIB)
+    RESERVE.do(first)
+    reserve.more(first, {"xvda": 50 * MIB})  # less than was thought
+    assert first.notes["reserved"][0]["count"] == 60 * MIB
+    reserve.more(first, {"xvda": 70 * MIB})
+    assert first.notes["reserved"][0]["count"] == 70 * MIB
+    with pytest.raises(InsufficientSpace, match=r"Between 20\.0 MiB and 120\.0 MiB"):
+        reserve.more(first, {"xvda": 120 * MIB})
+    RESERVE.undo(first)
+    RESERVE.do(waiving(second))
+    reserve.more(second, {"xvda": 90 * MIB})  # now that is known, it fits
+    assert second.notes["room-uncertain"] == []
+    assert second.notes["reserved"][0]["count"] == 90 * MIB
+
+
+def test_copy_that_was_waived_ends_before_the_room_does(
+    job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another job has reserved is not free."""
+    monkeypatch.setattr(headroom, "SPARE", 10 * MIB)
+    certain, waived = job("j1", used=20 * MIB), waiving(job("j2", size=500 * MIB, used=20 * MIB))
+    RESERVE.do(certain)
+    RESERVE.do(waived)
+    told = []
+    watched = headroom.watched(waived, lambda done, _total: told.append(done))
+    left = [100 * MIB]
+    monkeypatch.setattr(files, "free", lambda _folder: left[0])
+    watched(0, 500 * MIB)  # 40 MiB are left beside j1's: half of the 30 is a look later
+    left[0] = 68 * MIB
+    watched(10 * MIB, 500 * MIB)
+    with pytest.raises(InsufficientSpace, match=r"more than is free on .*: 8\.0 MiB are left"):
+        watched(20 * MIB, 500 * MIB)
+    assert told == [0, 10 * MIB]
+    assert headroom.watched(certain, waived.progress) == waived.progress
+
+
+def waiving(run: Run) -> Run:
+    run.spec = {**run.spec, "waive": [UNCERTAIN]}
+    return run

@@ -17,7 +17,7 @@ from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.jobs.store import JobRecord, Store
 from xen2kvmd.model import BackupPlace, Case, Facts, Operation, Plan, Request, Settlement
-from xen2kvmd.steps import backup_disks, finalize, rollback
+from xen2kvmd.steps import finalize, rollback
 from xen2kvmd.steps.finalize import FINALIZE
 from xen2kvmd.steps.rollback import ROLLBACK
 from xen2kvmd.system.libvirt import Host, connected
@@ -124,8 +124,8 @@ def test_source_is_undefined_when_all_else_has_gone(
     run.note("retired", value=True)
     with closing(Journal(tmp_path / "jobs/m1/journal")) as over:
         place = cattrs.unstructure(BackupPlace("/nas", "web1-m1-", "gone"))
-        over.append("note", key=backup_disks.PLACE, value=place)
-        over.append("note", key=backup_disks.DEVS, value=["xvda"])
+        over.append("note", key=backups.PLACE, value=place)
+        over.append("note", key=backups.DEVS, value=["xvda"])
         over.append("result", key="backup", value=str(kept))
     with pytest.raises(PoolNotFound, match="'gone'"):
         CLEAR.do(run)

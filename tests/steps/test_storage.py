@@ -59,7 +59,7 @@ def job(tmp_path: Path, folder: Path) -> Iterator[Make]:
     journal, sender = Journal(home / "journal"), Sender(tmp_path / "socket", "j1")
     with closing(journal), closing(sender):
 
-        def make(*, source: str = "/src/xvda", **asked: Any) -> Run:
+        def make(*, source: str = "/src/xvda", size: int = 1 << 20, **asked: Any) -> Run:
             spec = {
                 "operation": "migrate",
                 "vm": "web1",
@@ -70,7 +70,7 @@ def job(tmp_path: Path, folder: Path) -> Iterator[Make]:
             }
             run = Run("j1", home, spec, journal, sender, cancelled=lambda: False)
             volume = Volume("xvda", str(folder / "web1-vda.qcow2"), "qcow2", "", "web1-vda.qcow2")
-            disk = SourceDisk("xvda", source, "raw", 1 << 20, 1 << 20)
+            disk = SourceDisk("xvda", source, "raw", size, size)
             case = Case(target=Target("web1", volumes=(volume,)))
             run.notes |= {"disks": cattrs.unstructure([disk]), "case": cattrs.unstructure(case)}
             disks = (PlannedDisk(disk, volume, "vda"),)
@@ -123,3 +123,11 @@ def test_source_on_the_export_is_not_replaced(
     other.hardlink_to(disk)
     with pytest.raises(Blocked, match="overwrites-source"):
         STORAGE.do(job(source=str(disk if mounted == "there" else other)))
+
+
+def test_room_that_may_not_suffice_on_the_export_is_waived_before_the_shutdown(job: Make) -> None:
+    run = job(size=1 << 60)
+    with pytest.raises(Blocked, match="room-uncertain"):
+        STORAGE.do(run)
+    STORAGE.do(job(size=1 << 60, waive=["room-uncertain"]))
+    assert found(run) == ["room-uncertain", "room-uncertain"]  # of either

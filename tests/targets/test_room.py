@@ -10,12 +10,13 @@ import pytest
 
 from xen2kvmd import plan
 from xen2kvmd.errors import InsufficientSpace, InvalidOption, Unsupported
-from xen2kvmd.model import Operation, Request, SourceDisk
+from xen2kvmd.model import Allocation, Finding, Operation, Request, Severity, SourceDisk
 from xen2kvmd.system import files
 from xen2kvmd.system.libvirt import Host, connected
 from xen2kvmd.targets import Directory, Place, StoragePool, backups, open_places
 
 POOL = "default-pool"
+GIB = 1 << 30
 SOURCE = (
     "<domain type='xen'><name>web1</name><memory>1024</memory><os><type>xen</type></os></domain>"
 )
@@ -30,13 +31,16 @@ def host() -> Iterator[Host]:
 
 def disks_of(allocated: int) -> tuple[SourceDisk, ...]:
     return tuple(
-        SourceDisk(dev, f"/{dev}", "raw", allocated, allocated) for dev in ("xvda", "xvdb")
+        SourceDisk(dev, f"/{dev}", "raw", allocated, allocated, used=allocated)
+        for dev in ("xvda", "xvdb")
     )
 
 
-def check(request: Request, host: Host, disks: tuple[SourceDisk, ...], **places: Place) -> None:
+def check(
+    request: Request, host: Host, disks: tuple[SourceDisk, ...], **places: Place
+) -> tuple[Finding, ...]:
     opened = places or open_places(request, host, disks)
-    plan.check_target(plan.Inputs(request, SOURCE, disks=disks, host=host), places=opened)
+    return plan.check_target(plan.Inputs(request, SOURCE, disks=disks, host=host), places=opened)
 
 
 def test_directories_of_one_file_system_are_counted_together(host: Host, tmp_path: Path) -> None:
@@ -91,3 +95,54 @@ def test_a_pool_that_is_named_twice_is_counted_once(host: Host) -> None:
 def test_what_is_no_directory_is_refused_before_its_room(host: Host, tmp_path: Path) -> None:
     with pytest.raises(InvalidOption, match="gone"):
         check(REQUEST, host, disks_of(1)[:1], xvda=Directory(str(tmp_path / "gone")))
+
+
+@pytest.fixture
+def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SourceDisk:
+    """A logical volume of 500 GiB, with 20 GiB in its file systems, which do not use 450 GiB."""
+    monkeypatch.setattr(files, "free", lambda _folder: 100 * GIB)
+    return SourceDisk("xvda", "/dev/vg/a", "raw", 500 * GIB, 500 * GIB, used=20 * GIB)
+
+
+def test_volume_needs_room_for_what_its_file_systems_use(
+    host: Host, tmp_path: Path, volume: SourceDisk
+) -> None:
+    place, trimmed = Directory(str(tmp_path)), replace(volume, unused=450 * GIB)
+    assert check(REQUEST, host, (trimmed,), xvda=place) == ()
+    full = replace(volume, used=101 * GIB)
+    with pytest.raises(InsufficientSpace, match=r"101\.0 GiB are needed and 100\.0 GiB are free"):
+        check(REQUEST, host, (full,), xvda=place)
+
+
+def test_room_that_may_not_suffice_is_for_a_person_to_decide(
+    host: Host, tmp_path: Path, volume: SourceDisk
+) -> None:
+    (found,) = check(REQUEST, host, (volume,), xvda=Directory(str(tmp_path)))
+    assert (found.id, found.severity) == ("room-uncertain", Severity.BLOCKER)
+    assert found.message.startswith("Between 20.0 GiB and 500.0 GiB are needed and 100.0 GiB are ")
+    assert found.message.endswith(": disk 'xvda' 20.0 GiB to 500.0 GiB.")
+
+
+def test_what_is_compressed_may_take_less_than_is_used(
+    host: Host, tmp_path: Path, volume: SourceDisk
+) -> None:
+    full = replace(volume, used=101 * GIB)
+    request = replace(REQUEST, compress=True)
+    (found,) = check(request, host, (full,), xvda=Directory(str(tmp_path)))
+    assert "Between 0 B and 500.0 GiB are needed" in found.message
+
+
+def test_backup_of_a_volume_is_not_trimmed(host: Host, tmp_path: Path, volume: SourceDisk) -> None:
+    trimmed = replace(volume, unused=450 * GIB)
+    request = replace(REQUEST, backup_disks=str(tmp_path))
+    (found,) = check(request, host, (trimmed,), xvda=Directory(str(tmp_path)))
+    assert f"the backup in {tmp_path} 20.0 GiB to 500.0 GiB" in found.message
+
+
+def test_preallocated_disk_takes_its_whole_size(
+    host: Host, tmp_path: Path, volume: SourceDisk
+) -> None:
+    request = replace(REQUEST, allocation=Allocation.PREALLOCATED)
+    trimmed = replace(volume, unused=450 * GIB)
+    with pytest.raises(InsufficientSpace, match=r"500\.0 GiB are needed"):
+        check(request, host, (trimmed,), xvda=Directory(str(tmp_path)))

@@ -128,8 +128,8 @@ OF_REQUESTS = (
         partial(values.one_of, choices=MacPolicy), "mac",
     ),
     Option(
-        "waive", "as", _PLANNING,
-        "Ids of findings of severity blocker that shall not stop the migration.",
+        "waive", "as", f"Backup {_PLANNING}",
+        "Ids of findings of severity blocker that shall not stop the migration, or the backup.",
         partial(values.each, read=_ID), "waive",
     ),
     Option(

@@ -84,6 +84,7 @@ def _add_backups(commands: Any) -> None:
     )
     backup.add_argument("--no-start", action="store_true", help="do not start the guest again")
     _add_conduct(backup)
+    _add_waive(backup)
     add_detach(backup)
     restore = add_command(commands, "restore", "write the disks of a backup again")
     restore.add_argument(
@@ -175,15 +176,19 @@ def _add_target(command: argparse.ArgumentParser) -> None:
         "--backup-disks", metavar="DIR|POOL",
         help="keep a backup of the source's disks in this folder, or this storage pool",
     )  # fmt: skip
-    command.add_argument(
-        "--waive", action="append", default=[], metavar="ID", help="migrate despite this finding"
-    )
+    _add_waive(command)
     command.add_argument("-o", dest="output", choices=["libvirt"], help=argparse.SUPPRESS)
     add_packages(command)
     _add_engine(command)
 
 
 def _add_engine(command: argparse.ArgumentParser) -> None:
+def _add_waive(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--waive", action="append", default=[], metavar="ID", help="go on despite this finding"
+    )
+
+
     command.add_argument(
         "--engine", choices=list(Engine),
         help="who converts the guest (default: auto, virt-v2v for Windows)",

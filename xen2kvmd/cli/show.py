@@ -118,7 +118,9 @@ def _place(volume: Document) -> str:
 
 
 def _disk(disk: Document) -> None:
-    size = f"{amount(disk['size'])}, {amount(disk['allocated'])} of them in use"
+    used, most = disk.get("used", 0), min(disk["allocated"], disk["size"] - disk.get("unused", 0))
+    data = f"{amount(used)} to {amount(most)}" if 0 < used < most else amount(most)
+    size = f"{amount(disk['size'])}, {data} of them in use"
     console = _console()
     console.print(f"  disk         {disk['dev']}: {size}")
     for part in disk.get("parts", ()):

@@ -2,6 +2,7 @@
 """Inside the guest, offline: a rules file per part of it.
 
     inspect(appliance) ─▶ Facts          what it is; mounts its file systems
+    usage(appliance) ─▶ Usage            how much of each disk these use
     prepare, install(appliance, ...)     packages that the guest lacks, if the caller gives any
     carry(appliance, facts, kernel, ...) the Xen host's kernel, if it has none of its own;
     without_modules(appliance, kernel)   for one that it does not get
@@ -24,6 +25,7 @@ from xen2kvmd.guest.operations import apply
 from xen2kvmd.guest.rehearse import Rehearsed, rehearse
 from xen2kvmd.guest.rules import RULES
 from xen2kvmd.guest.still_under_xen import still_under_xen
+from xen2kvmd.guest.usage import usage
 from xen2kvmd.guest.windows import unknown, windows
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "still_under_xen",
     "trim",
     "unknown",
+    "usage",
     "version_of",
     "windows",
     "without_modules",

@@ -140,6 +140,11 @@ def _steps(steps: Sequence[Document]) -> Iterator[Element]:
         )
 
 
+def _most(disk: Document) -> int:
+    """Return how many bytes of a disk are copied at most (model/source.py)."""
+    return min(int(disk["allocated"]), int(disk["size"]) - int(disk.get("unused", 0)))
+
+
 def _disks(report: Document) -> Iterator[Element]:
     if report["disks"]:
         yield _table(
@@ -150,7 +155,7 @@ def _disks(report: Document) -> Iterator[Element]:
                         f"{disk['source']['dev']}: {disk['source']['path']}",
                         f"{disk['device']}: {disk['volume']['path']} ({disk['volume']['format']})",
                         amount(disk["source"]["size"]),
-                        amount(disk["source"]["allocated"]),
+                        amount(_most(disk["source"])),
                         report["results"].get(f"digest-{disk['device']}", "not compared"),
                     )
                     for disk in report["disks"]

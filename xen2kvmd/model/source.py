@@ -37,10 +37,12 @@ class Backing:
 class SourceDisk:
     """A disk as the source has it, or one that is put together from volumes without a table.
 
-    dev is its <target dev> ("xvda"), size its virtual size, allocated how much of it is data. host
-    is the other host that has it, as ssh://USER@HOST:PORT, or "" for this one. A disk that is put
-    together has parts, and no path of its own. backing are the images that it builds on, each on
-    the next; snapshots the names of those that are in its own.
+    dev is its <target dev> ("xvda"), size its virtual size, allocated how much of it may be data:
+    all of a block device, which does not tell. host is the other host that has it, as
+    ssh://USER@HOST:PORT, or "" for this one. A disk that is put together has parts, and no path of
+    its own. backing are the images that it builds on, each on the next; snapshots the names of
+    those that are in its own. used is what its file systems use, unused what they do not, and give
+    back before the copy; both are 0 where nobody has looked.
     """
 
     dev: str
@@ -52,6 +54,18 @@ class SourceDisk:
     parts: tuple[Part, ...] = ()
     backing: tuple[Backing, ...] = ()
     snapshots: tuple[str, ...] = ()
+    used: int = 0
+    unused: int = 0
+
+    @property
+    def least(self) -> int:
+        """Return how many bytes a sparse copy takes at least: what its file systems use."""
+        return min(self.allocated, self.used)
+
+    @property
+    def most(self) -> int:
+        """Return how many it takes at most: old data may be where no file system is."""
+        return max(self.least, min(self.allocated, self.size - self.unused))
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ from xen2kvmd.errors import VerifyFailed
 from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Backup, BackupPlace, Request, SavedDisk, SourceDisk
-from xen2kvmd.steps import context, disks, mounts
+from xen2kvmd.steps import context, disks, mounts, reserve
+from xen2kvmd.steps.headroom import watched
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system import disk as images
@@ -29,10 +30,8 @@ from xen2kvmd.system.lanes import Work, done_in_lanes
 from xen2kvmd.system.measure import Progress
 from xen2kvmd.system.pace import Pace
 from xen2kvmd.targets import backups
+from xen2kvmd.targets.backups import DEVS, PLACE
 from xen2kvmd.targets.room import check_room
-
-PLACE = "backup-place"  # notes: where it is, and the <target dev> of each image
-DEVS = "backup-devs"
 
 
 def do(run: Run) -> None:
@@ -58,7 +57,7 @@ def do(run: Run) -> None:
     run.note(DEVS, devs)
     run.note(PLACE, cattrs.unstructure(place))
     backups.make_images(place, ((disk.dev, disk.size) for disk in saved))
-    with closing(done_in_lanes(works, run.progress)) as done:
+    with closing(done_in_lanes(works, watched(run, run.progress))) as done:
         digests = dict(done)
     disks.verify(run)
     check_unchanged(run)  # a guest that was started meanwhile has written into what was read
@@ -99,14 +98,6 @@ def remove(notes: Mapping[str, Any]) -> bool:
     return PLACE in notes
 
 
-def taken(notes: Mapping[str, Any]) -> int:
-    """Return how many bytes the backup that a job's notes tell of has taken by now."""
-    if PLACE not in notes:
-        return 0
-    place = cattrs.structure(notes[PLACE], BackupPlace)
-    return sum(files.taken(place.image(dev)) for dev in notes[DEVS])
-
-
 def is_asked(request: Request) -> bool:
     """Tell whether the source's disks are to be backed up."""
     return bool(request.backup_disks or request.backup_pool)
@@ -121,4 +112,4 @@ def _sources(found: Iterable[SourceDisk]) -> Iterator[SourceDisk]:
             yield disk
 
 
-BACKUP_DISKS = Step("backup-disks", do, undo, weight=1)
+BACKUP_DISKS = Step(reserve.BACKED_UP, do, undo, weight=1)

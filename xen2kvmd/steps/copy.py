@@ -9,9 +9,10 @@ import cattrs
 
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import DiskFormat, PlannedDisk, Request, Volume
-from xen2kvmd.steps import context, disks, mounts, volumes
+from xen2kvmd.steps import context, disks, mounts, reserve, volumes
 from xen2kvmd.steps.convert import CONVERT, Converted
 from xen2kvmd.steps.define import check_stopped
+from xen2kvmd.steps.headroom import watched
 from xen2kvmd.steps.shutdown import check_unchanged
 from xen2kvmd.system import blocks
 from xen2kvmd.system.lanes import Work, done_in_lanes
@@ -32,6 +33,8 @@ def do(run: Run) -> None:
     for disk in context.plan(run).disks:
         run.note(f"digest {disk.source.dev}", "")
         _ledger(run, disk.source.dev).unlink(missing_ok=True)
+    if not context.request(run).in_place:
+        reserve.more(run, {disk.source.dev: _count(run, disk) for disk in context.plan(run).disks})
     _make(run)
     _fill(run)
 
@@ -101,8 +104,8 @@ def _fill(run: Run) -> None:
         if not run.notes[f"digest {dev}"]:
             disks.location(run, disk.source)  # where the overlay expects it
             work = partial(_copy, run, disk, pace)
-            works.append(Work(dev, _lane(request, disk), disk.source.allocated, work))
-    with closing(done_in_lanes(works, run.progress)) as copied:
+            works.append(Work(dev, _lane(request, disk), disk.source.most, work))
+    with closing(done_in_lanes(works, watched(run, run.progress))) as copied:
         for dev, digest in copied:
             run.note(f"digest {dev}", digest)
     for file in context.plan(run).boot_files:
@@ -111,6 +114,12 @@ def _fill(run: Run) -> None:
             blocks.copy(run.progress, source=(str(copy), "raw"), target=target, pace=pace)
     disks.verify(run)
     check_unchanged(run)
+
+
+def _count(run: Run, disk: PlannedDisk) -> int:
+    """Return how many bytes of a disk, converted and trimmed, are copied at most."""
+    disks.location(run, disk.source)  # where the overlay expects it
+    return blocks.count(str(context.overlay(run, disk.source.dev)), "qcow2")
 
 
 def _lane(request: Request, disk: PlannedDisk) -> str:
@@ -160,4 +169,4 @@ def _ledger(run: Run, dev: str) -> Path:
     return run.scratch / f"{dev}.copied"
 
 
-COPY = Step("copy", do, undo, go_on, weight=30)
+COPY = Step(reserve.COPIED, do, undo, go_on, weight=30)

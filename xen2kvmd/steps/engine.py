@@ -93,12 +93,15 @@ def findings(run: Run, request: Request) -> Iterator[Finding]:
 def needs(run: Run) -> Iterator[Need]:
     """Yield the room that virt-v2v's own disks take, until they are copied to the target."""
     if is_v2v(run):
+        disks = context.disks(run)
+        most, least = sum(disk.most for disk in disks), sum(disk.least for disk in disks)
         yield Need(
             f"virt-v2v's disks in {run.scratch}",
-            sum(disk.allocated for disk in context.disks(run)) + SPARE,
+            most + SPARE,
             store_of(run.scratch),
             files.free(run.scratch),
             SCRATCH,
+            doubt=most - least,
         )
 
 

@@ -25,7 +25,8 @@ def do(run: Run) -> None:
     text = context.document(run)
     leftovers.expect(run)
     with target_host(request) as host:
-        if request.operation is not Operation.INSPECT:  # better now than after a launch
+        if request.operation is not Operation.INSPECT:
+            # Better now than after a launch; how much room the disks take, only that will show.
             inputs = plan.Inputs(request, text, disks=found, host=host)
             plan.check_target(inputs, places=open_places(request, host, found))
         emulator = host.emulator("x86_64")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Install what the guest lacks in the overlay, before rules are rehearsed on it."""
 
+from dataclasses import replace
+
 import cattrs
 
 from xen2kvmd import guest
@@ -33,7 +35,19 @@ def look(run: Run, request: Request) -> Facts:
     found = install(run, request, engine.look(run, request, appliance))
     facts = host_kernel.carry(run, request, found)
     run.note("facts", cattrs.unstructure(facts))
+    appliance, _ = context.appliance(run)  # it may be another now
+    _measure(run, appliance)
     return facts
+
+
+def _measure(run: Run, appliance: Appliance) -> None:
+    """Note how much of each disk its file systems use, with what is known of it already."""
+    found = guest.usage(appliance)
+    disks = [
+        replace(disk, used=found[disk.dev].used, unused=found[disk.dev].unused)
+        for disk in context.disks(run)
+    ]
+    run.note("disks", cattrs.unstructure(disks))
 
 
 def looked_into(run: Run, request: Request) -> tuple[Appliance, bool]:

@@ -55,14 +55,15 @@ def rehearse(
     live = run.notes.get("source-state") == "running"
     with target_host(request) as host:
         inputs = plan.Inputs(request, text, disks=disks, host=host, boot_files=boot_files)
+        places = open_places(request, host, disks)
+        uncertain = plan.check_target(inputs, places=places, more=engine.needs(run))
         case = plan.make_case(
             inputs,
             facts=context.facts(run),
-            places=open_places(request, host, disks),
+            places=places,
             kvm=run.notes["target-kvm"],
             under_xen=kvm.under_xen() and not host.remote,
             agent=request.guest_agent or installed.agent,
-            more=engine.needs(run),
         )
         made, rehearsed = plan.make_plan(
             inputs,
@@ -70,6 +71,7 @@ def rehearse(
             tree=appliance,
             found=(
                 *context.source_findings(run),
+                *uncertain,
                 *storage.findings(request, host),
                 *set_aside.findings(request, case.target, disks, host, boot_files),
                 *engine.findings(run, request),

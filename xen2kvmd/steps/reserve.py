@@ -5,6 +5,9 @@ Room is reserved by a note in the job's journal, which other jobs read: it count
 are copied, or the job is over, less what they have taken by then. So nothing is left to clear up
 of a job that was killed, and a copy need not come out of a file that holds its room. All jobs that
 write disks do so: migrations, backups and restores.
+
+Where nobody knows how much that will be, and a person has waived it, the least is reserved, and
+what is free is looked at while the copy runs (steps/headroom.py): other jobs keep theirs.
 """
 
 import json
@@ -12,23 +15,33 @@ import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import cattrs
 
+from xen2kvmd.errors import InsufficientSpace
 from xen2kvmd.jobs import journal, last
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation, Plan, Volume
-from xen2kvmd.steps import backup_disks, context, engine, turn
-from xen2kvmd.steps.backup_disks import BACKUP_DISKS
-from xen2kvmd.steps.copy import COPY
+from xen2kvmd.steps import context, engine, turn
 from xen2kvmd.system import files
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets import backups, open_places, target_host
 from xen2kvmd.targets.needs import needs
-from xen2kvmd.targets.room import BACKUP, SCRATCH, Need, check_room, is_here
+from xen2kvmd.targets.room import (
+    BACKUP,
+    SCRATCH,
+    UNCERTAIN,
+    Need,
+    check_room,
+    doubts,
+    is_here,
+)
 
+COPIED, BACKED_UP = "copy", "backup-disks"  # the steps that take what is reserved
 NOTE = "reserved"
+UNCERTAIN_STORES = "room-uncertain"  # a note: where more may come than is reserved
 
 
 def do(run: Run) -> None:
@@ -38,15 +51,8 @@ def do(run: Run) -> None:
     """
     if engine.is_v2v(run):
         turn.take(run)
-    request, disks = context.request(run), context.disks(run)
-    if request.operation is Operation.BACKUP:
-        reserve_here(run, backups.needs(request, disks))
-        return
-    with _alone(run), target_host(request) as host:
-        places = open_places(request, host, disks)
-        stores = {place.store() for place in places.values()}
-        others = tuple(_others(run, host, stores))  # before what is free: they write meanwhile
-        own = (*needs(request, disks, places, context.boot_files(run)), *engine.needs(run))
+    with _alone(run):
+        own, others = _wanted(run)
         _reserve(run, own, others)
 
 
@@ -60,9 +66,70 @@ def reserve_here(run: Run, own: Iterable[Need]) -> None:
         _reserve(run, tuple(own), others)
 
 
+def more(run: Run, sizes: Mapping[str, int]) -> None:
+    """Reserve what the disks will take, by their <target dev>, where that is more than was thought.
+
+    They are converted and trimmed now: no more than this is copied. Raises InsufficientSpace.
+    """
+    reserved = {need.part: need for need in cattrs.structure(run.notes[NOTE], list[Need])}
+    doubtful = {dev: size for dev, size in sizes.items() if reserved[dev].doubt}
+    if all(size <= reserved[dev].count for dev, size in doubtful.items()):
+        return
+    with _alone(run):
+        own, others = _wanted(run)
+        kept = [need for need in own if need.part not in (BACKUP, SCRATCH)]  # written already
+        _reserve(run, tuple(_known(need, doubtful) for need in kept), others)
+
+
+def _known(need: Need, sizes: Mapping[str, int]) -> Need:
+    """Return what is wanted for a disk, now that the most that it takes is known."""
+    count = sizes.get(need.part, need.count)
+    return replace(need, count=count, doubt=max(0, count - need.least))
+
+
+def headroom(run: Run) -> int:
+    """Return how many bytes are free, where there is least, beside what other jobs have reserved.
+
+    Only the stores count of which nobody knows whether they have enough for this job.
+    """
+    uncertain = run.notes[UNCERTAIN_STORES]
+    own, others = _wanted(run)
+    free = {need.store: need.available for need in own}
+    return min(
+        free[store] - sum(need.count for need in others if need.store == store)
+        for store in uncertain
+    )
+
+
+def _wanted(run: Run) -> tuple[tuple[Need, ...], tuple[Need, ...]]:
+    """Return what this job needs, and what others do where that comes.
+
+    Others are looked at before what is free: they write meanwhile.
+    """
+    request, disks = context.request(run), context.disks(run)
+    if request.operation is Operation.BACKUP:
+        others = tuple(_others(run))
+        return tuple(backups.needs(request, disks)), others
+    with target_host(request) as host:
+        places = open_places(request, host, disks)
+        stores = {place.store() for place in places.values()}
+        others = tuple(_others(run, host, stores))
+        own = needs(request, disks, places, context.boot_files(run))
+        return (*own, *engine.needs(run)), others
+
+
 def _reserve(run: Run, own: tuple[Need, ...], others: tuple[Need, ...]) -> None:
     check_room((*own, *others))
-    run.note(NOTE, cattrs.unstructure(own))
+    stores = {need.store for need in own}
+    uncertain = {at: found for at, found in doubts((*own, *others)).items() if at in stores}
+    if uncertain and UNCERTAIN not in context.request(run).waive:
+        found = next(iter(uncertain.values()))
+        raise InsufficientSpace(
+            found.message, hint=f"{found.hint} It is waived with --waive {UNCERTAIN}."
+        )
+    least = [replace(n, count=n.least) if n.store in uncertain else n for n in own]
+    run.note(UNCERTAIN_STORES, sorted(uncertain))
+    run.note(NOTE, cattrs.unstructure(least))
 
 
 def undo(run: Run) -> None:
@@ -96,7 +163,7 @@ def _left(folder: Path, host: Host | None, stores: Collection[str]) -> Iterator[
     except (OSError, ValueError):  # it has not begun, or is being removed; or the daemon tells
         return
     done = {event["step"] for event in events if event["type"] == "step-done"}
-    if COPY.name in done or any(event["type"] == "ended" for event in events):
+    if COPIED in done or any(event["type"] == "ended" for event in events):
         return
     notes = {event["key"]: event["value"] for event in events if event["type"] == "note"}
     if not notes.get(NOTE):
@@ -105,9 +172,9 @@ def _left(folder: Path, host: Host | None, stores: Collection[str]) -> Iterator[
     begun = {volume["dev"] for volume in notes.get("volumes", ())}
     for need in cattrs.structure(notes[NOTE], list[Need]):
         if need.part == BACKUP:
-            if BACKUP_DISKS.name in done:
+            if BACKED_UP in done:
                 continue
-            taken = backup_disks.taken(notes)
+            taken = backups.taken(notes)
         elif need.part.startswith("/"):
             taken = files.taken(Path(need.part))
         elif need.part == SCRATCH:

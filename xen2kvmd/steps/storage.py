@@ -47,7 +47,7 @@ def do(run: Run) -> None:
         disks = context.disks(run)
         places = open_places(request, host, disks)
         inputs = Inputs(request, context.document(run), disks=disks, host=host)
-        check_target(inputs, places=places)
+        uncertain = check_target(inputs, places=places)
         for volume in context.plan(run).volumes:
             places.get(volume.dev, boot_place(places)).volume(
                 dev=volume.dev,
@@ -55,7 +55,17 @@ def do(run: Run) -> None:
                 disk_format=DiskFormat(volume.format),
                 may_exist=request.overwrite,
             )
+        _tell_uncertain(run, uncertain)
         _tell_replaced(run, host, export)
+
+
+def _tell_uncertain(run: Run, uncertain: tuple[Finding, ...]) -> None:
+    """Tell whether the export may have too little room, unless the plan did."""
+    plan = context.plan(run)
+    if not {finding.id for finding in uncertain} <= {finding.id for finding in plan.findings}:
+        for finding in uncertain:
+            run.finding(finding)
+    agreed.check_blockers(replace(plan, findings=uncertain).blockers(context.request(run).waive))
 
 
 def _tell_replaced(run: Run, host: Host, export: NfsExport) -> None:

@@ -71,6 +71,13 @@ def digest(path: str, image_format: str, progress: Progress, *, size: int = 0) -
         return _pass(reader, progress, lambda _offset, _data, _part: None, size=size)
 
 
+def count(path: str, image_format: str) -> int:
+    """Return how many bytes of a disk copy() may write: whole blocks, those with data in them."""
+    with opened_for_reading(path, image_format) as reader:
+        marks = _marks(reader.data(), reader.size)
+        return sum(length for _, length in _marked(marks, reader.size))
+
+
 def _pass(
     reader: OpenedDisk,
     progress: Progress,

@@ -12,6 +12,7 @@ from xen2kvmd.targets.host import check_target_host, ssh_address, target_host
 from xen2kvmd.targets.in_place import InPlace
 from xen2kvmd.targets.nfs_export import NfsExport
 from xen2kvmd.targets.pool import StoragePool, pool_of_folder
+from xen2kvmd.targets.room import Span
 from xen2kvmd.targets.users import check_unused
 
 __all__ = [
@@ -38,7 +39,7 @@ class Place(Protocol):
     def store(self) -> str:
         """Return what its bytes come out of; the same for places that share a file system."""
 
-    def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
+    def needed(self, disk: SourceDisk, allocation: Allocation) -> Span:
         """Return how many bytes a disk takes. Raises Unsupported for what cannot be done here."""
 
     def volume(

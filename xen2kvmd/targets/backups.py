@@ -8,9 +8,12 @@ one restores it by the pool, or by the path of the manifest wherever the storage
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import cattrs
 
 from xen2kvmd.errors import InvalidOption, TargetExists, Unsupported
 from xen2kvmd.model import (
@@ -29,6 +32,9 @@ from xen2kvmd.system.libvirt import Host, connected
 from xen2kvmd.system.libvirt_pool import Pool
 from xen2kvmd.targets.pool import FILE_POOLS, StoragePool
 from xen2kvmd.targets.room import BACKUP, Need, store_of
+
+PLACE = "backup-place"  # notes: where it is, and the <target dev> of each image
+DEVS = "backup-devs"
 
 
 def check_backup(request: Request) -> None:
@@ -50,17 +56,20 @@ def needs(request: Request, disks: Iterable[SourceDisk]) -> Iterator[Need]:
 
     Raises InvalidOption, PoolNotFound or Unsupported if it has no place.
     """
-    count = sum(disk.allocated for disk in disks)
+    disks = tuple(disks)
+    count = sum(disk.allocated for disk in disks)  # nothing is trimmed of what the source has
+    doubt = count - sum(disk.least for disk in disks)
     if name := request.backup_pool:
         with connected() as host:
             pool, store = _pool_of_files(host, name), StoragePool(host, name).store()
-        yield Need(f"the backup in pool '{name}'", count, store, pool.available, BACKUP)
+        what, free = f"the backup in pool '{name}'", pool.available
+        yield Need(what, count, store, free, BACKUP, doubt)
     elif request.backup_disks:
         folder = Path(request.backup_disks)
         if not folder.is_dir():
             raise InvalidOption(f"'{folder}' is no directory.", hint="Make it first.")
         what, free = f"the backup in {folder}", files.free(folder)
-        yield Need(what, count, store_of(folder), free, BACKUP)
+        yield Need(what, count, store_of(folder), free, BACKUP, doubt)
 
 
 def new_place(request: Request, *, guest: str, job: str, devs: Iterable[str]) -> BackupPlace:
@@ -118,6 +127,14 @@ def remove(place: BackupPlace, devs: Iterable[str]) -> None:
             files.discard(path)
         for dev in devs:
             StoragePool(host, place.pool).discard(_volume(place, dev))
+
+
+def taken(notes: Mapping[str, Any]) -> int:
+    """Return how many bytes the backup that a job's notes tell of has taken by now."""
+    if PLACE not in notes:
+        return 0
+    place = cattrs.structure(notes[PLACE], BackupPlace)
+    return sum(files.taken(place.image(dev)) for dev in notes[DEVS])
 
 
 def kept(asked: Restoration) -> BackupPlace:

@@ -6,7 +6,7 @@ from pathlib import Path
 from xen2kvmd.errors import InvalidOption, TargetExists
 from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
 from xen2kvmd.system import disk, files
-from xen2kvmd.targets.room import room_of, store_of
+from xen2kvmd.targets.room import Span, room_of, store_of
 
 
 class Directory:
@@ -26,7 +26,7 @@ class Directory:
     def store(self) -> str:
         return store_of(self._path)
 
-    def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
+    def needed(self, disk: SourceDisk, allocation: Allocation) -> Span:
         return room_of(disk, allocation)
 
     def volume(

@@ -14,7 +14,7 @@ from xen2kvmd.errors import TargetExists, Unsupported, VerifyFailed
 from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
 from xen2kvmd.system import blocks, files
 from xen2kvmd.system.measure import Progress
-from xen2kvmd.targets.room import store_of
+from xen2kvmd.targets.room import Span, store_of
 
 CONVERSION = 512 << 20  # bytes that a conversion writes, at most: initrds, and what is trimmed
 
@@ -42,8 +42,9 @@ class InPlace:
     def _fullest(self) -> Path:
         return min((Path(disk.path).parent for disk in self._disks.values()), key=files.free)
 
-    def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
-        return min(disk.allocated, CONVERSION)
+    def needed(self, disk: SourceDisk, allocation: Allocation) -> Span:
+        written = min(disk.allocated, CONVERSION)
+        return Span(written, written)
 
     def volume(
         self, *, dev: str, name: str, disk_format: DiskFormat, may_exist: bool = False

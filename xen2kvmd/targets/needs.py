@@ -19,8 +19,10 @@ def needs(
     stores = {place: place.store() for place in free}
     for disk in disks:
         place = places[disk.dev]
-        count = place.needed(disk, request.allocation)
-        yield Need(f"disk '{disk.dev}'", count, stores[place], free[place], disk.dev)
+        span = place.needed(disk, request.allocation)
+        least = 0 if request.compress else span.least
+        what, where = f"disk '{disk.dev}'", stores[place]
+        yield Need(what, span.most, where, free[place], disk.dev, doubt=span.most - least)
     for file in boot_files:
         place = boot_place(places)
         what, where = f"{file.element} {file.path}", stores[place]

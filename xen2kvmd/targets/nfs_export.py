@@ -14,7 +14,7 @@ from xen2kvmd.errors import TargetExists
 from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume, export_pool
 from xen2kvmd.system.libvirt import Host
 from xen2kvmd.targets.pool import StoragePool
-from xen2kvmd.targets.room import room_of
+from xen2kvmd.targets.room import Span, room_of
 
 FOLDER = "/var/lib/libvirt/netfs"  # of the mount points; QEMU's user can pass /var/lib/libvirt
 UNKNOWN = sys.maxsize  # bytes free on what is not mounted
@@ -43,7 +43,7 @@ class NfsExport:
     def store(self) -> str:
         return self._pool.store() if self._pool else f"pool '{self.name}'"
 
-    def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
+    def needed(self, disk: SourceDisk, allocation: Allocation) -> Span:
         return room_of(disk, allocation)
 
     def volume(

@@ -11,7 +11,7 @@ from xen2kvmd.errors import Failed, PoolNotFound, TargetExists, Unsupported
 from xen2kvmd.model import Allocation, DiskFormat, SourceDisk, Volume
 from xen2kvmd.system import ceph
 from xen2kvmd.system.libvirt import Host
-from xen2kvmd.targets.room import room_of, store_of
+from xen2kvmd.targets.room import Span, room_of, store_of
 
 FILE_POOLS = ("dir", "fs", "netfs")  # libvirt(7) formatstorage: volumes are files with a format
 BLOCK_POOLS = ("logical",)  # volumes are block devices: raw
@@ -42,7 +42,7 @@ class StoragePool:
         where = f" of {self._host.name()}" if self._host.remote else ""
         return f"pool '{self._name}'{where}"
 
-    def needed(self, disk: SourceDisk, allocation: Allocation) -> int:
+    def needed(self, disk: SourceDisk, allocation: Allocation) -> Span:
         pool = self._host.pool(self._name)
         if allocation is Allocation.PREALLOCATED and pool.ceph:
             raise Unsupported(
@@ -50,7 +50,8 @@ class StoragePool:
                 hint="Leave out --allocation.",
             )
         if pool.type in BLOCK_POOLS:
-            return -(-disk.size // EXTENT) * EXTENT
+            whole = -(-disk.size // EXTENT) * EXTENT
+            return Span(whole, whole)
         return room_of(disk, allocation)
 
     def volume(
