@@ -28,7 +28,8 @@ OF_REQUESTS = (
     Option(
         "path-map", "as", f"Inspect Backup {_PLANNING}",
         "Where disks are read instead of where the source has them. Each item is OLD=NEW. OLD: the "
-        "path of a disk, or of a folder above it. NEW: a path of this host, or "
+        "path of a disk, or of a folder above it; or a disk's target name, xvda, or what it has "
+        "instead of a path: POOL/VOLUME, or PROTOCOL:NAME. NEW: a path of this host, or "
         "ssh://USER@HOST:PORT/PATH. The first item that matches wins.",
         values.path_map, "path_map",
     ),

@@ -112,7 +112,8 @@ def _add_source(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--path-map", action="append", default=[], metavar="OLD=NEW",
-        help="read the disks at path OLD, or below it, at NEW: /PATH or ssh://USER@HOST:PORT/PATH",
+        help="read the disk OLD (a path, a folder above, or its name: xvda) at NEW: /PATH or "
+        "ssh://USER@HOST:PORT/PATH",
     )  # fmt: skip
 
 
@@ -182,13 +183,13 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     _add_engine(command)
 
 
-def _add_engine(command: argparse.ArgumentParser) -> None:
 def _add_waive(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--waive", action="append", default=[], metavar="ID", help="go on despite this finding"
     )
 
 
+def _add_engine(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--engine", choices=list(Engine),
         help="who converts the guest (default: auto, virt-v2v for Windows)",

@@ -69,6 +69,7 @@ class ReportFormat(StrEnum):
 class PathMap:
     """Read the disks at `old`, a path of the source or a folder, at `new` instead.
 
+    old may also be a disk's target name, or what we call one that has no path (domain/read.py).
     host is ssh://USER@HOST:PORT of the host that has them there, or "" for this one.
     """
 

@@ -8,10 +8,13 @@ from xen2kvmd.errors import InvalidOption, InvalidSource
 from xen2kvmd.model import Request
 from xen2kvmd.sources.file import FORMATS, ConfigFile
 from xen2kvmd.sources.libvirt_source import SCHEMES, LibvirtSource, open_host
+from xen2kvmd.sources.xl_devices import BY_SCRIPT, RBD
 from xen2kvmd.sources.xl_domain import Imported
 
 __all__ = [
+    "BY_SCRIPT",
     "FORMATS",
+    "RBD",
     "ConfigFile",
     "Imported",
     "Source",

@@ -13,6 +13,8 @@ from xen2kvmd.sources.xl_values import Values
 from xen2kvmd.sources.xl_vif import XlVif, parse_vif
 from xen2kvmd.xml import Element
 
+BY_SCRIPT, RBD = "xl-disk-script", "xl-disk-rbd"  # steps/way.py knows them, too
+_RBD = re.compile(r"rbd:([^:]+/[^:]+)(?::.*)?")  # POOL/IMAGE, and options of QEMU's
 _PCI = re.compile(r"(?:([0-9a-fA-F]{4}):)?([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\.([0-7])(?:[@,].*)?")
 _USB = re.compile(r"host:(?:([0-9a-fA-F]{4}):([0-9a-fA-F]{4})|([0-9]{1,3})\.([0-9]{1,3}))")
 _BACKENDS = {"phy": "phy", "tap": "tap", "qdisk": "qemu", "standalone": "qemu", "": "qemu"}
@@ -45,10 +47,20 @@ def _disk(devices: Element, disk: XlDisk) -> Iterator[Finding]:
         driver.set("discard", "unmap" if disk.discard == "discard" else "ignore")
     if disk.script and not is_path(disk.target):
         yield Finding(
-            "xl-disk-script",
+            BY_SCRIPT,
             f"Disk '{disk.vdev}' is made by the script {disk.script} from '{disk.target}'.",
             severity=Severity.BLOCKER,
-            hint="Make it readable as a file or block device and name that in the domain XML.",
+            hint="Make it readable as a file or block device and say where: "
+            f"--path-map {disk.vdev}=/PATH.",
+            place=f"disk[{disk.vdev}]",
+        )
+    elif found := _RBD.fullmatch(disk.target):
+        made.set("type", "network")
+        _add(made, "source", protocol="rbd", name=found[1])
+        yield Finding(
+            RBD,
+            f"Disk '{disk.vdev}' is {found[1]} in Ceph; how that is reached is not carried.",
+            hint="Add monitors and a secret to its <source> where the new guest uses the image.",
             place=f"disk[{disk.vdev}]",
         )
     elif not disk.empty:

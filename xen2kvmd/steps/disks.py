@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from xen2kvmd import domain
 from xen2kvmd.errors import InvalidDisk, MigrationError, Unsupported
 from xen2kvmd.jobs.step import Run, Step
-from xen2kvmd.model import Backing, Finding, PathMap, Request, Severity, SourceDisk
+from xen2kvmd.model import Backing, Finding, Request, Severity, SourceDisk
+from xen2kvmd.steps import way
 from xen2kvmd.system import disk as images
 from xen2kvmd.system import image_locks
 from xen2kvmd.system.remotes import Remotes, folder_of
@@ -28,23 +29,13 @@ def find(
 ) -> Iterator[SourceDisk]:
     """Yield the disks to be copied; media in drives are carried by the domain XML alone.
 
-    host is the other host that has them, "" for this one. Raises InvalidDisk, Unsupported and ssh's
-    errors.
+    host is the other host that has them, "" for this one. Raises InvalidDisk, InvalidOption,
+    Unsupported and ssh's errors.
     """
-    for disk in source.disks:
-        if disk.device != "disk":
-            continue
-        if disk.type not in ("file", "block"):
-            raise Unsupported(
-                f"Disk '{disk.dev}' is of the type '{disk.type}', which cannot be read yet.",
-                hint="Copy it to a file on this host and point the domain XML at that.",
-            )
-        if not Path(disk.path).is_absolute():
-            raise InvalidDisk(
-                f"Disk '{disk.dev}' has no absolute path: '{disk.path}'.",
-                hint="Correct its <source> in the domain XML.",
-            )
-        where, path = mapped(disk.path, request.path_map, host=host)
+    described = tuple(disk for disk in source.disks if disk.device == "disk")
+    way.check_names(described, request.path_map)
+    for disk in described:
+        where, path = way.of_disk(disk, request.path_map, host=host)
         if where:
             (_, info, _), *below = chain = tuple(
                 _chain(run, request, where, Backing(path, disk.format))
@@ -94,7 +85,7 @@ def _backing(request: Request, host: str, path: str, info: images.DiskInfo) -> B
     name = info.backing
     where, found = host, str(PurePosixPath(path).parent / name)
     if name.startswith("/"):
-        where, found = mapped(name, request.path_map, host=host)
+        where, found = way.mapped(name, request.path_map, host=host)
     if where != host or re.match("[a-z+]+:", name):
         raise Unsupported(
             f"The disk {path} of another host builds on {name}, which is elsewhere.",
@@ -106,15 +97,6 @@ def _backing(request: Request, host: str, path: str, info: images.DiskInfo) -> B
             hint=f"Say it there: qemu-img rebase -u -f qcow2 -F FORMAT -b '{name}' '{path}'",
         )
     return Backing(found, info.backing_format)
-
-
-def mapped(path: str, maps: tuple[PathMap, ...], *, host: str) -> tuple[str, str]:
-    """Return the host and path where a disk is read: by the first map that matches, or as it is."""
-    for entry in maps:
-        if PurePosixPath(path).is_relative_to(entry.old):
-            rest = PurePosixPath(path).relative_to(entry.old)
-            return entry.host, str(PurePosixPath(entry.new) / rest)
-    return host, path
 
 
 def findings(run: Run, disks: tuple[SourceDisk, ...], *, in_place: bool) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from xen2kvmd.jobs.claim import claim
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation, Request, SourceDisk
 from xen2kvmd.sources import Source, open_source
-from xen2kvmd.steps import context, disks, xl
+from xen2kvmd.steps import context, disks, way, xl
 from xen2kvmd.steps.assemble import assemble
 from xen2kvmd.targets import backups
 from xen2kvmd.targets.room import check_room
@@ -33,7 +33,8 @@ def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
         claim(run, described.uuid)
     state = xl.ask(run, runs=source.is_running())
     run.note("source-state", "running" if state.runs else "off")  # or nobody knows
-    told = (*imported.findings, *xl.findings(run, state))
+    known = (way.told(one, described.disks, request.path_map) for one in imported.findings)
+    told = (*known, *xl.findings(run, state))
     there = tuple(disks.find(run, request, described, host=source.disk_host))
     if not there:
         raise Unsupported(
@@ -42,12 +43,11 @@ def find(run: Run, request: Request) -> tuple[Source, tuple[SourceDisk, ...]]:
         )
     found = assemble(there, partial(disks.head, run))
     run.note("disks", cattrs.unstructure(found))
-    known = (
-        *told,
+    told += (
         *disks.findings(run, found, in_place=request.in_place),
         *disks.of_luns(described),
     )
-    run.note("source-findings", cattrs.unstructure(known))
+    run.note("source-findings", cattrs.unstructure(told))
     run.note("stamps", {disk.dev: disks.stamp(run, disk) for disk in found})
     disks.check_unlocked(found)
     check_room(backups.needs(request, found))

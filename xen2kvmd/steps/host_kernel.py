@@ -17,7 +17,7 @@ from xen2kvmd.errors import InvalidDisk
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import BootFile, Facts, Finding, Installed, Request, Severity
 from xen2kvmd.sources import open_source
-from xen2kvmd.steps import context, disks, engine
+from xen2kvmd.steps import context, disks, engine, way
 from xen2kvmd.system import blocks
 
 LARGEST = 512 << 20  # bytes of a kernel or an initrd
@@ -75,7 +75,7 @@ def _direct(run: Run, request: Request, facts: Facts, wanted: Mapping[str, str])
 def _fetched(run: Run, request: Request, element: str, name: str) -> guest.HostFile:
     """Copy a file of the Xen host into the job's folder. Raises InvalidDisk or OSError."""
     host = open_source(request).disk_host
-    where, path = disks.mapped(name, request.path_map, host=host)
+    where, path = way.mapped(name, request.path_map, host=host)
     copy = context.boot_copy(run, element)
     if where:
         far = disks.remotes(run).disk(where, path)

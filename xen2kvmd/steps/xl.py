@@ -15,7 +15,7 @@ from xen2kvmd.errors import VmRunning
 from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Finding, Operation, Severity
 from xen2kvmd.sources import open_source
-from xen2kvmd.steps import context, disks
+from xen2kvmd.steps import context, way
 from xen2kvmd.system import xl_there
 
 ID = "source-not-shut-down"  # plan.PASSING has it: the plan is the same when it is shut down
@@ -48,8 +48,8 @@ def ask(run: Run, *, runs: bool | None) -> State:
 def _hosts(run: Run, source: domain.SourceDomain) -> list[str]:
     request = context.request(run)
     host = open_source(request).disk_host
-    paths = (disk.path for disk in source.disks if disk.device == "disk")
-    return sorted({disks.mapped(path, request.path_map, host=host)[0] for path in paths})
+    disks = [disk for disk in source.disks if disk.device == "disk"]
+    return sorted({way.of_disk(disk, request.path_map, host=host)[0] for disk in disks})
 
 
 def check(state: State) -> None:
