@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cattrs
+import libvirt
 import pytest
 
 from xen2kvmd.errors import ConnectionFailed, InvalidOption, PoolNotFound
@@ -112,6 +113,25 @@ def test_source_that_is_a_file_cannot_be_undefined(settling: Make, tmp_path: Pat
     run = settling(source=f"libvirtxml:{tmp_path}/web1.xml", undefine_source="web1")
     with pytest.raises(InvalidOption, match="'web1' cannot be undefined: it is a file"):
         RETIRE.do(run)
+
+
+def test_source_that_may_start_with_its_host_is_told(
+    settling: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver of a xend before 3.0.4 has no call for it."""
+
+    def refuse(*_: object) -> None:
+        error = libvirt.libvirtError("this function is not supported")
+        error.err = (libvirt.VIR_ERR_NO_SUPPORT, 0, "", 2, "", "", "", 0, 0)
+        raise error
+
+    monkeypatch.setattr(libvirt.virDomain, "setAutostart", refuse)
+    run = settling(source="test:///default")
+    RETIRE.do(run)
+    found = [event["finding"] for event in run.journal.events if event["type"] == "finding"]
+    assert found[0]["id"] == "source-may-start"
+    (result,) = [event["value"] for event in run.journal.events if event["type"] == "result"]
+    assert result.startswith("may start with its host")
 
 
 def test_source_is_undefined_when_all_else_has_gone(

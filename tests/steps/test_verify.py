@@ -16,7 +16,8 @@ from xen2kvmd.jobs.step import Run
 from xen2kvmd.model import Facts, Family
 from xen2kvmd.steps import verify
 from xen2kvmd.steps.verify import Recorder, _watch
-from xen2kvmd.system.libvirt_domain import Console, Domain
+from xen2kvmd.system.libvirt_console import Console
+from xen2kvmd.system.libvirt_domain import Domain
 
 # What OVMF prints on the serial console, and on the screen, when it starts Windows' loader.
 OVMF = (

@@ -49,8 +49,8 @@ class Source(Protocol):
     def autostarts(self) -> bool:
         """Tell whether the guest starts with its host."""
 
-    def set_autostart(self, *, on: bool) -> None:
-        """Let the guest start with its host, or not."""
+    def set_autostart(self, *, on: bool) -> bool:
+        """Let the guest start with its host, or not; tell whether that works."""
 
     def mark(self, job_id: str) -> bool:
         """Write down at the guest which job migrated it, "" for none; tell whether that works."""

@@ -55,8 +55,9 @@ class ConfigFile:
         """Nobody here can know."""
         return False
 
-    def set_autostart(self, *, on: bool) -> None:
-        """Do nothing: what starts the guest is elsewhere."""
+    def set_autostart(self, *, on: bool) -> bool:
+        """What starts the guest is elsewhere."""
+        return False
 
     def mark(self, job_id: str) -> bool:
         """The file is not ours to write."""

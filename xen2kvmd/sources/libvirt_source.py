@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from xen2kvmd.errors import InvalidSource, VmNotFound, VmRunning
+from xen2kvmd.errors import Failed, InvalidSource, VmNotFound, VmRunning
 from xen2kvmd.model import Finding, Severity
 from xen2kvmd.sources.xl_domain import Imported
 from xen2kvmd.system import libvirt_uri
@@ -53,16 +53,27 @@ class LibvirtSource:
         waiting is called with the share of the time that is over. Raises VmRunning if it runs on.
         """
         with self._domain() as domain:
-            if domain.shut_down(seconds, waiting):
-                return
             if destroy:
-                domain.destroy()
+                domain.stop(seconds, waiting)
+                return
+            if self._asked(domain, seconds, waiting):
                 return
         raise VmRunning(
             f"The guest '{self.guest}' did not shut down; it had {seconds} seconds.",
             hint="It was asked to, and may still do so. Shut it down by hand, give it more time "
             "with --shutdown-timeout, or let it be destroyed with --shutdown-mode destroy.",
         )
+
+    def _asked(self, domain: Domain, seconds: int, waiting: Callable[[float], None]) -> bool:
+        """Ask the guest to shut down; tell whether it did. Raises Failed if it cannot be asked."""
+        try:
+            return domain.shut_down(seconds, waiting)
+        except Failed as error:
+            raise Failed(
+                f"The guest '{self.guest}' cannot be asked to shut down: {error.message}",
+                hint="Shut it down from within, or let it be destroyed with --shutdown-mode "
+                "destroy.",
+            ) from error.__cause__
 
     def start_again(self, document: str, *, seconds: float) -> None:
         """Start the guest that we asked to shut down; a transient one from its XML.
@@ -89,12 +100,12 @@ class LibvirtSource:
     def autostarts(self) -> bool:
         """Tell whether the guest starts with its host."""
         with self._domain() as domain:
-            return domain.autostarts()
+            return bool(domain.autostarts())
 
-    def set_autostart(self, *, on: bool) -> None:
-        """Let the guest start with its host, or not."""
+    def set_autostart(self, *, on: bool) -> bool:
+        """Let the guest start with its host, or not; tell whether this libvirt can."""
         with self._domain() as domain:
-            domain.set_autostart(on=on)
+            return domain.set_autostart(on=on)
 
     def mark(self, job_id: str) -> bool:
         """Write into the guest's metadata which job migrated it, "" for none; tell if it can be."""
@@ -131,7 +142,24 @@ class LibvirtSource:
                 Severity.INFO,
                 hint="Its downtime begins with the shutdown, after the plan is made.",
             )
-        if domain.autostarts():
+        elif domain.is_saved() is None:
+            yield Finding(
+                "source-saved-unknown",
+                "The source's libvirt does not tell whether the guest's memory is saved, and its "
+                "disks are in the middle of work.",
+                Severity.INFO,
+                hint="See on its host that it was shut down, and not suspended (xm suspend).",
+            )
+        starts = domain.autostarts()
+        if starts is None:
+            yield Finding(
+                "source-autostart-unknown",
+                "The source's libvirt does not tell whether the guest starts with its host: then "
+                "there are two of the same.",
+                Severity.WARNING,
+                hint="See that its host does not start it by itself (/etc/xen/auto).",
+            )
+        if starts:
             yield Finding(
                 "source-autostart",
                 "The source starts with its host: then there are two of the same guest.",

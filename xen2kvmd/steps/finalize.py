@@ -32,6 +32,12 @@ RETIRE_BY_HAND = Finding(
     Severity.WARNING,
     hint="There, forbid it: virsh autostart --disable GUEST, or take it out of /etc/xen/auto.",
 )
+MAY_START = Finding(
+    "source-may-start",
+    "The source's libvirt is too old to forbid that the source starts with its host.",
+    Severity.WARNING,
+    hint="See there that it is not in /etc/xen/auto.",
+)
 SOURCE_GONE = Finding(
     "source-gone", "The source's libvirt does not know the guest any more.", Severity.INFO
 )
@@ -86,10 +92,12 @@ def _retire(run: Run) -> None:
             f"finalize. If the source: xen2kvm rollback {migration.id}",
         )
     run.note("retired", source.autostarts())
-    source.set_autostart(on=False)
-    if not source.mark(migration.id):
-        run.finding(NOT_MARKED)
-    run.result("source", "does not start with its host; marked as migrated")
+    retired = source.set_autostart(on=False)
+    marked = source.mark(migration.id)
+    for finding in (*(() if retired else (MAY_START,)), *(() if marked else (NOT_MARKED,))):
+        run.finding(finding)
+    start = "does not" if retired else "may"
+    run.result("source", f"{start} start with its host{'; marked as migrated' * marked}")
 
 
 def _not_reached(error: MigrationError, asked: Settlement) -> Finding:

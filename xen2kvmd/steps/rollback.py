@@ -56,8 +56,7 @@ def _fence(run: Run) -> None:
         domain.set_autostart(on=False)
         limit = settlement(run).shutdown_timeout
         run.note("asked", domain.name)
-        if not domain.shut_down(limit, lambda share: run.fraction(share, "shutting down")):
-            domain.destroy()
+        domain.stop(limit, lambda share: run.fraction(share, "shutting down"))
     run.result("target", "stopped, and does not start with its host")
 
 

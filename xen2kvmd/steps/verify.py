@@ -16,7 +16,8 @@ from xen2kvmd.steps.shutdown import check_off
 from xen2kvmd.steps.start import start
 from xen2kvmd.system import files
 from xen2kvmd.system.libvirt import Host
-from xen2kvmd.system.libvirt_domain import Console, Domain
+from xen2kvmd.system.libvirt_console import Console
+from xen2kvmd.system.libvirt_domain import Domain
 from xen2kvmd.targets import target_host
 
 LOOK = 0.5  # seconds between two looks

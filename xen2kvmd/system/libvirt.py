@@ -15,7 +15,8 @@ import libvirt
 from xen2kvmd import xml
 from xen2kvmd.errors import Failed, MigrationError
 from xen2kvmd.model import CephPool
-from xen2kvmd.system.libvirt_domain import Console, Domain
+from xen2kvmd.system.libvirt_console import Console
+from xen2kvmd.system.libvirt_domain import Domain, domains
 from xen2kvmd.system.libvirt_errors import absent, lost, translated, unreachable
 from xen2kvmd.system.libvirt_link import opened
 from xen2kvmd.system.libvirt_pool import (
@@ -220,7 +221,7 @@ class Host:
     def domains(self) -> "list[Domain]":
         """Return all domains, by name."""
         with translated("libvirt does not list its domains"):
-            found = self._connection.listAllDomains()
+            found = domains(self._connection)
         guests = [Domain(domain) for domain in found if domain.ID() != _DOMAIN_0]
         return sorted(guests, key=lambda domain: domain.name)
 

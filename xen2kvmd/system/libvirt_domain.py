@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A domain of libvirt, and its serial console."""
+"""A domain of libvirt."""
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import libvirt
@@ -10,7 +11,9 @@ import libvirt_qemu
 
 from xen2kvmd import xml
 from xen2kvmd.errors import Failed
-from xen2kvmd.system.libvirt_errors import absent, translated
+from xen2kvmd.system.libvirt_errors import absent, either, translated
+
+log = logging.getLogger(__name__)
 
 NAMESPACE = "urn:xen2kvm:migration:1"  # of what we write into the metadata of domains
 LOOK = 0.5  # seconds between two looks at a domain that is to stop
@@ -41,7 +44,12 @@ class Domain:
 
     def state(self) -> str:
         """Return the state in the words of virsh(1)."""
-        return _STATES.get(self._domain.state()[0], "no state")
+        return _STATES.get(self._state(), "no state")
+
+    def _state(self) -> int:
+        return either(  # 0.9.2
+            lambda: int(self._domain.state()[0]), lambda: int(self._domain.info()[0])
+        )
 
     def disk_size(self, dev: str) -> int:
         """Return the size of a disk in bytes, 0 where this driver of libvirt does not tell."""
@@ -84,31 +92,54 @@ class Domain:
         return "it has snapshots" if self._domain.snapshotNum() else ""
 
     def is_active(self) -> bool:
-        return bool(self._domain.isActive())
+        """Tell whether it runs, or is paused. Raises libvirtError if it is gone."""
+
+        def anew() -> bool:
+            return bool(self._domain.connect().lookupByUUIDString(self.uuid).ID() != -1)
+
+        return either(lambda: bool(self._domain.isActive()), anew)  # 0.7.3
+
+    def _is_persistent(self) -> bool:
+        return either(lambda: bool(self._domain.isPersistent()), lambda: True)  # 0.7.3; as a rule
 
     def vanishes(self) -> bool:
         """Tell whether it is a transient one that has stopped: libvirt forgets it, or has."""
         with absent(libvirt.VIR_ERR_NO_DOMAIN):
-            return not (self._domain.isActive() or self._domain.isPersistent())
+            return not (self.is_active() or self._is_persistent())
         return True
 
     def start(self, *, paused: bool) -> None:
         with translated("The domain does not start"):
-            self._domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED if paused else 0)
+            if paused:
+                self._domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+            else:
+                self._domain.create()
 
-    def is_saved(self) -> bool:
-        """Tell whether the domain's memory was saved, and its disks with it in mid-work."""
-        return bool(self._domain.hasManagedSaveImage())
+    def is_saved(self) -> bool | None:
+        """Tell whether the domain's memory was saved, and its disks with it in mid-work.
 
-    def autostarts(self) -> bool:
-        """Tell whether the domain starts with its host; a transient one never does."""
-        return bool(self._domain.isPersistent() and self._domain.autostart())
+        None where this libvirt does not tell: 0.8.0, that of xend 1.0.1.
+        """
+        return either(lambda: bool(self._domain.hasManagedSaveImage()), lambda: None)
 
-    def set_autostart(self, *, on: bool) -> None:
-        """Let the domain start with its host, or not; a transient one never does."""
+    def autostarts(self) -> bool | None:
+        """Tell whether the domain starts with its host; a transient one never does.
+
+        None where this libvirt does not tell, as that of a xend before 3.0.4 (RHEL 5).
+        """
+        if not self._is_persistent():
+            return False
+        return either(lambda: bool(self._domain.autostart()), lambda: None)
+
+    def set_autostart(self, *, on: bool) -> bool:
+        """Let the domain start with its host, or not; tell whether this libvirt can.
+
+        A transient one never does.
+        """
         with translated("libvirt does not change whether the domain starts with its host"):
-            if self._domain.isPersistent():
-                self._domain.setAutostart(int(on))
+            if not self._is_persistent():
+                return True
+            return either(lambda: not self._domain.setAutostart(int(on)), lambda: False)
 
     def mark(self, job_id: str) -> bool:
         """Write into the metadata which job migrated the domain away; "" takes it out again.
@@ -125,14 +156,25 @@ class Domain:
     def shut_down(self, seconds: float, waiting: Callable[[float], None]) -> bool:
         """Ask the guest to shut down, and wait; tell whether it did.
 
-        waiting is called with the share of the time that is over; it may raise to leave.
+        waiting is called with the share of the time that is over; it may raise to leave. Raises
+        Failed where libvirt cannot ask: of a guest without Xen's drivers, for one.
         """
         with absent(libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
             if self.is_paused():
                 return False  # nothing in it runs that could heed us
-            if self._domain.isActive():
+            if self.is_active():
                 self._domain.shutdown()
         return self.stops_within(seconds, waiting)
+
+    def stop(self, seconds: float, waiting: Callable[[float], None]) -> None:
+        """Ask the guest to shut down; destroy it if it cannot be asked, or does not in time."""
+        try:
+            down = self.shut_down(seconds, waiting)
+        except Failed as error:
+            log.warning("The guest '%s' is destroyed: %s", self.name, error)
+            down = False
+        if not down:
+            self.destroy()
 
     def stops_within(
         self, seconds: float, waiting: Callable[[float], None] = lambda _: None
@@ -149,7 +191,7 @@ class Domain:
 
     def _runs(self) -> bool:
         with absent(libvirt.VIR_ERR_NO_DOMAIN):  # a transient one is gone when it stops
-            return bool(self._domain.isActive())
+            return self.is_active()
         return False
 
     def resume(self) -> None:
@@ -158,13 +200,13 @@ class Domain:
 
     def is_paused(self) -> bool:
         with absent(libvirt.VIR_ERR_NO_DOMAIN):  # a transient one may be gone by now
-            return bool(self._domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED)
+            return self._state() == libvirt.VIR_DOMAIN_PAUSED
         return False
 
     def destroy(self) -> None:
         """Stop the domain at once, if it runs."""
         with absent(libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
-            if self._domain.isActive():
+            if self.is_active():
                 self._domain.destroy()
 
     def put_aside(self) -> None:
@@ -177,8 +219,13 @@ class Domain:
         Xen's driver of libvirt keeps no such variables, and refuses to be told about them.
         """
         flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+        flags |= libvirt.VIR_DOMAIN_UNDEFINE_NVRAM * nvram
+        # 0.9.4; xend's driver takes no flags, and says that of these.
+        codes = () if nvram else (libvirt.VIR_ERR_INVALID_ARG,)
         with absent(libvirt.VIR_ERR_NO_DOMAIN):
-            self._domain.undefineFlags(flags | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM * nvram)
+            either(
+                lambda: self._domain.undefineFlags(flags), lambda: self._domain.undefine(), *codes
+            )
 
     def merge(self, device: str, base: str, waiting: Callable[[float], None]) -> None:
         """Write a running domain's disk into the file under it, which it has from then on."""
@@ -233,30 +280,15 @@ class Domain:
         return ""
 
 
-class Console:
-    """The serial console of a running domain."""
+def domains(connection: "libvirt.virConnect") -> "list[libvirt.virDomain]":
+    """Return all domains; the driver of xend has no list of them, and libvirt has since 0.9.13."""
+    return either(connection.listAllDomains, lambda: list(_one_by_one(connection)))
 
-    def __init__(self, stream: "libvirt.virStream") -> None:
-        self._stream = stream
 
-    def read(self) -> bytes:
-        """Return what was printed since the last time, which may be nothing. It does not wait.
-
-        Output arrives by libvirt's event loop, or with the answer to another call on the same
-        connection. A thread that waits in here would be simpler, but libvirt's client
-        can lose the word by which one thread asks another to share the connection: both then wait
-        until the guest prints something, for ever if it is paused.
-        """
-        data = bytearray()
-        with suppress(libvirt.libvirtError):  # its end
-            while isinstance(part := self._stream.recv(1 << 16), bytes) and part:
-                data += part
-        return bytes(data)
-
-    def write(self, data: bytes) -> None:
-        with translated("The console takes no input"):
-            self._stream.send(data)
-
-    def close(self) -> None:
-        with suppress(libvirt.libvirtError):
-            self._stream.abort()
+def _one_by_one(connection: "libvirt.virConnect") -> "Iterator[libvirt.virDomain]":
+    for number in connection.listDomainsID():
+        with absent(libvirt.VIR_ERR_NO_DOMAIN):  # any more
+            yield connection.lookupByID(number)
+    for name in connection.listDefinedDomains():
+        with absent(libvirt.VIR_ERR_NO_DOMAIN):
+            yield connection.lookupByName(name)

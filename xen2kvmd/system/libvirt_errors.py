@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""libvirt's errors as ours."""
+"""libvirt's errors as ours, and calls that an older libvirt has not.
 
-from collections.abc import Iterator
+A Xen host may be as old as RHEL 5 (libvirt 0.6.3 to 0.8.2) or SLES 11 (0.7.6 to 1.2.5), and its
+driver for xend knows less than its libvirt: src/xen/xen_driver.c says since when it has each call.
+What the other end has not, the client's library reports as VIR_ERR_NO_SUPPORT, also what its
+server calls an unknown procedure.
+"""
+
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import libvirt
 
@@ -16,6 +23,8 @@ from xen2kvmd.errors import (
 from xen2kvmd.system.libvirt_uri import ssh_address
 from xen2kvmd.system.ssh_login import login_of, refusal
 from xen2kvmd.words import one_line
+
+T = TypeVar("T")
 
 _EXISTS = (libvirt.VIR_ERR_STORAGE_VOL_EXIST, libvirt.VIR_ERR_DOM_EXIST)
 _BAD_XML = (libvirt.VIR_ERR_XML_ERROR, libvirt.VIR_ERR_XML_INVALID_SCHEMA)
@@ -69,6 +78,19 @@ def translated(what: str, *, hint: str = "") -> Iterator[None]:
         elif error.get_error_code() in _BAD_XML:
             kind = InvalidXml
         raise kind(f"{what}: {one_line(error.get_error_message())}.", hint=hint) from error
+
+
+def either(new: Callable[[], T], old: Callable[[], T], *codes: int) -> T:
+    """Return what a call does, or another, where libvirt or its driver is too old for the first.
+
+    codes are what else such a driver answers.
+    """
+    try:
+        return new()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, *codes):
+            raise
+    return old()
 
 
 class absent:
