@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cattrs
 import pytest
@@ -15,10 +16,11 @@ from xen2kvmd.errors import Cancelled, Failed, TargetExists, VerifyFailed, VmRun
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run
-from xen2kvmd.model import Operation, Request, SourceDisk
+from xen2kvmd.model import BackupPlace, Operation, Request, SourceDisk
 from xen2kvmd.steps import context, disks
 from xen2kvmd.steps.backup_disks import BACKUP_DISKS
 from xen2kvmd.system import blocks
+from xen2kvmd.targets import backups
 
 SIZE = 8 << 20
 DOCUMENT = (
@@ -110,6 +112,52 @@ def test_earlier_backup_of_a_job_of_this_id_stays(
         BACKUP_DISKS.do(run)
     BACKUP_DISKS.undo(run)
     assert [path.name for path in earlier.iterdir()] == ["manifest.json"]
+
+
+def test_backup_of_another_host_that_is_being_made_stays(
+    tmp_path: Path, made: Callable[[Cancel], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have the same folder, and jobs of the same token, in the same second.
+
+    The other one begins when this has looked, and seen nothing.
+    """
+    folder, begun = tmp_path / "backups", []
+    place = BackupPlace(str(folder / "web1-1"))
+    find = backups.new_place
+
+    def late(*args: Any, **words: Any) -> BackupPlace:
+        found = find(*args, **words)
+        if not begun:
+            begun.append(found)
+            backups.claim(place, ["xvda"], mark="theirs")
+            backups.make_images(place, [("xvda", SIZE)])
+        return found
+
+    monkeypatch.setattr(backups, "new_place", late)
+    run = made(never)
+    with pytest.raises(TargetExists, match="Another job makes the backup 'web1-1'"):
+        BACKUP_DISKS.do(run)
+    BACKUP_DISKS.undo(run)
+    assert [path.name for path in Path(place.folder).iterdir()] == ["xvda.qcow2"]
+    backups.release(place, mark="theirs")
+    with pytest.raises(TargetExists, match="There is a backup 'web1-1' already"):
+        BACKUP_DISKS.do(run)
+    BACKUP_DISKS.undo(run)
+    assert [path.name for path in folder.iterdir()] == ["web1-1"]
+
+
+def test_claim_of_a_process_that_died_is_given_up(
+    tmp_path: Path, made: Callable[[Cancel], Run]
+) -> None:
+    run, place = made(never), BackupPlace(str(tmp_path / "backups/web1-1"))
+    run.note("backup-claim", {"place": cattrs.unstructure(place), "mark": "ours"})
+    for left in ("ours", ""):
+        place.claim.write_text(left)
+        BACKUP_DISKS.undo(run)
+        BACKUP_DISKS.undo(run)
+        assert not place.claim.exists()
+    BACKUP_DISKS.do(run)
+    assert [path.name for path in (tmp_path / "backups").iterdir()] == ["web1-1"]
 
 
 def test_cancel_is_heard_by_both(tmp_path: Path, made: Callable[[Cancel], Run]) -> None:

@@ -29,8 +29,11 @@ def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         host.undefine_pool("backups")
 
 
+DEVS = ("xvda", "xvdb")
+
+
 def new_place() -> BackupPlace:
-    return backups.new_place(REQUEST, guest="web1", job="u0_a", devs=["xvda", "xvdb"])
+    return backups.new_place(REQUEST, guest="web1", job="u0_a")
 
 
 @pytest.mark.parametrize("part", ["manifest.json", "domain.xml", "xvdb.qcow2"])
@@ -38,9 +41,23 @@ def test_what_is_there_of_an_unfinished_backup_takes_its_name(pool: Path, part: 
     """Another host's job of the same id writes its images first, and its manifest last."""
     (pool / f"web1-u0_a-{part}").touch()
     with pytest.raises(TargetExists, match="'web1-u0_a' already"):
-        new_place()
+        backups.claim(new_place(), DEVS, mark="ours")
+    assert [path.name for path in pool.iterdir()] == [f"web1-u0_a-{part}"]
 
 
 def test_other_backups_of_the_guest_take_other_names(pool: Path) -> None:
     (pool / "web1-u0_b-xvda.qcow2").touch()
-    assert new_place() == BackupPlace(str(pool), "web1-u0_a-", "backups")
+    place = new_place()
+    assert place == BackupPlace(str(pool), "web1-u0_a-", "backups")
+    backups.claim(place, DEVS, mark="ours")
+
+
+def test_one_of_two_that_claim_a_name_has_it(pool: Path) -> None:
+    place = new_place()
+    backups.claim(place, DEVS, mark="theirs")
+    with pytest.raises(TargetExists, match="Another job makes the backup 'web1-u0_a'"):
+        backups.claim(place, DEVS, mark="ours")
+    backups.release(place, mark="ours")
+    assert place.claim.exists()
+    backups.release(place, mark="theirs")
+    backups.claim(place, DEVS, mark="ours")

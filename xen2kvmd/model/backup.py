@@ -29,6 +29,13 @@ class BackupPlace:
     def document(self) -> Path:
         return Path(self.folder, f"{self.prefix}{DOCUMENT}")
 
+    @property
+    def claim(self) -> Path:
+        """Return the file that says, while the backup is made, whose it will be."""
+        if self.pool:
+            return Path(self.folder, f".{self.prefix}claim")
+        return Path(self.folder).with_name(f".{Path(self.folder).name}-claim")
+
     def image(self, dev: str) -> Path:
         """Return where the image of a disk is, by the disk's <target dev>."""
         return Path(self.folder, f"{self.prefix}{dev}.qcow2")

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import cattrs
 
@@ -30,7 +31,7 @@ from xen2kvmd.system.lanes import Work, done_in_lanes
 from xen2kvmd.system.measure import Progress
 from xen2kvmd.system.pace import Pace
 from xen2kvmd.targets import backups
-from xen2kvmd.targets.backups import DEVS, PLACE
+from xen2kvmd.targets.backups import CLAIM, DEVS, PLACE
 from xen2kvmd.targets.room import check_room
 
 
@@ -44,7 +45,7 @@ def do(run: Run) -> None:
     name = domain.read(context.document(run)).name
     sources = tuple(_sources(found))
     devs = [disk.dev for disk in sources]
-    place = backups.new_place(request, guest=name, job=run.id, devs=devs)
+    place, mark = backups.new_place(request, guest=name, job=run.id), uuid4().hex
     pace, saved, works = context.pace(run), [], []
     for disk in sources:
         where, image = disks.location(run, disk), place.image(disk.dev)
@@ -54,6 +55,9 @@ def do(run: Run) -> None:
         works.append(Work(disk.dev, disks.lane(disk), size, work))
     if not place.pool:
         mounts.remember(run, [Path(place.folder).parent], note=mounts.BACKUP)
+    run.note(PLACE, None)  # of an attempt that was undone
+    run.note(CLAIM, {"place": cattrs.unstructure(place), "mark": mark})
+    backups.claim(place, devs, mark=mark)
     run.note(DEVS, devs)
     run.note(PLACE, cattrs.unstructure(place))
     backups.make_images(place, ((disk.dev, disk.size) for disk in saved))
@@ -66,6 +70,7 @@ def do(run: Run) -> None:
     backup = Backup(name, run.id, now(), whole)
     text = json.dumps(cattrs.unstructure(backup), indent=1) + "\n"
     files.write_atomic(place.manifest, text)
+    backups.release(place, mark=mark)
     backups.publish(place)
     run.result("backup-disks", str(place.manifest) if place.pool else place.folder)
 
@@ -92,10 +97,15 @@ def remove(notes: Mapping[str, Any]) -> bool:
 
     Raises Failed where its file system is not mounted.
     """
-    if PLACE in notes:
+    made, claimed = notes.get(PLACE), notes.get(CLAIM)
+    if made or claimed:
         mounts.check(notes, note=mounts.BACKUP)
-        backups.remove(cattrs.structure(notes[PLACE], BackupPlace), notes[DEVS])
-    return PLACE in notes
+    if made:
+        backups.remove(cattrs.structure(made, BackupPlace), notes[DEVS])
+    if claimed:
+        place = cattrs.structure(claimed["place"], BackupPlace)
+        backups.release(place, mark=claimed["mark"])
+    return bool(made)
 
 
 def is_asked(request: Request) -> bool:

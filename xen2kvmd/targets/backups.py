@@ -35,6 +35,7 @@ from xen2kvmd.targets.room import BACKUP, Need, store_of
 
 PLACE = "backup-place"  # notes: where it is, and the <target dev> of each image
 DEVS = "backup-devs"
+CLAIM = "backup-claim"  # a note: where it shall be, and by what mark its claim is ours
 
 
 def check_backup(request: Request) -> None:
@@ -72,27 +73,55 @@ def needs(request: Request, disks: Iterable[SourceDisk]) -> Iterator[Need]:
         yield Need(what, count, store_of(folder), free, BACKUP, doubt)
 
 
-def new_place(request: Request, *, guest: str, job: str, devs: Iterable[str]) -> BackupPlace:
-    """Return where the backup of a guest by a job goes. Raises TargetExists if one is there.
-
-    A job whose id a caller has chosen may bear the id of one that is forgotten, or of one that
-    another host has: each file that an undo would remove is looked for. devs are <target dev>s.
-    """
+def new_place(request: Request, *, guest: str, job: str) -> BackupPlace:
+    """Return where the backup of a guest by a job goes. Nobody has it before claim()."""
     name = f"{guest}-{job}"
     if request.backup_pool:
         with connected() as host:
             folder = _pool_of_files(host, request.backup_pool).path
-        place = BackupPlace(folder, f"{name}-", request.backup_pool)
-        parts = (place.manifest, place.document, *map(place.image, devs))
-    else:
-        place = BackupPlace(f"{request.backup_disks.rstrip('/')}/{name}")
-        parts = (Path(place.folder),)
-    if any(map(os.path.lexists, parts)):
+        return BackupPlace(folder, f"{name}-", request.backup_pool)
+    return BackupPlace(f"{request.backup_disks.rstrip('/')}/{name}")
+
+
+def claim(place: BackupPlace, devs: Iterable[str], *, mark: str) -> None:
+    """Take the place of a backup for the job with this mark, until release().
+
+    A job whose id a caller has chosen may bear the id of one that is forgotten, or of one that
+    another host has, at this very moment: each file that an undo would remove is looked for, when
+    nobody else can make it any more. devs are <target dev>s. Raises TargetExists.
+    """
+    try:
+        descriptor = os.open(place.claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
         raise TargetExists(
-            f"There is a backup '{name}' already.",
+            f"Another job makes the backup {_name(place)}: the file {place.claim} says so.",
+            hint="Give the job another token. If no job of any host is at it, remove that file.",
+        ) from error
+    with open(descriptor, "w") as stream:
+        stream.write(mark)
+        stream.flush()
+        os.fsync(stream.fileno())
+    parts = (place.manifest, place.document, *map(place.image, devs))
+    if any(map(os.path.lexists, parts if place.pool else (place.folder,))):
+        release(place, mark=mark)
+        raise TargetExists(
+            f"There is a backup {_name(place)} already.",
             hint="Move it away, or give the job another token.",
         )
-    return place
+
+
+def release(place: BackupPlace, *, mark: str) -> None:
+    """Give up the claim of a job, if it has one.
+
+    An empty one is of a process that died as it made it: who lives has filled it by now.
+    """
+    with suppress(FileNotFoundError):
+        if place.claim.read_text() in (mark, ""):
+            place.claim.unlink()
+
+
+def _name(place: BackupPlace) -> str:
+    return f"'{place.prefix.removesuffix('-') or Path(place.folder).name}'"
 
 
 def make_images(place: BackupPlace, sizes: Iterable[tuple[str, int]]) -> None:
@@ -131,7 +160,7 @@ def remove(place: BackupPlace, devs: Iterable[str]) -> None:
 
 def taken(notes: Mapping[str, Any]) -> int:
     """Return how many bytes the backup that a job's notes tell of has taken by now."""
-    if PLACE not in notes:
+    if not notes.get(PLACE):
         return 0
     place = cattrs.structure(notes[PLACE], BackupPlace)
     return sum(files.taken(place.image(dev)) for dev in notes[DEVS])
