@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from xen2kvmd.jobs.queue import DAY, next_due, outdated, ready
-from xen2kvmd.jobs.status import JobState, JobStatus
+from xen2kvmd.jobs.status import JobState, JobStatus, fold
 from xen2kvmd.jobs.store import JobRecord, Store
 from xen2kvmd.model import Limits
 
@@ -96,6 +96,31 @@ def test_all_targets_of_a_job_are_counted(one: dict[str, Any], other: dict[str, 
     assert begun(job("1", **one), job("2", **other), target=1) == ["1"]
     assert begun(job("1", **one), job("2", **other), target=1, running=("2",)) == []
     assert begun(job("1", **one), job("2", **other), target=2) == ["1", "2"]
+
+
+def test_folder_counts_as_the_pool_that_has_it_once_a_job_has_told() -> None:
+    """Also where that job is over, and where the folder is of another host."""
+    there = {"target": "qemu+ssh://root@kvm2/system"}
+    told = {"type": "placed", "asked": "kvm2 /srv/kvm", "pool": "kvm2 fast"}
+    folder = job("1", directory="/srv/kvm/", **there)
+    pool, same = job("2", pool="fast", **there), job("3", directory="/srv/kvm", **there)
+    other = job("4", directory="/srv/kvm")  # of this host
+    assert begun(folder, pool, same, other, target=1) == ["1", "2", "4"]
+    knowing = fold(folder, told)
+    assert begun(knowing, pool, same, other, target=1) == ["1", "4"]
+    assert begun(knowing, pool, same, other, target=1, running=("2",)) == ["4"]
+    over = replace(knowing, state=JobState.SUCCEEDED)
+    assert begun(over, pool, same, other, target=1) == ["2", "4"]
+    both = job("5", directory="/srv/kvm", disk_pools=[["xvdb", "fast"]], **there)
+    assert begun(over, both, target=1) == ["5"]  # it counts once
+
+
+def test_what_the_youngest_job_told_of_a_folder_counts() -> None:
+    told = {"type": "placed", "asked": "/srv/kvm", "pool": "fast"}
+    earlier = fold(job("1", directory="/srv/kvm", state=JobState.FAILED), {**told, "pool": "slow"})
+    later = fold(job("2", directory="/srv/kvm", state=JobState.FAILED), told)
+    waiting = (job("3", directory="/srv/kvm"), job("4", pool="fast"), job("5", pool="slow"))
+    assert begun(later, earlier, *waiting, target=1) == ["3", "5"]
 
 
 def test_images_that_stay_where_they_are_take_no_pool() -> None:

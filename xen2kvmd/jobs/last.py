@@ -16,7 +16,7 @@ from xen2kvmd.jobs.status import JobState, JobStatus
 NAME = "last"
 # Raised whenever JobStatus has other fields, or a journal folds to other values: the journals of
 # all jobs are read once more then.
-SCHEMA = 3
+SCHEMA = 4
 
 
 def recall(folder: Path) -> JobStatus | None:
@@ -30,6 +30,7 @@ def recall(folder: Path) -> JobStatus | None:
         status["findings"] = tuple(status["findings"])
         status["weights"] = tuple((name, weight) for name, weight in status["weights"])
         status["takes"] = tuple((kind, name) for kind, name in status["takes"])
+        status["same"] = tuple((asked, pool) for asked, pool in status["same"])
         status["steps_done"] = tuple(status["steps_done"])
         return JobStatus(**status)
     except (OSError, ValueError, TypeError, KeyError):

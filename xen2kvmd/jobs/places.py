@@ -2,7 +2,9 @@
 """Which limits of the queue a job counts towards: of all jobs, of a source's host, of a target.
 
 It is told from what was asked for alone. A host that --path-map names is counted whether a disk is
-read from there or not, and a pool is known by its name, a folder by its path.
+read from there or not, and a pool is known by its name, a folder by its path. Which pool has a
+folder, or an NFS export, a target's libvirt tells the job, and the job tells us: from then on all
+jobs that ask for that folder count towards the pool.
 """
 
 import posixpath
@@ -38,6 +40,13 @@ def taken(
         *(("source", host) for host in dict.fromkeys(hosts) if host),
         *(("target", target) for target in dict.fromkeys(_targets(operation, spec))),
     )
+
+
+def found(spec: Mapping[str, Any], pool: str) -> tuple[str, str]:
+    """Return by which name a migration's folder or export was counted, and by which its pool is."""
+    host = host_of(spec.get("target", ""))
+    (asked,) = _common(spec)
+    return f"{host} {asked}".lstrip(), f"{host} {pool}".lstrip()
 
 
 def host_of(uri: str) -> str:

@@ -2,7 +2,7 @@
 """Which jobs begin, which wait, and which are forgotten: decided from the jobs there are."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.model import Limits, Operation
@@ -19,20 +19,38 @@ def ready(
     a source's host or a target lets others pass.
     """
     known = tuple(jobs)
+    pools = _pools(known)
     busy = Counter[tuple[str, str]]()
     for status in known:
         if status.id in running:
-            busy.update(status.takes)
+            busy.update(_takes(status, pools))
     most = {"all": limits.at_once, "source": limits.source, "target": limits.target}
     for status in sorted(known, key=lambda job: (-job.priority, job.created_at)):
         if status.state is not JobState.QUEUED or status.id in running:
             continue
         if status.held or status.not_before > now:
             continue
-        if any(busy[place] >= (most[place[0]] or len(known)) for place in status.takes):
+        takes = _takes(status, pools)
+        if any(busy[place] >= (most[place[0]] or len(known)) for place in takes):
             continue
-        busy.update(status.takes)
+        busy.update(takes)
         yield status
+
+
+def _pools(jobs: Iterable[JobStatus]) -> Mapping[str, str]:
+    """Return the pools that have the folders which jobs were to write to, as far as any has told.
+
+    What the youngest told counts: a pool may get another folder.
+    """
+    told = sorted(jobs, key=lambda job: job.created_at)
+    return dict(pair for job in told for pair in job.same)
+
+
+def _takes(status: JobStatus, pools: Mapping[str, str]) -> set[tuple[str, str]]:
+    """Return the limits that a job counts towards, each once."""
+    return {
+        (kind, pools.get(name, name) if kind == "target" else name) for kind, name in status.takes
+    }
 
 
 def next_due(jobs: Iterable[JobStatus], *, now: int) -> int:

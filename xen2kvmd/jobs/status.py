@@ -46,6 +46,7 @@ class JobStatus:
     owner_uid: int
     created_at: int
     takes: tuple[tuple[str, str], ...] = ()  # places in the queue: see places.py
+    same: tuple[tuple[str, str], ...] = ()  # a folder of these, and the pool that has it
     priority: int = 0  # of those queued, the highest begins first
     not_before: int = 0
     held: bool = False  # it stays queued until it is released
@@ -98,6 +99,11 @@ def _started(status: JobStatus, event: Event) -> JobStatus:
         started_at=status.started_at or event["time"],
         weights=tuple((name, float(weight)) for name, weight in event["steps"]),
     )
+
+
+def _placed(status: JobStatus, event: Event) -> JobStatus:
+    """The target's libvirt told which pool has the folder that was asked for."""
+    return replace(status, same=(*status.same, (event["asked"], event["pool"])))
 
 
 def _step_begun(status: JobStatus, event: Event) -> JobStatus:
@@ -198,6 +204,7 @@ def _at(status: JobStatus, *, fraction: float) -> JobStatus:
 _FOLDS = {
     "arranged": _arranged,
     "started": _started,
+    "placed": _placed,
     "step-begun": _step_begun,
     "step-done": _step_done,
     "progress": _progress,

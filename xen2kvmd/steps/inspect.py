@@ -2,13 +2,13 @@
 """Read the source's domain XML, look at its disks, and find out what guest is on them."""
 
 from xen2kvmd import plan
-from xen2kvmd.jobs import leftovers
+from xen2kvmd.jobs import leftovers, places
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation, Request
 from xen2kvmd.steps import context, find, hooks, keys, packages, window
 from xen2kvmd.system import kvm, ssh
-from xen2kvmd.system.libvirt import Emulator
-from xen2kvmd.targets import open_places, ssh_address, target_host
+from xen2kvmd.system.libvirt import Emulator, Host
+from xen2kvmd.targets import NfsExport, open_places, ssh_address, target_host
 
 
 def do(run: Run) -> None:
@@ -30,6 +30,8 @@ def do(run: Run) -> None:
             inputs = plan.Inputs(request, text, disks=found, host=host)
             plan.check_target(inputs, places=open_places(request, host, found))
         emulator = host.emulator("x86_64")
+        if request.operation is Operation.MIGRATE:
+            tell_pool(run, request, host)
     run.note("autostart", source.autostarts())
     _note_kvm(run, request, emulator)
     run.fraction(0.1, "starting the appliance")
@@ -37,6 +39,18 @@ def do(run: Run) -> None:
     run.fraction(0.7, "looking into the guest")
     facts = packages.look(run, request)
     run.result("guest", facts.product or facts.distro)
+
+
+def tell_pool(run: Run, request: Request, host: Host) -> None:
+    """Tell the queue which pool has the folder, or the export, that the disks go to."""
+    pool = ""
+    if request.directory:
+        pool = host.folder_pool(request.directory)
+    elif request.nfs_export:
+        pool = NfsExport(host, request.nfs_export).name
+    asked, counted = places.found(run.spec, pool) if pool else ("", "")
+    if asked != counted:
+        run.record("placed", asked=asked, pool=counted)
 
 
 def _note_kvm(run: Run, request: Request, emulator: Emulator) -> None:
