@@ -59,6 +59,7 @@ def _words(found: re.Match[str]) -> list[str]:
 
 def _with_virtio(found: re.Match[str]) -> list[str]:
     words = _words(found)
+    wanted: tuple[str, ...]
     if any(map(is_of_xen, words)):
         wanted = GUIDE_DRIVERS
     elif found["name"] == "drivers" and words:
