@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from tests.guest.built import partitioned
 from tests.guest.folder import Folder
 from tests.guest.unified import program
 from xen2kvmd.guest.appliance import Appliance
@@ -123,3 +124,35 @@ def test_nobody_knows_what_an_initrd_lacks_that_nothing_reads(tmp_path: Path) ->
     guest = holding(tmp_path, b"\x02\x21\x4c\x18 of lz4")
 
     assert initrd_lacks(guest, Kernel("6.17.1", "/boot/vmlinuz", PATH)) is None
+
+
+@pytest.mark.slow
+def test_appliance_has_what_unpacks_them(tmp_path: Path) -> None:
+    plain = archive(tmp_path / "main", "init", *DRIVERS)
+    early = archive(tmp_path / "early", "early_cpio")
+    made = {
+        "gzip": packed(plain, "gzip"),
+        "xz": early + packed(plain, "xz", "--check=crc32"),
+        "zstd": early + packed(plain, "zstd", "-q"),
+        "bzip2": packed(plain, "bzip2"),
+        "lzma": packed(plain, "xz", "--format=lzma"),
+        "lzop": packed(plain, "lzop"),
+    }
+    made["linux.efi"] = program(linux="kernel", initrd=made["zstd"].decode("latin-1"))
+    image = partitioned(tmp_path / "disk.raw", "2048,,83\n")
+    with Appliance.open([image], writable=True, emulate=True) as appliance:
+        appliance.call("mkfs", "ext4", "/dev/vda1")
+        appliance.call("mount", "/dev/vda1", "/")
+        for name, data in made.items():
+            (tmp_path / name).write_bytes(data)
+            appliance.call("upload", str(tmp_path / name), f"/{name}")
+        appliance.link("/out of reach", "/../../../etc/passwd")
+        appliance.link("/it's a link", "zstd")
+
+        found = {name: set(files_in(appliance, f"/{name}")) >= set(DRIVERS) for name in made}
+        linked = files_in(appliance, "/it's a link")
+        outside = files_in(appliance, "/out of reach")
+
+    assert found == dict.fromkeys(made, True)
+    assert set(linked) >= set(DRIVERS)
+    assert outside == ()
