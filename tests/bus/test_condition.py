@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def told_daemon(address: str, library: str, systemd: Heard) -> AbstractContextMa
     return running_daemon(address, library, NOTIFY_SOCKET=systemd.path)
 
 
-def job(state: JobState, **other: object) -> JobStatus:
+def job(state: JobState, **other: Any) -> JobStatus:
     return replace(JobStatus("a", "migrate", "vm", "xen:///", "", 0, 1), state=state, **other)
 
 

@@ -100,7 +100,7 @@ def test_all_targets_of_a_job_are_counted(one: dict[str, Any], other: dict[str, 
 
 def test_folder_counts_as_the_pool_that_has_it_once_a_job_has_told() -> None:
     """Also where that job is over, and where the folder is of another host."""
-    there = {"target": "qemu+ssh://root@kvm2/system"}
+    there: dict[str, Any] = {"target": "qemu+ssh://root@kvm2/system"}
     told = {"type": "placed", "asked": "kvm2 /srv/kvm", "pool": "kvm2 fast"}
     folder = job("1", directory="/srv/kvm/", **there)
     pool, same = job("2", pool="fast", **there), job("3", directory="/srv/kvm", **there)

@@ -121,7 +121,8 @@ def test_backup_of_another_host_that_is_being_made_stays(
 
     The other one begins when this has looked, and seen nothing.
     """
-    folder, begun = tmp_path / "backups", []
+    folder = tmp_path / "backups"
+    begun: list[BackupPlace] = []
     place = BackupPlace(str(folder / "web1-1"))
     find = backups.new_place
 

@@ -17,7 +17,7 @@ from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Backing, Operation, PathMap, Request, Severity, SourceDisk
 from xen2kvmd.steps import disks
-from xen2kvmd.steps.disks import mapped
+from xen2kvmd.steps.way import mapped
 from xen2kvmd.system import assembly, blocks
 from xen2kvmd.system.disk import make_overlay
 from xen2kvmd.system.nbd_server import serving

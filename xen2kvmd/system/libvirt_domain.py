@@ -200,7 +200,7 @@ class Domain:
 
     def is_paused(self) -> bool:
         with absent(libvirt.VIR_ERR_NO_DOMAIN):  # a transient one may be gone by now
-            return self._state() == libvirt.VIR_DOMAIN_PAUSED
+            return bool(self._state() == libvirt.VIR_DOMAIN_PAUSED)
         return False
 
     def destroy(self) -> None:
