@@ -52,7 +52,7 @@ from xen2kvmd.targets import StoragePool
 with connected() as host:
     pool = StoragePool(host, "vg")
     disk = SourceDisk("xvda", "/xvda", "raw", (10 << 20) + 512, 1 << 20)
-    print(pool.available(), pool.needed(disk, Allocation.SPARSE))
+    print(pool.available(), pool.needed(disk, Allocation.SPARSE).most)
     volume = pool.volume(dev="xvda", name="web1-vda.img", disk_format=DiskFormat.RAW)
     pool.make(volume, size=disk.size, allocation=Allocation.SPARSE)
     print(volume.path)
