@@ -44,8 +44,9 @@ def test_what_passes_no_trim_on_gives_nothing_back(below: str) -> None:
 @pytest.mark.slow
 def test_what_a_guest_has_deleted_is_not_copied(tmp_path: Path) -> None:
     """The disk is full of old data, as a volume may be; it is known before the trim."""
-    old, disk = tmp_path / "old.raw", tmp_path / "disk.qcow2"
+    old, new, disk = (tmp_path / name for name in ("old.raw", "new", "disk.qcow2"))
     old.write_bytes(b"old!" * (256 * MIB // 4))
+    new.write_bytes(b"new!" * (32 * MIB // 4))
     make_overlay(disk, base=str(old), base_format="raw")
     image = DiskImage("xvda", str(disk), "qcow2")
     with Appliance.open([image], writable=True, emulate=True) as appliance:
@@ -53,7 +54,7 @@ def test_what_a_guest_has_deleted_is_not_copied(tmp_path: Path) -> None:
         appliance.call("part_add", "/dev/vda", "p", 2048, 2048 + 192 * 2048 - 1)
         appliance.call("mkfs", "ext4", "/dev/vda1")
         appliance.call("mount", "/dev/vda1", "/")
-        appliance.call("fill_pattern", "new!", 32 * MIB, "/data")
+        appliance.call("upload", str(new), "/data")
         found = usage(appliance)["xvda"]
         appliance.call("umount_all")
         assert usage(appliance)["xvda"] == found  # virt-v2v's: none is mounted
