@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from tests import appliance_kernel
 
+LONGEST_ID = 100  # characters of a test's parameter in its name
 LIMITS = {"fast": 60, "slow": 600, "guest": 1200, "xen": 3600}  # seconds for a test, by its marker
 GRACE = 2.0  # seconds for a child or a task that is on its way out
 
@@ -26,6 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what comes out into the expected files instead of comparing",
     )
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Cut what makes a log of a megabyte for each run; pytest keeps the names apart."""
+    if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
+        return f"{val[:20]!r} and {len(val) - 20} more"
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
