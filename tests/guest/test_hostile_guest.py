@@ -25,6 +25,8 @@ pytestmark = [
 ]
 
 FILES = {
+    "boot/vmlinuz-6.1.0-9-amd64": "",
+    "lib/modules/6.1.0-9-amd64/modules.dep": "",
     "etc/passwd": "root:x:0:0::/root:/bin/sh\n",
     "etc/hostname": "evil\x1b[2J\nname\n",
     "etc/fstab": "/dev/xvda1 / ext4 defaults 0 1\n/dev/xvda1 /../../x ext4 defaults 0 0\n/dev/xvdb",

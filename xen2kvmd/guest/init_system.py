@@ -7,7 +7,7 @@ That systemd is there proves nothing: Debian's sysvinit-core leaves it installed
 import re
 from posixpath import dirname, join, normpath
 
-from xen2kvmd.guest.menus import read_menu
+from xen2kvmd.guest.menus import readable_menu
 from xen2kvmd.guest.tree import Tree
 
 _INIT = "/sbin/init"  # what the kernel starts, if it is not told another (init=)
@@ -28,7 +28,7 @@ def init_system(tree: Tree) -> str:
 
 def _program(tree: Tree) -> str:
     """Return the path of what the kernel starts, links followed."""
-    menu = read_menu(tree)
+    menu = readable_menu(tree)
     told = _TOLD.findall(menu.default.arguments) if menu and menu.default else []
     path: str = told[-1] if told and told[-1].startswith("/") else _INIT
     for _ in range(_LINKS):

@@ -14,7 +14,7 @@ from xen2kvmd.guest.init_system import init_system
 from xen2kvmd.guest.initrd_tools import initrd_tool
 from xen2kvmd.guest.kernels import find_kernels
 from xen2kvmd.guest.menu_device import menu_place
-from xen2kvmd.guest.menus import read_menu
+from xen2kvmd.guest.menus import readable_menu
 from xen2kvmd.guest.mount import Mounts, mount_guest
 from xen2kvmd.guest.naming import disk_of, xen_name
 from xen2kvmd.guest.partitions import (
@@ -78,7 +78,7 @@ def _boot_loader(tree: Tree) -> tuple[str, str]:
     for name, path in MENUS:
         if tree.is_file(path):
             return name, path
-    other = read_menu(tree)
+    other = readable_menu(tree)
     return other.kind if other else "", "/boot/grub/"
 
 

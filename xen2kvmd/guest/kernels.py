@@ -14,7 +14,7 @@ from xen2kvmd.guest.bls import bls_entries
 from xen2kvmd.guest.initrd_content import files_in
 from xen2kvmd.guest.initrd_tools import makes_unified
 from xen2kvmd.guest.kernel_header import SIZE, is_version, version_said
-from xen2kvmd.guest.menus import image_of, read_menu
+from xen2kvmd.guest.menus import image_of, readable_menu
 from xen2kvmd.guest.programs import has
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.guest.uki import unified_images
@@ -36,7 +36,7 @@ def find_kernels(appliance: Appliance) -> tuple[Kernel, ...]:
     found = tuple(installed_kernels(appliance))
     if not found:
         return ()
-    menu = read_menu(appliance)
+    menu = readable_menu(appliance)
     default = menu.default if menu else None
     image = image_of(appliance, default) if default else ""
     path = default.path if default else ""  # that of kernel-install is linux for each version
@@ -93,7 +93,7 @@ def installed_kernels(tree: Tree) -> Iterator[Kernel]:
         if known is None or (kernel.initrd and not known.initrd):
             found[kernel.version] = kernel
     unified = {kernel.version: kernel for kernel in _unified(tree)}
-    if unified and read_menu(tree) is None and not makes_unified(tree):
+    if unified and readable_menu(tree) is None and not makes_unified(tree):
         found |= unified
     yield from found.values()
 

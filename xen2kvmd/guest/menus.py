@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
+from xen2kvmd.errors import Unsupported
 from xen2kvmd.guest import grubenv, syslinux
 from xen2kvmd.guest.bls import bls_entries
 from xen2kvmd.guest.tree import Tree
@@ -76,6 +77,17 @@ def read_menu(tree: Tree) -> Menu | None:
         if menu := read(tree):
             return menu
     return None
+
+
+def readable_menu(tree: Tree) -> Menu | None:
+    """Return the menu as read_menu, and None where it cannot be read, too.
+
+    The inspection goes on without it: the rules that need it say which file is at fault.
+    """
+    try:
+        return read_menu(tree)
+    except Unsupported:
+        return None
 
 
 def image_of(tree: Tree, entry: Entry) -> str:
