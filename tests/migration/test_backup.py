@@ -112,7 +112,8 @@ def test_guest_is_shut_down_for_its_backup_and_started_again(
 def test_guest_is_started_again_after_a_backup_that_is_cut_off(
     sandbox: Sandbox, place: None, source_host: None, way: str
 ) -> None:
-    argv = ("xen2kvm", "backup", "--detach", "--directory", PLACE, "-c", URI, "tiny1")
+    slowly = ("--rate-limit", "100M")  # it would take a second
+    argv = ("xen2kvm", "backup", "--detach", "--directory", PLACE, *slowly, "-c", URI, "tiny1")
     cut_off(sandbox, sandbox.run(*argv).out.strip(), "backup-disks", way)
     assert state(sandbox) == "running"
     assert sandbox.run("ls", PLACE).out == ""

@@ -32,9 +32,9 @@ def pool(sandbox: Sandbox) -> Iterator[None]:
     sandbox.run("rm", "-rf", FOLDER, "/srv/restored")
 
 
-def begin_backup(sandbox: Sandbox, guest: Path) -> str:
-    argv = ("xen2kvm", "backup", "--detach", "--pool", POOL, str(guest / "guest.xml"))
-    began = sandbox.run(*argv)
+def begin_backup(sandbox: Sandbox, guest: Path, *options: str) -> str:
+    argv = ("xen2kvm", "backup", "--detach", "--pool", POOL, *options)
+    began = sandbox.run(*argv, str(guest / "guest.xml"))
     assert began.code == 0, began.err
     return began.out.strip()
 
@@ -97,7 +97,8 @@ def test_backup_is_restored_by_its_name_or_its_files(sandbox: Sandbox, tiny: Pat
 def test_backup_that_is_cut_off_leaves_nothing_in_the_pool(
     sandbox: Sandbox, tiny: Path, way: str
 ) -> None:
-    cut_off(sandbox, begin_backup(sandbox, tiny), "backup-disks", way)
+    job = begin_backup(sandbox, tiny, "--rate-limit", "100M")  # it would take a second
+    cut_off(sandbox, job, "backup-disks", way)
     assert sandbox.run("ls", "-A", FOLDER).out == ""
     assert volumes(sandbox) == []
     check_nothing_runs(sandbox)

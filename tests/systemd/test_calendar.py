@@ -54,6 +54,14 @@ def begun(container: Container, known: set[str]) -> str:
     return job
 
 
+def wait_for_end(container: Container, service: str) -> None:
+    """Wait until the command that watches a job has heard of its end, and systemd of its own."""
+    deadline = time.monotonic() + 60
+    while container.property(service, "ActiveState") == "activating":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def test_systemd_run_begins_a_migration(container: Container, guest: Path, known: set[str]) -> None:
     container.run(
         *("systemd-run", f"--on-calendar={soon(container)}", "--unit=migrate-tiny1"),
@@ -83,6 +91,7 @@ def test_example_units_begin_a_migration_and_end_as_it_does(
         job = begun(container, known)
         assert container.property(service, "ActiveState") == "activating"
         container.run("xen2kvm", "cancel", job)
+        wait_for_end(container, service)
         assert container.property(service, "ExecMainStatus") == CANCELLED
         assert container.property(service, "Result") == "exit-code"
     finally:
