@@ -35,11 +35,6 @@ _MOST = 5  # kernels that are told by name
 INITRAMFS_CONFIG = "/etc/initramfs-tools/initramfs.conf"
 _MODULES = re.compile(r"""^[ \t]*MODULES=["']?(\w+)""", re.MULTILINE)
 INITRAMFS_MODULES = "/etc/initramfs-tools/modules"
-_ALIAS = re.compile(
-    r"^(?P<head>[ \t]*alias[ \t]+(?:eth|scsi_hostadapter)\d*[ \t]+)"
-    r"(?P<driver>xennet|xenblk|xen-vnif|xen-vbd|xen[-_]netfront|xen[-_]blkfront)(?=\s|$)",
-    re.MULTILINE,
-)
 
 
 @rule(guide="15.2.3 (2)")
@@ -125,18 +120,6 @@ def suse_initrd_modules(guest: Tree, case: Case) -> Iterator[Finding]:
         text = guest.read(SUSE_KERNEL)
         changed = _SUSE_LIST.sub(lambda found: _replaced(found, anyway=lacks), text)
         guest.write(SUSE_KERNEL, changed)
-    yield from ()
-
-
-@rule(guide="15.2.3 (1)")
-def modprobe_aliases(guest: Tree, case: Case) -> Iterator[Finding]:
-    """Let eth0 and scsi_hostadapter mean virtio's drivers instead of Xen's (modprobe.conf).
-
-    mkinitrd of RHEL 5 takes the drivers for disks from there, when a later update runs it, too.
-    """
-    for path in ("/etc/modprobe.conf", *guest.glob("/etc/modprobe.d/*")):
-        if guest.is_file(path):
-            guest.write(path, _ALIAS.sub(_virtio_alias, guest.read(path)))
     yield from ()
 
 
@@ -245,11 +228,6 @@ def _without(kernel: Kernel) -> Iterator[Finding]:
             "boot menu name it.",
             place=kernel.image,
         )
-
-
-def _virtio_alias(found: re.Match[str]) -> str:
-    is_nic = re.search("net|vnif", found["driver"])
-    return f"{found['head']}{'virtio_net' if is_nic else 'virtio_blk'}"
 
 
 def _replaced(found: re.Match[str], *, anyway: bool = False) -> str:
