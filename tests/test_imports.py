@@ -17,7 +17,7 @@ ROWS = (
     ("plan",),
     ("sources", "targets", "domain", "guest"),
     ("jobs",),
-    ("rule",),
+    ("rule", "estimate"),
     ("system",),
     ("config",),
     ("xml",),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import cattrs
 
-from xen2kvmd import domain, guest, xml
+from xen2kvmd import domain, estimate, guest, xml
 from xen2kvmd.errors import InvalidOption, TargetExists, Unsupported
 from xen2kvmd.guest.tree import Tree
 from xen2kvmd.model import (
@@ -43,11 +43,6 @@ Places = Mapping[str, Place]  # by <target dev>
 PASSING = (
     *(addresses.ID, UNCERTAIN, "remote-disks", "filesystem-has-errors", "source-not-shut-down"),
 )
-
-# Estimates only, read off a small machine: seconds with hardware virtualisation and without.
-SECONDS_TO_CONVERT = {True: 30, False: 120}
-SECONDS_TO_BOOT = {True: 20, False: 60}
-COPY_RATE = 150_000_000  # bytes per second, once to copy and once to compare
 
 
 @dataclass(frozen=True)
@@ -162,12 +157,15 @@ def make_plan(
     found: Sequence[Finding] = (),
     installed: Installed,
     inside: bool = True,
+    runs: bool = False,
+    limit: int = 0,
 ) -> tuple[Plan, guest.Rehearsed]:
     """Convert copies of the domain XML and of the guest's files; return what that showed.
 
     found is what is known already, of the source; installed is what came into the tree before.
     inside is false where another program converts what is inside the guest: what that will change,
-    nobody knows.
+    nobody knows. runs tells whether the source has to be shut down first; limit is how many bytes
+    per second are read at most, 0: as many as can be.
     """
     request, disks, host = inputs.request, inputs.disks, inputs.host
     rehearsed = guest.rehearse(tree, case) if inside else guest.Rehearsed((), (), ())
@@ -185,9 +183,8 @@ def make_plan(
         *rehearsed.findings,
         *((guest.still_under_xen(inside_changes, rehearsed.findings, case),) if inside else ()),
     )
-    bytes_total = 0 if request.in_place else sum(disk.most for disk in disks)
-    seconds = SECONDS_TO_CONVERT[kvm] + 2 * bytes_total // COPY_RATE
-    seconds += SECONDS_TO_BOOT[kvm] if request.start and request.verify else 0
+    data = sum(disk.most for disk in disks)
+    seconds = estimate.downtime(request, data, kvm=kvm, runs=runs, limit=limit)
     volumes = {volume.dev: volume for volume in case.target.volumes}
     plan = Plan(
         name=case.target.name,
@@ -199,7 +196,7 @@ def make_plan(
         changes=(*converted.changes, *inside_changes),
         findings=findings,
         domain_xml=converted.domain_xml,
-        bytes_total=bytes_total,
+        bytes_total=0 if request.in_place else data,
         seconds=seconds,
         downtime=seconds,
         boot_files=tuple(map(PlannedFile, inputs.boot_files, case.target.boot_files)),

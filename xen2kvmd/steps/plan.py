@@ -79,6 +79,8 @@ def rehearse(
             ),
             installed=installed,
             inside=not engine.is_v2v(run),
+            runs=live,
+            limit=context.pace(run).rate,
         )
     return made, case, rehearsed
 
