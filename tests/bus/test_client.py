@@ -14,7 +14,7 @@ from tests.bus.client import ROOT, disconnect
 from tests.bus.running import running_bus, running_daemon
 from xen2kvmd.cli import service
 from xen2kvmd.cli.commands import _report_of
-from xen2kvmd.cli.exits import EX_UNREACHABLE, exit_code
+from xen2kvmd.cli.exits import EX_UNREACHABLE, EX_USAGE, exit_code
 from xen2kvmd.cli.service import CallFailed, Service, job_path
 
 ID = "20260101-000000-00000001"
@@ -57,14 +57,29 @@ async def test_one_that_does_not_come_back_is_no_failure_of_the_job(
                 await anext(following)
     assert time.monotonic() - begun >= 1.0
     assert exit_code(caught.value.name) == EX_UNREACHABLE
-    assert "xen2kvm follow 20260101_000000_00000001" in caught.value.hint
+    assert "xen2kvm follow 20260101-000000-00000001" in caught.value.hint
 
 
 async def test_a_job_that_never_was_is_told_at_once(library: str) -> None:
     with running_bus() as (address, _), running_daemon(address, library, TEST_JOBS=ID):
         async with client(address) as caller:
-            with pytest.raises(CallFailed, match="no object"):
-                await anext(caller.follow(f"{ROOT}/jobs/none"))
+            with pytest.raises(CallFailed, match="no job 20251231-235959-ffffffff") as caught:
+                await anext(caller.follow(job_path("20251231-235959-ffffffff")))
+    assert caught.value.hint.endswith("xen2kvm jobs")
+
+
+@pytest.mark.parametrize(
+    "job", ["", "web1", "web1.xml", "/", f"{ROOT}/jobs/", "a\nb", "é", "..", ID + "0"]
+)
+def test_what_is_no_id_is_told_so(job: str) -> None:
+    with pytest.raises(CallFailed, match="is no job's id") as caught:
+        job_path(job)
+    assert exit_code(caught.value.name) == EX_USAGE
+    assert "\n" not in caught.value.message
+
+
+def test_an_id_is_taken_in_each_form() -> None:
+    assert job_path(ID) == job_path(ID.replace("_", "-")) == job_path(f"{ROOT}/jobs/{ID}")
 
 
 async def test_jobs_that_are_gone_are_left_out_of_a_list(library: str) -> None:

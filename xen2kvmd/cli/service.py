@@ -3,6 +3,7 @@
 
 import asyncio
 import os
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -14,10 +15,11 @@ from dbus_next.aio import MessageBus
 from dbus_next.errors import AuthError, InvalidAddressError
 
 from xen2kvmd.cli.text_agent import text_agent
-from xen2kvmd.words import printable
+from xen2kvmd.words import one_line, printable
 
 NAME = "org.xen2kvm.Migrator1"
 ROOT = "/org/xen2kvm/Migrator1"
+JOBS = f"{ROOT}/jobs/"
 MANAGER = f"{NAME}.Manager"
 JOB = f"{NAME}.Job"
 BUS = "org.freedesktop.DBus"
@@ -28,6 +30,8 @@ LOOK = 10.0  # seconds after which a job is looked at even if no signal came
 AT_ONCE = 32  # calls; the bus lets a connection wait for 128 replies
 PATIENCE = 60.0  # seconds for a service that is started again
 RETRY = 0.5  # seconds
+_JOB = re.compile(r"[0-9]{8}_[0-9]{6}_[0-9a-f]{8}")  # as an object path has its id
+_ID_HINT = "The ids of all jobs: xen2kvm jobs"
 
 
 class CallFailed(Exception):
@@ -123,6 +127,8 @@ class Service:
         if reply.message_type is MessageType.ERROR:
             text = str(reply.body[0]) if reply.body else "no reason given"
             said, _, hint = text.partition("\n")
+            if path.startswith(JOBS) and reply.error_name == f"{BUS}.Error.UnknownObject":
+                said, hint = f"There is no job {_job_id(path)}.", _ID_HINT
             raise CallFailed(reply.error_name or "Failed", said, hint or _advice(reply.error_name))
         return list(reply.body)
 
@@ -203,8 +209,15 @@ def plain(value: Any) -> Any:
 
 
 def job_path(job: str) -> str:
-    """Return the object path of a job that is given by id or path."""
-    return job if job.startswith("/") else f"{ROOT}/jobs/{job.replace('-', '_')}"
+    """Return the object path of a job that is given by id or path. Raises CallFailed."""
+    name = job.removeprefix(JOBS).replace("-", "_")
+    if not _JOB.fullmatch(name):
+        raise CallFailed("InvalidArgs", f"'{one_line(job)}' is no job's id.", _ID_HINT)
+    return JOBS + name
+
+
+def _job_id(path: str) -> str:
+    return path.rpartition("/")[2].replace("_", "-")
 
 
 def variants(values: Sequence[tuple[str, str, Any]]) -> dict[str, Variant]:
@@ -216,7 +229,7 @@ def _lost(path: str, error: CallFailed) -> CallFailed:
     return CallFailed(
         "NoReply",
         f"The service does not answer any more: {error.message}",
-        f"The job goes on without it. Follow it: xen2kvm follow {path.rpartition('/')[2]}",
+        f"The job goes on without it. Follow it: xen2kvm follow {_job_id(path)}",
     )
 
 
