@@ -105,6 +105,8 @@ def remove(notes: Mapping[str, Any]) -> bool:
     if claimed:
         place = cattrs.structure(claimed["place"], BackupPlace)
         backups.release(place, mark=claimed["mark"])
+    if made:
+        backups.publish(cattrs.structure(made, BackupPlace))  # its claim was listed, too
     return bool(made)
 
 

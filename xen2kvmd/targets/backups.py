@@ -138,7 +138,7 @@ def make_images(place: BackupPlace, sizes: Iterable[tuple[str, int]]) -> None:
 
 
 def publish(place: BackupPlace) -> None:
-    """Let libvirt list all files of a backup in its pool."""
+    """Let libvirt list the files of a backup in its pool as they are."""
     if place.pool:
         with connected() as host:
             host.pool(place.pool)
