@@ -38,7 +38,7 @@ def test_rollback_that_is_cut_off_lets_the_target_run_on(
 ) -> None:
     migration = migrated(sandbox, "-c", URI, "tiny1")
     virsh(sandbox, "autostart", "tiny1")
-    begun = sandbox.run("xen2kvm", "rollback", "--detach", migration)
+    begun = sandbox.run("xen2kvm", "rollback", "--detach", "--shutdown-timeout", "9", migration)
     job = begun.out.strip()
     assert begun.code == 0, begun.err
     cut_off(sandbox, job, "fence", way)

@@ -146,7 +146,8 @@ def test_killed_worker_of_a_job_that_resumes_costs_nothing(
         assert f"in step {step}; another one" in json.dumps(end["Findings"])
     assert "login prompt" in end["Result"]["boot"]
     assert "scratch" not in sandbox.run("ls", f"{JOBS}/{job}").out.split()
-    sandbox.run("xen2kvm", "rollback", "--remove-target", job)
+    # It does not hear that it shall shut down.
+    sandbox.run("xen2kvm", "rollback", "--remove-target", "--shutdown-timeout", "1", job)
     sandbox.run("rm", end["Result"]["backup"])  # which a rollback leaves
     check_nothing_left(sandbox, job, before)
     if backup:

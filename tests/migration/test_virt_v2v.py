@@ -49,7 +49,7 @@ def test_virt_v2v_converts_and_our_domain_is_defined(sandbox: Sandbox, debian: P
 
 def test_a_guest_that_hangs_in_the_firmware_is_rolled_back(sandbox: Sandbox, debian: Path) -> None:
     """virt-v2v writes no boot code, and pygrub needs none: this guest cannot start."""
-    code, output = migrate(sandbox, debian, "web-v2v-2", "--boot-timeout", "60")
+    code, output = migrate(sandbox, debian, "web-v2v-2", "--boot-timeout", "20")
     assert code != 0
     assert "stuck in the firmware" in output
     assert "web-v2v-2" not in sandbox.run("virsh", "list", "--all", "--name").out
