@@ -42,6 +42,7 @@ Places = Mapping[str, Place]  # by <target dev>
 # Findings that may differ in two plans of one source.
 PASSING = (
     *(addresses.ID, UNCERTAIN, "remote-disks", "filesystem-has-errors", "source-not-shut-down"),
+    *links.AT_BOOT,
 )
 
 
@@ -158,14 +159,15 @@ def make_plan(
     installed: Installed,
     inside: bool = True,
     runs: bool = False,
+    autostart: bool = False,
     limit: int = 0,
 ) -> tuple[Plan, guest.Rehearsed]:
     """Convert copies of the domain XML and of the guest's files; return what that showed.
 
     found is what is known already, of the source; installed is what came into the tree before.
     inside is false where another program converts what is inside the guest: what that will change,
-    nobody knows. runs tells whether the source has to be shut down first; limit is how many bytes
-    per second are read at most, 0: as many as can be.
+    nobody knows. runs tells whether the source has to be shut down first, autostart whether the new
+    guest starts with its host; limit is how many bytes per second are read at most, 0: all.
     """
     request, disks, host = inputs.request, inputs.disks, inputs.host
     rehearsed = guest.rehearse(tree, case) if inside else guest.Rehearsed((), (), ())
@@ -173,11 +175,12 @@ def make_plan(
     converted = domain.convert(inputs.document, case)
     source_name = domain.read(inputs.document).name
     known = {source_name, case.target.name}
-    kvm = case.target.virt_type is VirtType.KVM
+    kvm, volumes = case.target.virt_type is VirtType.KVM, case.target.volumes
     findings = (
         *found,
         *converted.findings,
         *links.missing(converted.domain_xml, host),
+        *(links.not_at_boot(converted.domain_xml, volumes, host) if autostart else ()),
         *addresses.shared(converted.domain_xml, host, besides=known),
         *installed.findings,
         *rehearsed.findings,
@@ -185,13 +188,13 @@ def make_plan(
     )
     data = sum(disk.most for disk in disks)
     seconds = estimate.downtime(request, data, kvm=kvm, runs=runs, limit=limit)
-    volumes = {volume.dev: volume for volume in case.target.volumes}
+    volume_of = {volume.dev: volume for volume in volumes}
     plan = Plan(
         name=case.target.name,
         source_name=source_name,
         facts=case.facts,
         disks=tuple(
-            PlannedDisk(disk, volumes[disk.dev], dict(case.devices)[disk.dev]) for disk in disks
+            PlannedDisk(disk, volume_of[disk.dev], dict(case.devices)[disk.dev]) for disk in disks
         ),
         changes=(*converted.changes, *inside_changes),
         findings=findings,
@@ -282,9 +285,8 @@ def _check_direct(request: Request, kernel: str) -> None:
 def _digest(plan: Plan) -> str:
     """Return a digest of what the plan will do; estimates and allocated sizes are left out.
 
-    So are what other guests of the target are, how much is free there, by which program a disk is
-    read, what its file systems have noted of errors, and whether a guest that we cannot shut down
-    runs: another answer changes nothing of the plan.
+    So is what PASSING names: another answer changes nothing of the plan, and a person who does what
+    a hint says makes it another.
     """
     content = cattrs.unstructure(plan)
     content["findings"] = [one for one in content["findings"] if one["id"] not in PASSING]

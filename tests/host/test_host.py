@@ -78,6 +78,32 @@ def test_empty_path_lacks_programs_and_names_their_packages(tmp_path: Path) -> N
     assert "needed by Windows guests" in found["virt-v2v"]["says"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is told of libvirt")
+@pytest.mark.parametrize(
+    ("lists", "state", "mend"),
+    [
+        ("*-list*) echo default", "ok", ""),
+        ("*--autostart*) ;; *-list*) echo default", "advice", "virsh {kind}-autostart default"),
+        (
+            "*--all*) echo default",
+            "advice",
+            "virsh {kind}-start default && virsh {kind}-autostart default",
+        ),
+    ],
+)
+def test_pool_and_network_shall_start_with_their_host(
+    tmp_path: Path, lists: str, state: str, mend: str
+) -> None:
+    virsh = tmp_path / "virsh"
+    virsh.write_text(f'#!/bin/sh\ncase "$*" in {lists} ;; esac\n')
+    virsh.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    checks = json.loads(check_host("--quick", "--json", cwd=tmp_path, PATH=path).stdout)
+    found = {check["name"]: (check["state"], check["mend"]) for check in checks}
+    assert found["pool default"] == (state, mend.format(kind="pool"))
+    assert found["network default"] == (state, mend.format(kind="net"))
+
+
 def test_table_has_a_row_for_each_and_the_exit_code_tells(tmp_path: Path) -> None:
     """What is lacking here depends on the machine; that table, JSON and code agree does not."""
     table = check_host("--quick", cwd=tmp_path)

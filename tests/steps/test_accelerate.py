@@ -19,7 +19,7 @@ from xen2kvmd.steps import accelerate
 from xen2kvmd.steps.accelerate import ACCELERATE
 from xen2kvmd.steps.migrated import Migrated
 from xen2kvmd.system import kvm
-from xen2kvmd.system.libvirt import Emulator
+from xen2kvmd.system.libvirt_emulator import Emulator
 
 SOURCE = (
     "<domain type='xen'><name>web1</name><memory>65536</memory><vcpu>1</vcpu>"

@@ -128,18 +128,24 @@ def _libvirt(family: PackageFamily | None) -> Iterator[Check]:
         yield Check("libvirt", State.LACKING, _line(error), _start_libvirt())
         return
     yield Check("libvirt", State.OK, "qemu:///system answers")
-    pool = "virsh pool-start default"
-    define = f"virsh pool-define-as default dir --target {IMAGES}"
-    for name, listed, mend, make in (
-        ("pool default", "pool-list", pool, f"{define} && virsh pool-build default && {pool}"),
-        ("network default", "net-list", "virsh net-start default", ""),
+    pool, network = (
+        f"virsh {kind}-start default && virsh {kind}-autostart default" for kind in ("pool", "net")
+    )
+    define = f"virsh pool-define-as default dir --target {IMAGES} && virsh pool-build default"
+    for name, kind, mend, make in (
+        ("pool default", "pool", pool, f"{define} && {pool}"),
+        ("network default", "net", network, "Name another with --network or --bridge."),
     ):
+        listed = f"{kind}-list"
         if "default" in _virsh(listed, "--name").split():
-            yield Check(name, State.OK, "active")
+            if "default" in _virsh(listed, "--name", "--autostart").split():
+                yield Check(name, State.OK, "active")
+            else:
+                says = "active, but does not start with this host"
+                yield Check(name, State.ADVICE, says, f"virsh {kind}-autostart default")
         elif "default" in _virsh(listed, "--name", "--all").split():
             yield Check(name, State.ADVICE, "not active", mend)
         else:
-            make = make or "Name another with --network or --bridge."
             yield Check(name, State.ADVICE, "there is none", make)
 
 

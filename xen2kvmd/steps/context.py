@@ -37,6 +37,12 @@ def request(run: Run) -> Request:
     return cattrs.structure(run.spec, Request)
 
 
+def autostart(run: Run) -> bool:
+    """Tell whether the new guest starts with its host: as asked, or else as the source does."""
+    asked = request(run).autostart
+    return bool(run.notes["autostart"]) if asked is None else asked
+
+
 def document(run: Run) -> str:
     """Return the source's domain XML, as the inspect step has read it."""
     return (run.folder / "source.xml").read_text("utf-8", "surrogateescape")

@@ -21,8 +21,7 @@ def do(run: Run) -> None:
     run.note("domain", plan.name)
     with target_host(context.request(run)) as host:
         host.define(_marked(plan.domain_xml, run.id))
-        asked = context.request(run).autostart
-        if run.notes["autostart"] if asked is None else asked:
+        if context.autostart(run):
             made = own_domain(run, host)
             if made is not None:
                 made.set_autostart(on=True)
@@ -45,7 +44,7 @@ def check_stopped(run: Run, host: Host) -> None:
     if made is not None and made.is_active():
         raise Failed(
             f"The new guest '{made.name}' runs, and could not be stopped.",
-            hint=f"Stop it by hand: virsh destroy {made.name}",
+            hint=f"Stop it by hand: {host.virsh('destroy', made.name)}",
         )
 
 

@@ -7,7 +7,8 @@ from xen2kvmd.jobs.step import Run, Step
 from xen2kvmd.model import Operation, Request
 from xen2kvmd.steps import context, find, hooks, keys, packages, window
 from xen2kvmd.system import kvm, ssh
-from xen2kvmd.system.libvirt import Emulator, Host
+from xen2kvmd.system.libvirt import Host
+from xen2kvmd.system.libvirt_emulator import Emulator
 from xen2kvmd.targets import NfsExport, open_places, ssh_address, target_host
 
 

@@ -80,6 +80,7 @@ def rehearse(
             installed=installed,
             inside=not engine.is_v2v(run),
             runs=live,
+            autostart=context.autostart(run),
             limit=context.pace(run).rate,
         )
     return made, case, rehearsed

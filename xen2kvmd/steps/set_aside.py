@@ -146,7 +146,7 @@ def _check_gone(run: Run, host: Host) -> None:
     if there is not None and (there.made_by() == run.id or there.uuid != old):
         raise Failed(
             f"The domain '{there.name}' is still there: what it replaced does not come back.",
-            hint=f"If it may go, undefine it: virsh undefine --nvram {there.name}",
+            hint=f"If it may go, undefine it: {host.virsh('undefine', '--nvram', there.name)}",
         )
 
 

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 
 import libvirt
 
@@ -17,6 +16,7 @@ from xen2kvmd.errors import Failed, MigrationError
 from xen2kvmd.model import CephPool
 from xen2kvmd.system.libvirt_console import Console
 from xen2kvmd.system.libvirt_domain import Domain, domains
+from xen2kvmd.system.libvirt_emulator import Emulator, emulator
 from xen2kvmd.system.libvirt_errors import absent, lost, translated, unreachable
 from xen2kvmd.system.libvirt_link import opened
 from xen2kvmd.system.libvirt_pool import (
@@ -30,7 +30,7 @@ from xen2kvmd.system.libvirt_pool import (
     refresh,
     released,
 )
-from xen2kvmd.system.libvirt_uri import is_remote, ssh_address, with_program
+from xen2kvmd.system.libvirt_uri import is_remote, ssh_address, virsh, with_program
 from xen2kvmd.system.ssh import as_program
 from xen2kvmd.words import one_line
 
@@ -40,36 +40,25 @@ _DOMAIN_0 = 0  # its id: Xen's host itself, which libvirt lists among its guests
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-@dataclass(frozen=True)
-class Emulator:
-    """What the host can run: the QEMU binary, and whether libvirt offers KVM at all."""
-
-    path: str
-    kvm: bool
-
-
 class Host:
     """A connection to a libvirt."""
 
-    def __init__(self, connection: "libvirt.virConnect", *, remote: bool) -> None:
+    def __init__(self, connection: "libvirt.virConnect", uri: str) -> None:
         self._connection = connection
-        self.remote = remote  # its paths are not ours
+        self._uri = uri
+        self.remote = is_remote(uri)  # its paths are not ours
 
     def name(self) -> str:
         """Return the name of the host, as it calls itself."""
         return str(self._connection.getHostname())
 
+    def virsh(self, *words: str) -> str:
+        """Return what virsh does something there by, for a person to type here."""
+        return virsh("" if self._uri == TARGET_URI else self._uri, *words)
+
     def emulator(self, arch: str) -> Emulator:
         """Return the QEMU binary for an architecture. Raises Failed if the host has none."""
-        capabilities = xml.parse(self._connection.getCapabilities(), what="The capabilities")
-        for found in capabilities.iterfind("guest/arch"):
-            if found.get("name") == arch:
-                types = {domain.get("type") for domain in found.iterfind("domain")}
-                return Emulator(found.findtext("emulator") or "", kvm="kvm" in types)
-        raise Failed(
-            f"This host's libvirt cannot run {arch} guests.",
-            hint=f"Install QEMU's system emulator for {arch} (Debian: qemu-system).",
-        )
+        return emulator(self._connection.getCapabilities(), arch)
 
     # --- what is there already --------------------------------------------------------------------
 
@@ -84,6 +73,12 @@ class Host:
         with absent(libvirt.VIR_ERR_NO_NETWORK):
             return bool(self._connection.networkLookupByName(name).isActive())
         return None
+
+    def network_autostarts(self, name: str) -> bool:
+        """Tell whether a network is there and starts with its host."""
+        with absent(libvirt.VIR_ERR_NO_NETWORK):
+            return bool(self._connection.networkLookupByName(name).autostart())
+        return False
 
     def _domain_by(
         self, lookup: "Callable[[str], libvirt.virDomain]", key: str
@@ -104,6 +99,12 @@ class Host:
         """Tell whether a pool is there and active."""
         with absent(libvirt.VIR_ERR_NO_STORAGE_POOL):
             return bool(self._connection.storagePoolLookupByName(name).isActive())
+        return False
+
+    def pool_autostarts(self, name: str) -> bool:
+        """Tell whether a pool is there and starts with its host."""
+        with absent(libvirt.VIR_ERR_NO_STORAGE_POOL):
+            return bool(self._connection.storagePoolLookupByName(name).autostart())
         return False
 
     def pool_folder(self, name: str) -> str:
@@ -189,7 +190,7 @@ class Host:
         return key_of(self._connection, pool) if pool.user else b""
 
     def _pool(self, name: str) -> "libvirt.virStoragePool":
-        return active(self._connection, name)
+        return active(self._connection, name, self.virsh)
 
     # --- domains ----------------------------------------------------------------------------------
 
@@ -279,7 +280,7 @@ def connected(uri: str = TARGET_URI) -> Iterator[Host]:
             connection = opened(by, told=uri)
         except libvirt.libvirtError as error:
             raise unreachable(uri, error.get_error_message()) from error
-        host = Host(connection, remote=is_remote(uri))
+        host = Host(connection, uri)
         until_closed.callback(host.close)
         try:
             yield host

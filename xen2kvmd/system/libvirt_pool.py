@@ -22,6 +22,7 @@ FILES = (
     | libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_FS
     | libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_NETFS
 )
+IMAGES = "/var/lib/libvirt/images"  # where libvirt's own tools have the pool "default"
 IN_USE = (" in use", " busy")  # LVM of a volume; umount(8), and Ceph
 
 
@@ -36,19 +37,26 @@ class Pool:
     ceph: CephPool | None = None
 
 
-def active(connection: "libvirt.virConnect", name: str) -> "libvirt.virStoragePool":
-    """Look an active pool up. Raises PoolNotFound."""
+def active(
+    connection: "libvirt.virConnect", name: str, virsh: Callable[..., str]
+) -> "libvirt.virStoragePool":
+    """Look an active pool up; virsh gives the commands for a hint. Raises PoolNotFound."""
+    start = (virsh("pool-start", name), virsh("pool-autostart", name))
     with absent(libvirt.VIR_ERR_NO_STORAGE_POOL):
         found = connection.storagePoolLookupByName(name)
         if found.isActive():
             return found
         raise PoolNotFound(
-            f"Storage pool '{name}' is not active.", hint=f"Start it: virsh pool-start {name}"
+            f"Storage pool '{name}' is not active.",
+            hint=f"Start it, now and with its host: {' && '.join(start)}",
         )
+    folder = IMAGES if name == "default" else "FOLDER"
+    define = ("pool-define-as", name, "dir", "--target", folder)
     known = ", ".join(sorted(pool.name() for pool in connection.listAllStoragePools()))
     raise PoolNotFound(
         f"There is no storage pool '{name}'.",
-        hint=f"Pools that are there: {known or 'none'}. See 'virsh pool-list --all'.",
+        hint=f"Pools that are there: {known or 'none'}. Name one of these, or make this one: "
+        + " && ".join((virsh(*define), virsh("pool-build", name), *start)),
     )
 
 

@@ -7,6 +7,7 @@ What a URI may hold is listed, not what it may not: libvirt's own parameters run
 """
 
 import re
+import shlex
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from xen2kvmd.errors import MigrationError
@@ -37,6 +38,11 @@ def with_program(uri: str, program: str) -> str:
 def shown(uri: str) -> str:
     """Return a URI as everybody may read it: without a password or the path of a key."""
     return re.sub(r"(?<=//)([^/@:]*):[^/@]*@", r"\1:***@", uri.partition("?")[0])
+
+
+def virsh(uri: str, *words: str) -> str:
+    """Return what a person types to have virsh do it; "" is the libvirt of root's virsh."""
+    return shlex.join(("virsh", *(("-c", shown(uri)) if uri else ()), *words))
 
 
 def address(uri: str, *, what: str, error: type[MigrationError], hint: str) -> str:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Disks as volumes of a libvirt storage pool."""
 
-import shlex
 from pathlib import Path
 
 from lxml import etree
@@ -75,7 +74,7 @@ class StoragePool:
             raise TargetExists(
                 f"Pool '{self._name}' has a volume '{name}' already.",
                 hint="Choose another name for the target with --name, or remove the volume: "
-                f"virsh vol-delete --pool {self._name} {name}",
+                + self._host.virsh("vol-delete", "--pool", self._name, name),
             )
         folder = pool.ceph.name if pool.ceph else pool.path.rstrip("/")
         return Volume(
@@ -112,10 +111,16 @@ def pool_of_folder(host: Host, folder: str) -> StoragePool:
     """
     if name := host.folder_pool(folder):
         return StoragePool(host, name)
+    commands = (
+        host.virsh("pool-define-as", "NAME", "dir", "--target", folder),
+        *(
+            host.virsh(command, "NAME")
+            for command in ("pool-build", "pool-start", "pool-autostart")
+        ),
+    )
     raise PoolNotFound(
         f"{host.name()} has no storage pool of the folder {folder}.",
-        hint="Make one, and start it: virsh -c URI pool-define-as NAME dir --target "
-        f"{shlex.quote(folder)}; virsh -c URI pool-start NAME",
+        hint=f"Make one, and start it: {' && '.join(commands)}",
     )
 
 
