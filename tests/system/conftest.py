@@ -28,6 +28,13 @@ class Far:
     folder: Path
     pid: int
 
+    def reload(self) -> None:
+        """Let the server read its files anew."""
+        (self.folder / "pid").unlink()
+        os.kill(self.pid, signal.SIGHUP)
+        while not (self.folder / "pid").exists():
+            time.sleep(0.01)
+
     def sessions(self) -> list[int]:
         found = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(self.pid)], capture_output=True, text=True

@@ -186,7 +186,9 @@ class Logins:
             try:
                 master.check(seconds=0.02)
             except Failed as error:
-                raise unreachable(address, error.message) from error
+                silent = not master.last_words()
+                said = _reason(ssh, connection.address) if silent else ""
+                raise unreachable(address, said or error.message) from error
             if time.monotonic() > limit:
                 master.end()
                 raise unreachable(address, f"no login in {SECONDS:g} seconds")
@@ -196,6 +198,21 @@ class Logins:
         """End all logins, and what runs by them."""
         self._open.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _reason(ssh: Sequence[str], address: str) -> str:
+    """Ask again why there is no login, "" if there is one.
+
+    ssh tells an ERROR of most, but that no algorithm suits both ends for INFO only; all that it
+    says there would have the banner of each host in our messages.
+    """
+    try:
+        run(
+            ["ssh", "-o", "LogLevel=INFO", *ssh[1:], "-S", "none", address, "true"], timeout=SECONDS
+        )
+    except Failed as error:
+        return error.message
+    return ""
 
 
 _kept: list[Logins] = []  # one at most: a process has one login to a host, whoever asks for it

@@ -16,6 +16,13 @@ from xen2kvmd.words import one_line
 CONFIG = config.FILE
 _KEYFILE = "KEYFILE"  # the query of a source is its caller's alone, and everybody reads a hint
 _HOST_KEY = ("Host key verification failed", "HOST IDENTIFICATION HAS CHANGED")
+_OLD = {  # what ssh(1) does not do any more, as it says it, and its option that brings it back
+    "host key type": "HostKeyAlgorithms",
+    "key exchange method": "KexAlgorithms",
+    "cipher": "Ciphers",
+    "MAC": "MACs",
+}
+_NO_MATCH = re.compile(rf"no matching ({'|'.join(_OLD)}) found(?:.*?Their offer: ([\w@.-]+))?")
 _REFUSED = ("Permission denied (", "Too many authentication failures")
 
 
@@ -62,9 +69,26 @@ def refusal(address: str, said: str) -> MigrationError | None:
         return SourceAuthFailed(
             f"The host {host} refused the login: {one_line(said)}.",
             hint="Nobody is asked for a password: put the public key of root of this host there, "
-            f"and see that this works as root: {login}",
+            f"and see that this works as root: {login}. An sshd before 7.2 (RHEL 5 and 6, SLES 11) "
+            "takes no key of RSA from the ssh of today: have one of ed25519 (before 6.5: ecdsa"
+            f"), or {_in_configuration(address, 'PubkeyAcceptedAlgorithms +ssh-rsa')}.",
+        )
+    if (match := _NO_MATCH.search(said)) and (offer := match[2]):
+        line = f"{_OLD[match[1]]} +{offer}"
+        return ConnectionFailed(
+            f"The host {host} offers no {match[1]} that the ssh of this host has switched on, but "
+            f"{offer}: its sshd is old.",
+            hint=f"If you trust it, {_in_configuration(address, line)}. See that this works as "
+            f"root: {login}",
         )
     return None
+
+
+def _in_configuration(address: str, line: str) -> str:
+    """Return where a line goes that ssh needs for a host: our ssh, and libvirt's, are root's."""
+    name = urlsplit(address).netloc.rpartition("@")[2]
+    host = re.sub(r":\d+$", "", name).strip("[]")
+    return f"put the lines 'Host {host}' and '{line}' into /root/.ssh/config"
 
 
 def unreachable(address: str, said: str) -> MigrationError:
