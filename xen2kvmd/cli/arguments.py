@@ -2,7 +2,6 @@
 """The client's arguments; virt-v2v's names are aliases of ours, so that habits carry over."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from xen2kvmd.cli.job_arguments import (
 )
 from xen2kvmd.cli.numbers import moment, seconds, size
 from xen2kvmd.cli.packages import add_packages
+from xen2kvmd.cli.values import folder, mac_policy, output_mode, words
 from xen2kvmd.model import Allocation, DiskFormat, Engine, MacPolicy, ShutdownMode, SourceForm
 
 
@@ -64,7 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
         "guest", metavar="FILE", help="domain XML or configuration of xl, - for standard input"
     )
     convert.add_argument(
-        "-i", dest="input", type=str.lower, choices=list(SourceForm), help="what FILE is"
+        "-i", dest="input", type=str.lower, choices=words(SourceForm), help="what FILE is"
     )
     convert.add_argument("--diff", action="store_true", help="print what changes instead")
     _add_name_and_nics(convert)
@@ -76,7 +76,7 @@ def _add_backups(commands: Any) -> None:
     _add_source(backup)
     place = backup.add_mutually_exclusive_group(required=True)
     place.add_argument(
-        "--directory", dest="folder", type=os.path.abspath, metavar="DIR",
+        "--directory", dest="folder", type=folder, metavar="DIR",
         help="the backup becomes a folder in this one",
     )  # fmt: skip
     place.add_argument(
@@ -93,7 +93,9 @@ def _add_backups(commands: Any) -> None:
     restore.add_argument(
         "--pool", dest="backup_pool", metavar="POOL", help="the storage pool that has it"
     )
-    restore.add_argument("--directory", metavar="DIR", help="write them here, not where they were")
+    restore.add_argument(
+        "--directory", type=folder, metavar="DIR", help="write them here, not where they were"
+    )
     add_detach(restore)
 
 
@@ -103,7 +105,7 @@ def _add_source(command: argparse.ArgumentParser) -> None:
         help="file that 'virsh dumpxml' wrote, or configuration of xl; with -c, name or UUID",
     )  # fmt: skip
     command.add_argument(
-        "-i", dest="input", type=str.lower, choices=(*SourceForm, "libvirt"),
+        "-i", dest="input", type=str.lower, choices=(*words(SourceForm), "libvirt"),
         help=f"what GUEST is (default: by its first character); libvirt: of -c, or {LIBVIRT}",
     )  # fmt: skip
     command.add_argument(
@@ -127,7 +129,7 @@ def _add_key(command: argparse.ArgumentParser) -> None:
 def _add_name_and_nics(command: argparse.ArgumentParser) -> None:
     command.add_argument("--name", "-on", metavar="NAME", help="name of the target domain")
     command.add_argument(
-        "--network", action="append", default=[], metavar="NAME|OLD:NEW",
+        "--network", "-n", action="append", default=[], metavar="NAME|OLD:NEW",
         help="connect all NICs, or those of network OLD, to a libvirt network",
     )  # fmt: skip
     command.add_argument(
@@ -141,7 +143,9 @@ def _add_name_and_nics(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--map", metavar="FILE", help="file with lines as bridge:br0 = network:default"
     )
-    command.add_argument("--mac", choices=list(MacPolicy), help="keep the MAC addresses, or new")
+    command.add_argument(
+        "--mac", type=mac_policy, choices=words(MacPolicy), help="keep the MAC addresses, or new"
+    )  # fmt: skip
 
 
 def _add_target(command: argparse.ArgumentParser) -> None:
@@ -154,7 +158,9 @@ def _add_target(command: argparse.ArgumentParser) -> None:
         "--pool", "-os", action="append", default=[], metavar="POOL|DISK=POOL|HOST:/DIR",
         help="storage pool for the disks, or for one disk (default: default); or an NFS export",
     )  # fmt: skip
-    command.add_argument("--directory", metavar="DIR", help="directory for the disks instead")
+    command.add_argument(
+        "--directory", type=folder, metavar="DIR", help="directory for the disks instead"
+    )
     command.add_argument(
         "--direct-kernel-boot", action="store_true",
         help="start with copies of the kernel and initrd that the Xen host has for the guest",
@@ -167,8 +173,8 @@ def _add_target(command: argparse.ArgumentParser) -> None:
         "--in-place", action="store_true",
         help="do not copy: use the source's images, changed in overlays until 'finalize'",
     )  # fmt: skip
-    command.add_argument("--format", "-of", choices=list(DiskFormat), help="default: qcow2")
-    command.add_argument("--allocation", "-oa", choices=list(Allocation), help="default: sparse")
+    command.add_argument("--format", "-of", choices=words(DiskFormat), help="default: qcow2")
+    command.add_argument("--allocation", "-oa", choices=words(Allocation), help="default: sparse")
     command.add_argument(
         "--cluster-size", type=size, metavar="SIZE", help="of qcow2: 512 to 2M (default: 64K)"
     )
@@ -178,7 +184,7 @@ def _add_target(command: argparse.ArgumentParser) -> None:
         help="keep a backup of the source's disks in this folder, or this storage pool",
     )  # fmt: skip
     _add_waive(command)
-    command.add_argument("-o", dest="output", choices=["libvirt"], help=argparse.SUPPRESS)
+    command.add_argument("-o", dest="output", type=output_mode, help=argparse.SUPPRESS)
     add_packages(command)
     _add_engine(command)
 
@@ -191,7 +197,7 @@ def _add_waive(command: argparse.ArgumentParser) -> None:
 
 def _add_engine(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--engine", choices=list(Engine),
+        "--engine", choices=words(Engine),
         help="who converts the guest (default: auto, virt-v2v for Windows)",
     )  # fmt: skip
     command.add_argument("--virtio-win", metavar="PATH", help="virtio-win, for virt-v2v")
@@ -229,7 +235,7 @@ def _add_migration(command: argparse.ArgumentParser) -> None:
 
 def _add_conduct(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--shutdown-mode", choices=list(ShutdownMode),
+        "--shutdown-mode", choices=words(ShutdownMode),
         help="what to do about a source that runs (default: graceful)",
     )  # fmt: skip
     command.add_argument(
