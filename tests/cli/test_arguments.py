@@ -10,7 +10,7 @@ import pytest
 from xen2kvmd.cli.arguments import parse
 from xen2kvmd.cli.asked import backup_of, options_of, source_of
 from xen2kvmd.cli.documents import read_document
-from xen2kvmd.cli.exits import EX_BLOCKED, EX_DENIED, EX_FAILED, EX_USAGE, exit_code
+from xen2kvmd.cli.exits import EX_BLOCKED, EX_DENIED, EX_FAILED, exit_code
 from xen2kvmd.cli.numbers import moment
 from xen2kvmd.errors import InvalidOption, InvalidSource
 from xen2kvmd.words import amount, duration, printable
@@ -41,30 +41,6 @@ def test_networks_are_connected_as_virt_v2v_has_it() -> None:
     ours = options("migrate x.xml --network one:n1 --network n2")
     assert options("migrate x.xml -n one:n1 -n n2") == ours
     assert ours["network-map"] == ["network:one=network:n1", "any=network:n2"]
-
-
-@pytest.mark.parametrize(
-    ("line", "told"),
-    [
-        ("plan x --format vmdk", "choose from 'raw', 'qcow2'"),
-        ("plan x --allocation thin", "choose from 'sparse', 'preallocated'"),
-        ("plan x --engine v2w", "choose from 'auto', 'native', 'v2v'"),
-        ("migrate x --shutdown-mode now", "choose from 'graceful', "),
-        ("plan x -i vmx", "choose from 'libvirtxml', 'xl', 'xl-json', 'libvirt'"),
-        ("convert-xml x -i vmx", "choose from 'libvirtxml', 'xl', 'xl-json')"),
-        ("plan x --mac 52:54:00:00:00:01:network:n", "not keep or new; what virt-v2v calls --mac"),
-        ("plan x --mac 52:54:00:00:00:01:network:n", "is here --nic mac:MAC=network:NAME"),
-        ("plan x -o local -os /srv", "disks go to a folder with --directory DIR"),
-    ],
-)
-def test_wrong_words_are_told_with_those_that_are_typed(
-    line: str, told: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        parse(line.split())
-    assert ended.value.code == EX_USAGE
-    assert told in (said := capsys.readouterr().err)
-    assert "<" not in said  # as repr() shows an enumeration
 
 
 def test_folder_is_from_where_the_user_is(monkeypatch: pytest.MonkeyPatch) -> None:
