@@ -21,7 +21,7 @@ HEAD = """\
 # The ids of jobs hold nothing that a shell could take for its own.
 JOBS = r"""xen2kvm jobs --json 2>/dev/null | sed -n 's/^ *"Id": "\([A-Za-z0-9_-]*\)".*/\1/p'"""
 FILES = ("FILE", "GUEST")
-FOLDERS = ("DIR", "DIR|POOL")
+FOLDERS = ("DIR", "DIR|POOL", "BACKUP")
 ZSH_FILES = dict.fromkeys(FILES, "_files") | dict.fromkeys(FOLDERS, "_files -/")
 
 Commands = Mapping[str, argparse.ArgumentParser]

@@ -3,7 +3,7 @@
 
 import pytest
 
-from xen2kvmd.cli.show import _changes, guests
+from xen2kvmd.cli.show import _changes, guests, jobs
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,25 @@ def test_every_changed_line_is_shown(capsys: pytest.CaptureFixture[str], diff: s
     shown = capsys.readouterr().out
     for line in diff.splitlines():
         assert (line in shown) is not line.startswith(("--- ", "+++ "))
+
+
+def test_columns_of_jobs_are_straight_however_long_a_name_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [
+        ("20260101-000000-00000001", "migrate", "running", "convert"),
+        ("20260101-000000-00000002", "list-guests-of-a-host", "interrupted", "accelerate-it-all"),
+    ]
+    jobs(
+        {"Id": a, "Operation": b, "State": c, "Phase": d, "Progress": 0.5, "Vm": "web[1]"}
+        for a, b, c, d in rows
+    )
+    head, *lines = capsys.readouterr().out.splitlines()
+    for name, column in (("operation", 1), ("state", 2), ("step", 3)):
+        assert [line.index(row[column]) for line, row in zip(lines, rows, strict=True)] == [
+            head.index(name)
+        ] * 2
+    assert [line.index("web[1]") for line in lines] == [head.index("guest")] * 2
 
 
 @pytest.mark.parametrize(

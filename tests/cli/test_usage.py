@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is told to who types a wrong word."""
 
+from pathlib import Path
+
 import pytest
 
 from xen2kvmd.cli.arguments import parse
+from xen2kvmd.cli.documents import read_document
 from xen2kvmd.cli.exits import EX_USAGE
+from xen2kvmd.errors import InvalidSource
 
 
 @pytest.mark.parametrize(
@@ -29,3 +33,10 @@ def test_wrong_words_are_told_with_those_that_are_typed(
     assert ended.value.code == EX_USAGE
     assert told in (said := capsys.readouterr().err)
     assert "<" not in said  # as repr() shows an enumeration
+
+
+def test_guest_that_is_no_file_may_be_one_of_a_libvirt(tmp_path: Path) -> None:
+    for name in (str(tmp_path / "web1"), "", "/", "a\nb"):
+        with pytest.raises(InvalidSource, match="cannot be read") as raised:
+            read_document(name)
+        assert "-c xen+ssh://root@HOST/system" in raised.value.hint

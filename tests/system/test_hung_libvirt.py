@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A libvirt that takes a connection and says nothing."""
+"""A libvirt that takes a connection and says nothing, or takes none."""
 
 import socket
 from pathlib import Path
@@ -24,3 +24,10 @@ def test_libvirt_that_does_not_answer_is_given_up(
         ):
             pass
     assert "restart it" in raised.value.hint
+
+
+def test_xen_that_this_host_has_not_may_be_anothers() -> None:
+    with pytest.raises(ConnectionFailed, match="libvirt at xen:///system") as raised:
+        with connected("xen:///system?socket=/nowhere"):
+            pass
+    assert "-c xen+ssh://root@HOST/system" in raised.value.hint

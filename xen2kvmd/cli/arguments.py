@@ -88,7 +88,7 @@ def _add_backups(commands: Any) -> None:
     add_detach(backup)
     restore = add_command(commands, "restore", "write the disks of a backup again")
     restore.add_argument(
-        "backup", metavar="DIR", help="as the report names it; with --pool, its name there"
+        "backup", metavar="BACKUP", help="as the report names it; with --pool, its name there"
     )
     restore.add_argument(
         "--pool", dest="backup_pool", metavar="POOL", help="the storage pool that has it"

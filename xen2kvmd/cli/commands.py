@@ -11,7 +11,7 @@ from typing import Any
 
 from xen2kvmd.cli import show
 from xen2kvmd.cli.asked import backup_of, options_of, source_of
-from xen2kvmd.cli.documents import decode, format_of, read_document, write_document
+from xen2kvmd.cli.documents import decode, format_of, read_document, show_diff, write_document
 from xen2kvmd.cli.exits import exit_code
 from xen2kvmd.cli.follow import follow
 from xen2kvmd.cli.service import CallFailed, Service, connected, job_path, plain, variants
@@ -259,7 +259,7 @@ async def _convert_xml(arguments: Arguments) -> int:
     if arguments.json:
         _print_json({"domain_xml": xml, "findings": findings})
     elif arguments.diff:
-        show.diff(document, xml, name=arguments.guest)
+        show_diff(document, xml, name=arguments.guest)
     else:
         print(xml, end="")
     if not arguments.json:

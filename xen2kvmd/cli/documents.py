@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Documents, read and written with the rights of whoever calls."""
+"""Documents, read, written and compared with the rights of whoever calls."""
 
+import difflib
 import sys
+
+from rich.console import Console
+from rich.syntax import Syntax
 
 from xen2kvmd.errors import Failed, InvalidSource
 from xen2kvmd.model import SourceForm
@@ -25,7 +29,8 @@ def read_document(name: str) -> str:
     except OSError as error:
         raise InvalidSource(
             f"{name} cannot be read: {error.strerror}.",
-            hint="Write it on the Xen host: virsh dumpxml GUEST > GUEST.xml",
+            hint="Write it on the Xen host: virsh dumpxml GUEST > GUEST.xml; or name a guest of "
+            "its libvirt, with -c xen+ssh://root@HOST/system.",
         ) from error
     return decode(data, name)
 
@@ -53,3 +58,16 @@ def write_document(name: str, text: str) -> None:
             stream.write(text)
     except OSError as error:
         raise Failed(f"{name} cannot be written: {error.strerror}.") from error
+
+
+def show_diff(before: str, after: str, *, name: str) -> None:
+    """Show what differs between two documents; coloured on a terminal."""
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), name, "for KVM", lineterm=""
+    )
+    text = "\n".join(lines)
+    console = Console()
+    if console.is_terminal:
+        console.print(Syntax(text, "diff", background_color="default"))
+    elif text:
+        print(text)

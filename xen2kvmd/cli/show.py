@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Showing plans, jobs and reports to people."""
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -9,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.syntax import Syntax
 
 from xen2kvmd.model import Operation
 from xen2kvmd.words import amount, duration, moment
@@ -157,19 +155,6 @@ def _diff_lines(lines: Iterable[str]) -> None:
         console.print(f"        {line}", style=style, markup=False)
 
 
-def diff(before: str, after: str, *, name: str) -> None:
-    """Show what differs between two documents; coloured on a terminal."""
-    lines = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), name, "for KVM", lineterm=""
-    )
-    text = "\n".join(lines)
-    console = Console()
-    if console.is_terminal:
-        console.print(Syntax(text, "diff", background_color="default"))
-    elif text:
-        print(text)
-
-
 def findings(found: Iterable[Document], *, to_stderr: bool = False) -> None:
     """Show findings, the gravest first, with what to do."""
     console = _console(to_stderr=to_stderr)
@@ -196,13 +181,19 @@ def jobs(found: Iterable[Document]) -> None:
     if not rows:
         console.print("There are no jobs.")
         return
-    head = f"{'job':<24}  {'operation':<9}  {'state':<11}  {'done':>4}  {'step':<8}  guest"
-    console.print(head, style="dim")
+    names = {"Id": "job", "Operation": "operation", "State": "state", "Phase": "step"}
+    wide = {key: max(len(head), *(len(one[key]) for one in rows)) for key, head in names.items()}
+    head = {key: f"{name:<{wide[key]}}" for key, name in names.items()}
+    console.print(
+        f"{head['Id']}  {head['Operation']}  {head['State']}  done  {head['Phase']}  guest",
+        style="dim",
+    )
     for one in rows:
+        cell = {key: f"{one[key]:<{width}}" for key, width in wide.items()}
         colour = _STATE.get(one["State"], "default")
         console.print(
-            f"{one['Id']:<24}  {one['Operation']:<9}  [{colour}]{one['State']:<11}[/]  "
-            f"{one['Progress']:>4.0%}  {one['Phase']:<8}  {escape(one['Vm'])}"
+            f"{cell['Id']}  {cell['Operation']}  [{colour}]{cell['State']}[/]  "
+            f"{one['Progress']:>4.0%}  {cell['Phase']}  {escape(one['Vm'])}"
         )
 
 

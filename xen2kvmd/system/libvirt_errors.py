@@ -38,11 +38,13 @@ def unreachable(uri: str, said: str) -> MigrationError:
     address = ssh_address(uri)
     if address and (refused := refusal(address, said)):
         return refused
+    hint = "Is libvirtd (or its daemon for this driver) installed and running on this host?"
+    if address:
+        hint = f"See that this works as root, and that libvirt runs there: {login_of(address)}"
+    elif uri.startswith("xen:"):
+        hint = f"This is the Xen of this host. Another's is -c xen+ssh://root@HOST/system. {hint}"
     return ConnectionFailed(
-        f"libvirt at {uri.partition('?')[0]} cannot be reached: {one_line(said)}.",
-        hint=f"See that this works as root, and that libvirt runs there: {login_of(address)}"
-        if address
-        else "Is libvirtd (or its daemon for this driver) installed and running on this host?",
+        f"libvirt at {uri.partition('?')[0]} cannot be reached: {one_line(said)}.", hint=hint
     )
 
 
