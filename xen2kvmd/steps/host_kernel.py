@@ -43,7 +43,7 @@ def carry(run: Run, request: Request, facts: Facts) -> Facts:
     try:
         files = {element: _fetched(run, request, element, at) for element, at in wanted.items()}
     except (InvalidDisk, OSError) as error:
-        _note(run, Installed(findings=(_unread(source.kernel, str(error)),)))
+        _note(run, Installed(findings=(_unread(source.kernel, error),)))
         return facts
     appliance, _ = context.appliance(run)
     facts, carried = guest.carry(appliance, facts, files["kernel"], files.get("initrd"))
@@ -110,7 +110,8 @@ def _note(run: Run, more: Installed) -> None:
     run.note("installed", cattrs.unstructure(Installed(changes, findings, known.agent)))
 
 
-def _unread(kernel: str, why: str) -> Finding:
+def _unread(kernel: str, error: InvalidDisk | OSError) -> Finding:
+    why = f"{error.strerror}." if isinstance(error, OSError) else error.message
     return Finding(
         "host-kernel-left",
         f"The guest has no kernel, and that of the Xen host, {kernel}, cannot be read: {why}",

@@ -3,6 +3,7 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,16 @@ def free(folder: Path) -> int:
     """Return how many bytes are free for us on the file system of a folder."""
     room = os.statvfs(folder)
     return room.f_bavail * room.f_frsize
+
+
+def mount_points(number: str) -> list[str]:
+    """Return where the file system of a device, by its number MAJOR:MINOR, is mounted (proc(5))."""
+    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [re.sub(r"\\(\d{3})", _octal, words[4]) for words in lines if words[2] == number]
+
+
+def _octal(match: re.Match[str]) -> str:
+    return chr(int(match[1], 8))
 
 
 def mount_point(folder: Path) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from xen2kvmd.errors import InsufficientSpace
 from xen2kvmd.model import Allocation, Finding, Severity, SourceDisk
+from xen2kvmd.system import files
 from xen2kvmd.words import amount
 
 UNCERTAIN = "room-uncertain"  # the finding that a person waives
@@ -63,6 +64,15 @@ def store_of(folder: Path) -> str:
     return f"{_HERE}{os.major(number)}:{os.minor(number)}"
 
 
+def _shown(store: str) -> str:
+    """Return a store as a person knows it: a file system by where it is mounted.
+
+    That of a subvolume of btrfs has a number that the kernel's list of mounts has not.
+    """
+    points = files.mount_points(store.removeprefix(_HERE)) if is_here(store) else []
+    return f"the file system of {min(points, key=len)}" if points else store
+
+
 def is_here(store: str) -> bool:
     """Tell whether a store is a file system of this host."""
     return store.startswith(_HERE)
@@ -74,10 +84,9 @@ def check_room(needs: Iterable[Need]) -> None:
         least, available = sum(need.least for need in wanted), _available(wanted)
         if least > available:
             raise InsufficientSpace(
-                f"{amount(least)} are needed and {amount(available)} are free on {store}: "
+                f"{amount(least)} are needed and {amount(available)} are free on {_shown(store)}: "
                 f"{', '.join(f'{need.what} {amount(need.least)}' for need in wanted)}.",
-                hint="Make room, or choose another pool or directory for some of it. "
-                "'findmnt -o +MAJ:MIN' shows file systems by their numbers.",
+                hint="Make room, or choose another pool or directory for some of it.",
             )
 
 
@@ -95,7 +104,7 @@ def _doubt(store: str, wanted: Sequence[Need]) -> Finding:
     return Finding(
         UNCERTAIN,
         f"Between {amount(least)} and {amount(most)} are needed and {amount(_available(wanted))} "
-        f"are free on {store}: {', '.join(map(_span, wanted))}.",
+        f"are free on {_shown(store)}: {', '.join(map(_span, wanted))}.",
         Severity.BLOCKER,
         hint="The less is what the guest's file systems use, where that is known. What else there "
         "is, nobody knows before it is read: old data are copied, zeroes are not. Make room, or "
