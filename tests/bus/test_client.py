@@ -82,6 +82,11 @@ def test_an_id_is_taken_in_each_form() -> None:
     assert job_path(ID) == job_path(ID.replace("_", "-")) == job_path(f"{ROOT}/jobs/{ID}")
 
 
+def test_a_job_of_a_token_is_found_and_told_by_its_id() -> None:
+    assert job_path("u0_web1") == job_path(f"{ROOT}/jobs/u0_web1") == f"{ROOT}/jobs/u0_web1"
+    assert service._job_id(job_path("u1000_a_B")) == "u1000_a_B"
+
+
 async def test_jobs_that_are_gone_are_left_out_of_a_list(library: str) -> None:
     with running_bus() as (address, _), running_daemon(address, library, TEST_JOBS=ID):
         async with client(address) as caller:

@@ -30,7 +30,8 @@ LOOK = 10.0  # seconds after which a job is looked at even if no signal came
 AT_ONCE = 32  # calls; the bus lets a connection wait for 128 replies
 PATIENCE = 60.0  # seconds for a service that is started again
 RETRY = 0.5  # seconds
-_JOB = re.compile(r"[0-9]{8}_[0-9]{6}_[0-9a-f]{8}")  # as an object path has its id
+# As an object path has its id: made of the time, or of who called and a token of his.
+_JOB = re.compile(r"[0-9]{8}_[0-9]{6}_[0-9a-f]{8}|u[0-9]+_\w+", re.ASCII)
 _ID_HINT = "The ids of all jobs: xen2kvm jobs"
 
 
@@ -217,7 +218,8 @@ def job_path(job: str) -> str:
 
 
 def _job_id(path: str) -> str:
-    return path.rpartition("/")[2].replace("_", "-")
+    name = path.rpartition("/")[2]
+    return name if name.startswith("u") else name.replace("_", "-")
 
 
 def variants(values: Sequence[tuple[str, str, Any]]) -> dict[str, Variant]:

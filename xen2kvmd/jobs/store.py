@@ -210,7 +210,8 @@ class Store:
         except FileNotFoundError:
             raise NotFinished(
                 f"The job {job_id} has no {name}.",
-                hint="It is written later, or the job ended before it could be.",
+                hint="It is written later, or the job ended before it could be. How far it came: "
+                f"xen2kvm show {job_id}",
             ) from None
 
     def deaths(self, job_id: str) -> tuple[int, int]:
