@@ -57,6 +57,29 @@ def test_what_makes_no_sense_is_not_used(store: Store, change: dict[str, object]
     assert store.status("job") == folded
 
 
+def test_what_a_start_has_folded_is_kept_after_it(store: Store) -> None:
+    (found,) = store.load()
+    assert last.recall(store.path("job")) is None  # to write it would hold the start up
+    store.keep_last()
+    assert last.recall(store.path("job")) == found
+
+
+def test_a_start_that_is_broken_off_keeps_no_more(store: Store) -> None:
+    store.load()
+    store.stop_keeping()
+    store.keep_last()
+    assert last.recall(store.path("job")) is None
+
+
+def test_a_journal_that_grows_before_its_status_is_kept_is_read(store: Store) -> None:
+    store.load()
+    journal = Journal(store.path("job") / "journal")
+    journal.append("settled", how="rollback by job x")
+    journal.close()
+    store.keep_last()
+    assert store.status("job").result["settled"] == "rollback by job x"
+
+
 def test_schema_is_raised_with_the_fields_that_are_kept() -> None:
     """Else what an older version kept is read as if it were ours: raise SCHEMA, then tell here."""
     shape = repr([(field.name, str(field.type)) for field in fields(JobStatus)])

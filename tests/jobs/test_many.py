@@ -98,19 +98,29 @@ async def test_500_queued_jobs_are_taken_and_read_again(tmp_path: Path) -> None:
     await after.jobs.close()
 
 
+STEPS = ("inspect", "disks", "plan", "backup", "reserve", "shutdown", "convert", "copy", "compare",
+         "define", "start", "verify")  # fmt: skip
+
+
 def over(folder: Path, number: int) -> None:
-    """Write down a job that is over."""
+    """Write down a migration that is over: about as many events as a real one has."""
     record = JobRecord(
-        f"job{number}", "plan", f"vm{number}", "libvirtxml:/x", "default", 0, number + 1, {}
+        f"job{number}", "migrate", f"vm{number}", "xen:///system", "default", 0, number + 1, {}
     )
     path = folder / record.id
     path.mkdir(parents=True)
     (path / "job.json").write_text(json.dumps(asdict(record)))
-    events: list[dict[str, Any]] = [
-        {"type": "started", "steps": [["inspect", 1], ["plan", 1]]},
-        *({"type": "note", "key": "disks", "value": "x" * 50} for _ in range(20)),
-        {"type": "ended", "state": "succeeded"},
-    ]
+    finding = {"id": "agent-missing", "severity": "info", "message": "No agent.", "hint": ""}
+    events: list[dict[str, Any]] = [{"type": "started", "steps": [[step, 1] for step in STEPS]}]
+    for step in STEPS:
+        events += [
+            {"type": "step-begun", "step": step, "cancellable": True},
+            {"type": "note", "key": step, "value": "x" * 50},
+            {"type": "finding", "finding": finding | {"place": step}},
+            {"type": "step-done", "step": step},
+        ]
+    events += [{"type": "result", "key": "uuid", "value": str(number)}]
+    events += [{"type": "settled", "how": "finalize"}, {"type": "ended", "state": "succeeded"}]
     with (path / "journal").open("w") as journal:
         for seq, event in enumerate(events, 1):
             journal.write(json.dumps({"seq": seq, "time": 1, **event}) + "\n")
@@ -118,14 +128,15 @@ def over(folder: Path, number: int) -> None:
 
 @pytest.mark.slow
 async def test_10000_jobs_that_are_over_cost_a_start_less_than_two_seconds(tmp_path: Path) -> None:
+    folder = tmp_path / "jobs"
     for number in range(10_000):
-        over(tmp_path / "jobs", number)
-    spent = []
-    for _ in range(2):  # the first reads all journals, once
-        jobs = Jobs(tmp_path / "jobs", tmp_path / "events", limits=Limits(kept=0))
+        over(folder, number)
+    for _ in ("journals", "last"):  # are read: the first start keeps what the second one reads
+        jobs = Jobs(folder, tmp_path / "events", limits=Limits(kept=0))
         before = time.process_time()  # others may have the processor meanwhile
         await jobs.start()
-        spent.append(time.process_time() - before)
+        assert time.process_time() - before < 2
         assert len(jobs.all()) == 10_000
+        while not all((path / "last").exists() for path in folder.iterdir()):
+            await asyncio.sleep(0.1)
         await jobs.close()
-    assert spent[1] < 2

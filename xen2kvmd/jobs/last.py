@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The last status of a job that is over, kept beside its journal so that it is not folded again.
 
-10,000 such jobs are read in a second; their journals took nine. It is worth nothing without the
-journal: it counts only while that is as long as it was, for a journal only grows.
+10,000 such jobs are read in half a second; their journals take four times as long. It is worth
+nothing without the journal: it counts only while that is as long as it was, for a journal only
+grows.
 """
 
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from xen2kvmd.jobs.status import JobState, JobStatus
@@ -37,9 +37,12 @@ def recall(folder: Path) -> JobStatus | None:
         return None
 
 
-def keep(folder: Path, status: JobStatus) -> None:
-    """Keep the status of a job that is over. A crash, or a full disk, costs nothing."""
-    document = {"schema": SCHEMA, "journal": _size(folder), "status": asdict(status)}
+def keep(folder: Path, status: JobStatus, *, journal: int) -> None:
+    """Keep the status of a job that is over. A crash, or a full disk, costs nothing.
+
+    journal is how many bytes of it were folded: it may have grown meanwhile.
+    """
+    document = {"schema": SCHEMA, "journal": journal, "status": vars(status)}
     new = folder / f"{NAME}.new"
     with suppress(OSError):
         new.write_text(json.dumps(document))

@@ -91,6 +91,7 @@ class Jobs:
         for status in self._board.all():
             if not status.state.final:
                 await self._supervisor.adopt(status.id)
+        self._tasks.begin(asyncio.to_thread(self._store.keep_last))
         self.limit(self._limits)
 
     def rest(self) -> None:
@@ -103,6 +104,7 @@ class Jobs:
     async def close(self) -> None:
         """Stop following; workers go on."""
         self.rest()
+        self._store.stop_keeping()
         await self._tasks.wait()
         await self._supervisor.close()
         self._receiver.close()

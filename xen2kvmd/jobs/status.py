@@ -4,12 +4,13 @@
 The worker writes the events, the daemon folds them; both agree because both use `fold`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 Event = Mapping[str, Any]
+Fields = dict[str, object]  # of a JobStatus
 
 
 class JobState(StrEnum):
@@ -72,136 +73,142 @@ class JobStatus:
     seq: int = 0  # of the last event folded
 
 
-def fold(status: JobStatus, event: Event) -> JobStatus:
-    """Return the status after an event; an event of an unknown type changes nothing."""
-    if "seq" in event:
-        if event["seq"] <= status.seq:
-            return status  # seen already: a datagram and the journal both told it
-        status = replace(status, seq=event["seq"])
-    change = _FOLDS.get(str(event.get("type")))
-    return change(status, event) if change else status
+def fold(status: JobStatus, *events: Event) -> JobStatus:
+    """Return the status after events; one of an unknown type, or seen already, changes nothing.
+
+    Half a million events are folded when a start reads the journals of 10,000 jobs: the new status
+    is filled while nobody else has it, for dataclasses.replace() takes a second per 150,000.
+    """
+    new = object.__new__(JobStatus)
+    fields = vars(new)
+    fields.update(vars(status))
+    for event in events:
+        seq = event.get("seq", 0)
+        if seq and seq <= new.seq:
+            continue  # a datagram and the journal both told it
+        if change := _FOLDS.get(str(event.get("type"))):
+            fields.update(change(new, event))
+        if seq:
+            fields["seq"] = seq
+    return new
 
 
-def _arranged(status: JobStatus, event: Event) -> JobStatus:
+# --- what an event changes: fields and their values -----------------------------------------------
+
+
+def _arranged(status: JobStatus, event: Event) -> Fields:
     """Somebody held, released or moved a queued job."""
-    return replace(
-        status,
-        priority=event.get("priority", status.priority),
-        held=event.get("held", status.held),
-        held_by=event.get("held_by", status.held_by),
-    )
+    return {key: event[key] for key in ("priority", "held", "held_by") if key in event}
 
 
-def _started(status: JobStatus, event: Event) -> JobStatus:
-    return replace(
-        status,
-        state=JobState.RUNNING,
-        started_at=status.started_at or event["time"],
-        weights=tuple((name, float(weight)) for name, weight in event["steps"]),
-    )
+def _started(status: JobStatus, event: Event) -> Fields:
+    return {
+        "state": JobState.RUNNING,
+        "started_at": status.started_at or event["time"],
+        "weights": tuple((name, float(weight)) for name, weight in event["steps"]),
+    }
 
 
-def _placed(status: JobStatus, event: Event) -> JobStatus:
+def _placed(status: JobStatus, event: Event) -> Fields:
     """The target's libvirt told which pool has the folder that was asked for."""
-    return replace(status, same=(*status.same, (event["asked"], event["pool"])))
+    return {"same": (*status.same, (event["asked"], event["pool"]))}
 
 
-def _step_begun(status: JobStatus, event: Event) -> JobStatus:
-    return _at(
-        replace(
-            status,
-            step=event["step"],
-            activity="",
-            cancellable=event["cancellable"],
-            bytes_done=0,
-            bytes_total=0,
-            rate=0,
-            expected_end_at=0,
-        ),
-        fraction=0.0,
-    )
+def _step_begun(status: JobStatus, event: Event) -> Fields:
+    return {
+        "step": event["step"],
+        "activity": "",
+        "cancellable": event["cancellable"],
+        "bytes_done": 0,
+        "bytes_total": 0,
+        "rate": 0,
+        "expected_end_at": 0,
+        "progress_valid": status.progress_valid or any(weight for _, weight in status.weights),
+    }
 
 
-def _step_done(status: JobStatus, event: Event) -> JobStatus:
-    return _at(replace(status, steps_done=(*status.steps_done, event["step"])), fraction=0.0)
+def _step_done(status: JobStatus, event: Event) -> Fields:
+    done = (*status.steps_done, event["step"])
+    return {"steps_done": done} | _at(status, done)
 
 
-def _progress(status: JobStatus, event: Event) -> JobStatus:
-    return _at(
-        replace(
-            status,
-            activity=event.get("activity", ""),
-            bytes_done=event.get("bytes_done", 0),
-            bytes_total=event.get("bytes_total", 0),
-            rate=event.get("rate", 0),
-            expected_end_at=event.get("expected_end_at", 0),
-        ),
-        fraction=event["fraction"],
-    )
+def _progress(status: JobStatus, event: Event) -> Fields:
+    return {
+        "activity": event.get("activity", ""),
+        "bytes_done": event.get("bytes_done", 0),
+        "bytes_total": event.get("bytes_total", 0),
+        "rate": event.get("rate", 0),
+        "expected_end_at": event.get("expected_end_at", 0),
+    } | _at(status, status.steps_done, current=status.step, fraction=event["fraction"])
 
 
-def _finding(status: JobStatus, event: Event) -> JobStatus:
-    return replace(status, findings=(*status.findings, event["finding"]))
+def _finding(status: JobStatus, event: Event) -> Fields:
+    return {"findings": (*status.findings, event["finding"])}
 
 
-def _result(status: JobStatus, event: Event) -> JobStatus:
+def _result(status: JobStatus, event: Event) -> Fields:
     """A result came, or with an empty value went: another job removed what it names."""
     result = {**status.result, event["key"]: event["value"]}
-    return replace(status, result={key: value for key, value in result.items() if value})
+    return {"result": {key: value for key, value in result.items() if value}}
 
 
-def _settled(status: JobStatus, event: Event) -> JobStatus:
+def _settled(status: JobStatus, event: Event) -> Fields:
     """A migration that is over was finalized or rolled back by another job."""
-    return replace(status, result={**status.result, "settled": event["how"]})
+    return {"result": {**status.result, "settled": event["how"]}}
 
 
-def _finishing(status: JobStatus, _event: Event) -> JobStatus:
+def _finishing(_status: JobStatus, _event: Event) -> Fields:
     """All steps are done, and what is left is to write the report."""
-    return replace(status, cancellable=False)
+    return {"cancellable": False}
 
 
-def _cancelling(status: JobStatus, _event: Event) -> JobStatus:
-    return replace(status, state=JobState.CANCELLING, cancellable=False)
+def _cancelling(_status: JobStatus, _event: Event) -> Fields:
+    return {"state": JobState.CANCELLING, "cancellable": False}
 
 
-def _rollback(status: JobStatus, _event: Event) -> JobStatus:
-    return replace(
-        status, step="rollback", activity="", cancellable=False, rate=0, expected_end_at=0
-    )
+def _rollback(_status: JobStatus, _event: Event) -> Fields:
+    return {
+        "step": "rollback",
+        "activity": "",
+        "cancellable": False,
+        "rate": 0,
+        "expected_end_at": 0,
+    }
 
 
-def _ended(status: JobStatus, event: Event) -> JobStatus:
+def _ended(status: JobStatus, event: Event) -> Fields:
     state = JobState(event["state"])
-    return replace(
-        status,
-        state=state,
-        finished_at=event["time"],
-        activity="",
-        error_name=event.get("error_name", ""),
-        error_message=event.get("error_message", ""),
-        cancellable=False,
-        rate=0,
-        expected_end_at=0,
-        progress=1.0 if state is JobState.SUCCEEDED else status.progress,
-    )
+    return {
+        "state": state,
+        "finished_at": event["time"],
+        "activity": "",
+        "error_name": event.get("error_name", ""),
+        "error_message": event.get("error_message", ""),
+        "cancellable": False,
+        "rate": 0,
+        "expected_end_at": 0,
+        "progress": 1.0 if state is JobState.SUCCEEDED else status.progress,
+    }
 
 
-def _at(status: JobStatus, *, fraction: float) -> JobStatus:
-    """Return the status with its progress: the weights of the steps done and a part of this one."""
-    total = sum(weight for _, weight in status.weights)
+def _at(
+    status: JobStatus, steps_done: Collection[str], *, current: str = "", fraction: float = 0.0
+) -> Fields:
+    """Return the progress: the weights of the steps done and a part of the one under way."""
+    total = done = part = 0.0
+    for name, weight in status.weights:
+        total += weight
+        if name in steps_done:
+            done += weight
+        elif name == current:
+            part = weight
     if not total:
-        return status
-    done = sum(weight for name, weight in status.weights if name in status.steps_done)
-    current = sum(
-        weight
-        for name, weight in status.weights
-        if name == status.step and name not in status.steps_done
-    )
-    share = min((done + current * min(max(fraction, 0.0), 1.0)) / total, 1.0)
-    return replace(status, progress=max(share, status.progress), progress_valid=True)
+        return {}
+    share = min((done + part * min(max(fraction, 0.0), 1.0)) / total, 1.0)
+    return {"progress": max(share, status.progress), "progress_valid": True}
 
 
-_FOLDS = {
+_FOLDS: Mapping[str, Callable[[JobStatus, Event], Fields]] = {
     "arranged": _arranged,
     "started": _started,
     "placed": _placed,

@@ -15,11 +15,11 @@ import json
 import logging
 import secrets
 import shutil
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import reduce
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any
@@ -94,6 +94,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._deaths: dict[str, tuple[int, int]] = {}  # where a full disk takes no more of them
+        self._to_keep = deque[tuple[Path, JobStatus, int]]()  # for last.py, as load() found them
 
     def path(self, job_id: str) -> Path:
         return self.folder / job_id
@@ -126,18 +127,23 @@ class Store:
         """Return all jobs, oldest first.
 
         A folder without job.json is swept away: the job was never promised to anybody. One whose
-        job.json or journal cannot be read is left alone, for a person to look at.
+        job.json or journal cannot be read is left alone, for a person to look at. What it folds of
+        jobs that are over is left to keep_last(): to write a file takes longer than to read two.
         """
         found = []
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             try:
-                found.append(self.status(path.name))
+                status, folded = self._read(path)
             except JobNotFound:
                 shutil.rmtree(path, ignore_errors=True)
             except NotADirectoryError:
                 log.warning("%s is no job and is ignored", path)
             except (ValueError, TypeError, KeyError):
                 log.exception("The job in %s cannot be read and is ignored", path)
+            else:
+                found.append(status)
+                if folded and status.state.final:
+                    self._to_keep.append((path, status, folded))
         return tuple(sorted(found, key=lambda status: status.created_at))
 
     def record(self, job_id: str) -> JobRecord:
@@ -150,13 +156,29 @@ class Store:
     def status(self, job_id: str) -> JobStatus:
         """Return a job's status from its journal, or what was kept of one that is over."""
         path = self.path(job_id)
-        if known := last.recall(path):
-            return known
-        events = journal.read(path / "journal")
-        status = reduce(fold, events, self._new(self.record(job_id)))
-        if status.state.final:
-            last.keep(path, status)
+        status, folded = self._read(path)
+        if folded and status.state.final:
+            last.keep(path, status, journal=folded)
         return status
+
+    def _read(self, path: Path) -> tuple[JobStatus, int]:
+        """Return a job's status, and how many bytes of its journal were folded for it."""
+        if known := last.recall(path):
+            return known, 0
+        lines = journal.lines(path / "journal")
+        status = fold(self._new(self.record(path.name)), *journal.parse(lines))
+        return status, len(lines)
+
+    def keep_last(self) -> None:
+        """Keep what load() has folded of jobs that are over, until stop_keeping()."""
+        with suppress(IndexError):
+            while True:
+                path, status, folded = self._to_keep.popleft()
+                last.keep(path, status, journal=folded)
+
+    def stop_keeping(self) -> None:
+        """Leave what is not kept yet to the next daemon."""
+        self._to_keep.clear()
 
     def lock(self, job_id: str) -> IO[str] | None:
         """Take the lock of a job's worker; None if one lives. Raises JobNotFound."""
