@@ -2,6 +2,7 @@
 """The service as it is over real jobs, whose workers have toy steps: `real_jobs.py FOLDER`.
 
 A line on our standard input is a job to begin, as JSON: {"do": "submit", ...}; a line out its id.
+FOLDER/turns has the long turns of the event loop.
 """
 
 import asyncio
@@ -10,8 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.bus.heartbeat import beat
 from xen2kvmd.bus.serve import serve
 from xen2kvmd.jobs.registry import Jobs
+from xen2kvmd.model import Limits
 
 
 class Orders:
@@ -36,17 +39,23 @@ class Orders:
         task.add_done_callback(self._tasks.discard)
 
     async def _submit(self, spec: dict[str, Any]) -> None:
+        vm = spec.pop("vm", "web1")
         status = await self._jobs.submit(
-            spec, operation="migrate", vm="web1", source="libvirtxml:/x", target="", owner_uid=0
+            spec, operation="migrate", vm=vm, source="libvirtxml:/x", target="", owner_uid=0
         )
         sys.stdout.write(json.dumps(status.id) + "\n")
         sys.stdout.flush()
 
 
 async def main(folder: Path) -> int:
-    jobs = Jobs(folder / "jobs", folder / "events", worker="tests.jobs.toy")
+    limits = Limits(at_once=64)
+    jobs = Jobs(folder / "jobs", folder / "events", worker="tests.jobs.toy", limits=limits)
     Orders(jobs).listen()
-    return await serve(jobs, max_jobs=64, reload=lambda: None)
+    beating = asyncio.create_task(beat(folder / "turns"))
+    try:
+        return await serve(jobs, max_jobs=64, reload=lambda: None)
+    finally:
+        beating.cancel()
 
 
 if __name__ == "__main__":
