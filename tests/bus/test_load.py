@@ -103,7 +103,7 @@ async def call_until(
                 )
                 assert values["State"].value == "running"
             case 3 if user != "root":
-                with pytest.raises(CallError, match="Authoriz|LimitExceeded"):
+                with pytest.raises(CallError, match=r"Authoriz|LimitExceeded"):
                     await client.call("Cancel", "a{sv}", {}, path=job, interface=JOB, timeout=60)
             case 4 if number % 5 == 0:
                 leave(client)
