@@ -3,6 +3,7 @@
 
 import copy
 import sysconfig
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,19 @@ class Interface:
     methods: dict[str, Method]
     properties: dict[str, Property]
     signals: dict[str, str]
+
+    def check(
+        self, *, methods: Iterable[str], properties: Iterable[str], settable: Iterable[str]
+    ) -> None:
+        """Raise ContractError unless an object has all that is declared, and no more."""
+        declared = {name for name, item in self.properties.items() if item.actions}
+        for what, ours, theirs in (
+            ("methods", set(methods), set(self.methods)),
+            ("properties", set(properties), set(self.properties)),
+            ("properties that can be set", set(settable), declared),
+        ):
+            if ours != theirs:
+                raise ContractError(f"{self.name}: {what} differ: {sorted(ours ^ theirs)}")
 
     def introspection(self) -> etree._Element:
         return copy.deepcopy(self.element)
