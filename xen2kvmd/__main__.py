@@ -14,7 +14,7 @@ from xen2kvmd.errors import InvalidConfig
 from xen2kvmd.jobs import hosts
 from xen2kvmd.jobs.registry import Jobs
 
-MAX_JOBS = 1000
+MAX_ACTIVE = 1000
 EX_CONFIG = 78  # sysexits.h
 
 log = logging.getLogger("xen2kvmd")
@@ -92,13 +92,13 @@ async def run(arguments: argparse.Namespace) -> int:
     jobs = Jobs(
         arguments.state_dir / "jobs",
         events,
-        most=MAX_JOBS,
+        most=MAX_ACTIVE,
         limits=hosts.take(arguments.config, events),
         in_units=arguments.job_units,
     )
     return await serve(
         jobs,
-        max_jobs=MAX_JOBS,
+        max_active=MAX_ACTIVE,
         reload=lambda: jobs.limit(hosts.take(arguments.config, events)),
         idle_timeout=arguments.idle_timeout,
     )

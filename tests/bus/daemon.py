@@ -207,5 +207,5 @@ if __name__ == "__main__":
     idle = float(os.environ.get("TEST_IDLE", "0"))
     connect = int(os.environ.get("TEST_CONNECT_TIMEOUT", "30"))
     jobs = ToldJobs()
-    serving = serve(jobs, max_jobs=64, reload=reload, idle_timeout=idle, connect_timeout=connect)
+    serving = serve(jobs, max_active=64, reload=reload, idle_timeout=idle, connect_timeout=connect)
     sys.exit(asyncio.run(serving))

@@ -53,7 +53,7 @@ async def main(folder: Path) -> int:
     Orders(jobs).listen()
     beating = asyncio.create_task(beat(folder / "turns"))
     try:
-        return await serve(jobs, max_jobs=64, reload=lambda: None)
+        return await serve(jobs, max_active=64, reload=lambda: None)
     finally:
         beating.cancel()
 

@@ -134,7 +134,7 @@ async def test_properties_are_read_only_and_named(root: Client) -> None:
     assert await error_of("Set", "ssv", MANAGER, "Nothing", Variant("s", "")) == "UnknownProperty"
     assert await error_of("Get", "ss", MANAGER, "Nothing") == "UnknownProperty"
     assert await error_of("GetAll", "s", "no.such.Interface") == "UnknownInterface"
-    assert (await root.call("Get", "ss", "", "MaxJobs", interface=PROPERTIES))[0].value == 64
+    assert (await root.call("Get", "ss", "", "MaxActiveJobs", interface=PROPERTIES))[0].value == 64
 
 
 async def test_the_machine_id_can_be_had_twice(root: Client) -> None:

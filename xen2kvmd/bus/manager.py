@@ -66,11 +66,11 @@ class Manager:
     setters: Mapping[str, Handler] = {}
 
     def __init__(
-        self, jobs: Registry, feed: Feed, *, max_jobs: int, reload: Callable[[], Awaitable[None]]
+        self, jobs: Registry, feed: Feed, *, max_active: int, reload: Callable[[], Awaitable[None]]
     ) -> None:
         self._jobs = jobs
         self._feed = feed
-        self._max_jobs = max_jobs
+        self._max_active = max_active
         self._reload_config = reload
         self._documents = Documents()
         self.handlers: Mapping[str, Handler] = {
@@ -93,7 +93,7 @@ class Manager:
             "Version": __version__,
             "Features": list(FEATURES),
             "ActiveJobs": self._feed.active,
-            "MaxJobs": self._max_jobs,
+            "MaxActiveJobs": self._max_active,
         }
 
     # --- jobs begin -------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ GRACE = 2.0  # seconds for the calls under way when we are told to end
 async def serve(
     jobs: Registry,
     *,
-    max_jobs: int,
+    max_active: int,
     reload: Callable[[], None],
     idle_timeout: float = 0.0,
     connect_timeout: int = CONNECT,
@@ -64,7 +64,7 @@ async def serve(
         callers=callers,
     )
     feed = Feed(service, jobs, callers)
-    manager = Manager(jobs, feed, max_jobs=max_jobs, reload=heed)
+    manager = Manager(jobs, feed, max_active=max_active, reload=heed)
     service.export(manager)
     service.export(LogControl())
     connection.serve(service.take)  # calls wait until the jobs are there
