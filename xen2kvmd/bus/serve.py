@@ -2,6 +2,7 @@
 """The life of the service: connect, own the name, serve, drain, end."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -75,8 +76,11 @@ async def serve(
         connection.close()
         return NAME_TAKEN
     condition.begin()
+    gc.disable()  # the jobs that are made now stay: cycles need not be looked for among them
     await jobs.start()
     feed.start(manager)
+    gc.freeze()
+    gc.enable()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload_quietly, reload, condition)
     service.open.set()
     condition.ready()
