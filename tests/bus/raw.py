@@ -78,6 +78,11 @@ class RawCaller:
                 struct.pack_into("<I", call, 8, serial)
                 self.socket.sendall(call)
 
+    def list_jobs(self, last: str) -> None:
+        """Call ListJobs, and receive until the last job has come."""
+        self.socket.sendall(self._call(signature="a{sv}", body=[{}]))
+        self.receive(until=last.encode())
+
     def ask_for_all(self, last: str) -> None:
         """Call GetManagedObjects, and receive until the last job has come."""
         call = Message(

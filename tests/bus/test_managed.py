@@ -2,6 +2,7 @@
 """GetManagedObjects: all jobs as they are, put together of what was marshalled before."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -45,3 +46,15 @@ async def test_who_reads_all_jobs_holds_up_nobody(library: str) -> None:
             await reading
         root.close()
     assert slowest < 10 * SOON  # it was two seconds and more
+
+
+def test_jobs_are_listed_in_less_than_50_ms_though_10000_are_kept(library: str) -> None:
+    jobs = " ".join(f"j{number}" for number in range(10_000))
+    took = []
+    with running_bus() as (address, _), running_daemon(address, library, TEST_JOBS=jobs):
+        with RawCaller(address, "mail") as caller:
+            for _ in range(20):
+                begun = time.monotonic()
+                caller.list_jobs("jobs/j9999")
+                took.append(time.monotonic() - begun)
+    assert min(took) < 0.05  # the machine may do other things
