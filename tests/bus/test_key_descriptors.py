@@ -93,6 +93,11 @@ async def test_keys_become_secrets_of_the_job(root: Client, daemon: Daemon) -> N
         {"selector": "/dev/xvdb", "file": "2", "credential": ""},
         {"selector": uuid, "file": "3", "credential": ""},
     ]
+    await root.heard("JobNew")
+    objects = await root.call("GetManagedObjects", interface=FDO + ".ObjectManager")
+    for told in (str([signal.body for signal in root.signals]), str(objects), daemon.log):
+        assert "geheim" not in told
+    assert id_of(job) in str([signal.body for signal in root.signals])
     await none_left(root, daemon, before)
 
 

@@ -2,6 +2,7 @@
 """The service is killed while a job runs: the next one follows it, and listeners see one story."""
 
 import asyncio
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from dbus_next import Message
 from tests.bus.client import JOB, ROOT, Client
 from tests.bus.running import Daemon, running_bus, running_daemon
 from tests.jobs.lab import SECONDS
+
+FOLLOWED = 1.0  # seconds until the next service tells what a job does
 
 
 def service(address: str, library: str, folder: Path) -> AbstractContextManager[Daemon]:
@@ -49,7 +52,9 @@ async def test_signals_of_a_job_go_on_where_they_were(library: str, tmp_path: Pa
         done = max(changes(root.signals, path, "BytesDone"))
         with service(address, library, tmp_path):
             assert await root.get(path, "State") == "running"
+            begun = time.monotonic()
             await until(root, path, "BytesDone", done)
+            assert time.monotonic() - begun < FOLLOWED
             await root.job(path, "Cancel")
             await root.heard("JobFinished")
         root.close()

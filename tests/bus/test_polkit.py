@@ -54,22 +54,26 @@ async def silent(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[SilentP
         client.close()
 
 
+@pytest.mark.parametrize(("ask", "limit"), [(False, "QUICK"), (True, "PATIENCE")])
 async def test_no_answer_in_time_is_an_error(
-    silent: tuple[SilentPolkit, Authority], monkeypatch: pytest.MonkeyPatch
+    silent: tuple[SilentPolkit, Authority],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    ask: bool,
+    limit: str,
 ) -> None:
+    """Neither polkit's own, nor that of a person whose dialog stays open."""
     answerer, authority = silent
-    monkeypatch.setattr(polkit, "QUICK", 0.2)
+    monkeypatch.setattr(polkit, limit, 0.2)
 
     with pytest.raises(BusError, match="TimedOut"):
-        await authority.check(
-            answerer.client.name, Action.MIGRATE, {"vm": "web1"}, uid=8, ask=False
-        )
+        await authority.check(answerer.client.name, Action.MIGRATE, {"vm": "web1"}, uid=8, ask=ask)
 
     async with asyncio.timeout(2):
         while not answerer.withdrawn:
             await asyncio.sleep(0.01)
     _, action, details, flags, check_id = answerer.asked[0].body
-    assert (action, details, flags) == ("org.xen2kvm.migrate", {"vm": "web1"}, 0)
+    assert (action, details, flags) == ("org.xen2kvm.migrate", {"vm": "web1"}, int(ask))
     assert answerer.withdrawn == [check_id]
 
 
