@@ -117,6 +117,8 @@ def test_migration_outlives_restart_and_death_of_the_service(
     assert container.property(SERVICE, "StatusText") == "Migrations: 1 running"
     assert container.property(unit, "ActiveState") == "active"
     assert container.property(unit, "ControlGroup").startswith("/xen2kvm.slice/")
+    for weight in ("CPUWeight", "IOWeight"):
+        assert container.property("xen2kvm.slice", weight) == "50"
     container.wait(job, lambda shown: shown["Phase"] not in ("", "inspect"))
     container.run("systemctl", "kill", "--signal=KILL", SERVICE)
     shown = container.wait(job, lambda shown: shown["State"] == "succeeded")

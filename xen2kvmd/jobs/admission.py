@@ -102,5 +102,5 @@ def check_not_needed(store: Store, jobs: Iterable[JobStatus], job_id: str) -> No
     for job in jobs:
         if job.state.final or job.operation not in SETTLING:
             continue
-        if store.record(job.id).spec.get("migration") == job_id:
+        if store.record(job.id).migration == job_id:
             raise Busy(f"The job {job.id} settles {job_id}.", hint="Wait for its end.")

@@ -58,7 +58,10 @@ def writing(folder: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """What job.json holds: the job as it was asked for. spec is for the steps alone to read."""
+    """What job.json holds: the job as it was asked for.
+
+    spec is for the steps to read, who know the operation; what jobs/ itself heeds of it is below.
+    """
 
     id: str
     operation: str
@@ -68,6 +71,26 @@ class JobRecord:
     owner_uid: int
     created_at: int
     spec: Mapping[str, Any]
+
+    @property
+    def migration(self) -> str:
+        """The id of the migration that this job settles, "" for a job that settles none."""
+        return str(self.spec.get("migration", ""))
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the job goes on, instead of being undone, when its process has died."""
+        return bool(self.spec.get("resume"))
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the source's images stay where they are."""
+        return bool(self.spec.get("in_place"))
+
+    @property
+    def waived(self) -> tuple[str, ...]:
+        """The ids of the blockers that are not to stop the job."""
+        return tuple(self.spec.get("waive", ()))
 
     def status(self, settled: Mapping[str, Any] = MappingProxyType({})) -> JobStatus:
         """Return the status of the job before anything happened.
@@ -118,9 +141,9 @@ class Store:
 
     def _new(self, record: JobRecord) -> JobStatus:
         """Return the status of a job before anything happened."""
-        if migration := record.spec.get("migration"):
+        if record.migration:
             with suppress(JobNotFound):  # the job will see that itself
-                return record.status(self.record(migration).spec)
+                return record.status(self.record(record.migration).spec)
         return record.status()
 
     def load(self) -> tuple[JobStatus, ...]:

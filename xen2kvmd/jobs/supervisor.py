@@ -212,8 +212,8 @@ class Supervisor:
         elif not self._resting:
             await self.adopt(job_id, died=True)
         record = await asyncio.to_thread(self._store.record, job_id)
-        if migration := record.spec.get("migration"):  # it was settled, perhaps
-            await self._board.read_journal(migration)
+        if record.migration:  # it was settled, perhaps
+            await self._board.read_journal(record.migration)
 
     async def _take_up(self, job_id: str) -> None:
         """Begin another worker for a job whose worker died: it undoes, or goes on."""

@@ -50,7 +50,7 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
     run.notes.update(
         (event["key"], event["value"]) for event in run.journal.events if event["type"] == "note"
     )
-    error = _died_before(run, steps, stop)
+    error = _died_before(run, steps, stop, resumes=record.resumes)
     begun = any(event["type"] == "started" for event in run.journal.events)
     run.record("started", steps=[[step.name, step.weight] for step in steps])
     if begun:
@@ -77,7 +77,9 @@ def work(store: Store, job_id: str, events: Path, steps: Sequence[Step]) -> None
     run.record("ended", **ended)
 
 
-def _died_before(run: Run, steps: Sequence[Step], stop: Stop) -> MigrationError | None:
+def _died_before(
+    run: Run, steps: Sequence[Step], stop: Stop, *, resumes: bool
+) -> MigrationError | None:
     """Return why the job must be undone if an earlier process of it died, None if it goes on."""
     for event in run.journal.events:
         if event["type"] == "rollback":
@@ -88,7 +90,7 @@ def _died_before(run: Run, steps: Sequence[Step], stop: Stop) -> MigrationError 
     deaths = sum(event["type"] == "started" for event in run.journal.events)
     if deaths and stop.marked():
         return Cancelled("The job was cancelled after its process had died.")
-    if deaths > (RESUMED if run.spec.get("resume") else 0):
+    if deaths > (RESUMED if resumes else 0):
         return Interrupted(
             "The job's process died before it was done; what it had made was removed.",
             hint="The log of the job and the system's journal may tell why. Start it again.",
