@@ -10,9 +10,9 @@ import signal
 import pytest
 
 from tests.jobs.lab import Lab
-from xen2kvmd.jobs import supervisor
+from xen2kvmd.jobs import deaths
+from xen2kvmd.jobs.deaths import ATTEMPTS
 from xen2kvmd.jobs.status import JobState
-from xen2kvmd.jobs.supervisor import ATTEMPTS
 
 DIE = "TOY_DIES_AT_ONCE"
 
@@ -27,7 +27,7 @@ async def test_death_while_undoing_is_taken_up(lab: Lab) -> None:
 async def test_worker_that_always_dies_is_given_up(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "PAUSES", (0.0, 0.1, 0.1, 0.1))
+    monkeypatch.setattr(deaths, "PAUSES", (0.0, 0.1, 0.1, 0.1))
     job = await lab.submit(three="fail", **{"undo two": "die"})
     status = await lab.end(job)
     assert (status.state, status.error_name) == (JobState.INTERRUPTED, "Interrupted")
@@ -38,7 +38,7 @@ async def test_worker_that_always_dies_is_given_up(
 async def test_daemon_that_restarts_between_two_workers_counts_no_death_twice(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "PAUSES", (600.0,))
+    monkeypatch.setattr(deaths, "PAUSES", (600.0,))
     job = await lab.submit(three="fail", **{"undo two": "die once"})
     await lab.wait(job, lambda status: status.activity.startswith("waits for a process"))
     await lab.restart()
@@ -48,7 +48,7 @@ async def test_daemon_that_restarts_between_two_workers_counts_no_death_twice(
 
 async def stranded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return a job whose worker was killed, and whose next ones die at once."""
-    monkeypatch.setattr(supervisor, "RETRY", 0.05)
+    monkeypatch.setattr(deaths, "RETRY", 0.05)
     job = await lab.submit(two="wait")
     await lab.step(job, "two")
     monkeypatch.setenv(DIE, "1")
@@ -59,7 +59,7 @@ async def stranded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> str:
 async def test_job_is_given_up_after_so_many_and_says_what_to_do(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "SILENT", 3)
+    monkeypatch.setattr(deaths, "SILENT", 3)
     job = await stranded(lab, monkeypatch)
     status = await lab.end(job)
     assert (status.state, status.error_name) == (JobState.INTERRUPTED, "Interrupted")
@@ -76,7 +76,7 @@ async def test_job_is_undone_once_what_killed_them_is_gone(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await stranded(lab, monkeypatch)
-    await lab.wait(job, lambda status: f"(2 of {supervisor.SILENT})" in status.activity)
+    await lab.wait(job, lambda status: f"(2 of {deaths.SILENT})" in status.activity)
     monkeypatch.delenv(DIE)
     assert (await lab.end(job)).state is JobState.FAILED
     assert lab.left() == []

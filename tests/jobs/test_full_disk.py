@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from tests.jobs.lab import Lab
 from xen2kvmd.errors import Failed, InsufficientSpace
-from xen2kvmd.jobs import supervisor, worker
+from xen2kvmd.jobs import deaths, worker
 from xen2kvmd.jobs.events import Sender
 from xen2kvmd.jobs.journal import Journal
 from xen2kvmd.jobs.status import Event, JobState
@@ -134,8 +134,8 @@ async def waits(lab: Lab, job: str) -> None:
 async def test_job_whose_workers_cannot_write_waits_for_room_and_is_undone(
     lab: Lab, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "RETRY", 0.05)
-    monkeypatch.setattr(supervisor, "SILENT", 3)
+    monkeypatch.setattr(deaths, "RETRY", 0.05)
+    monkeypatch.setattr(deaths, "SILENT", 3)
     job = await strand(lab, small)
     await waits(lab, job)
     await asyncio.sleep(3)  # more than ATTEMPTS workers try, and more than SILENT
@@ -150,8 +150,8 @@ async def test_job_whose_workers_cannot_write_waits_for_room_and_is_undone(
 async def test_job_that_cannot_even_be_given_up_for_want_of_room_is_undone_once_there_is(
     lab: Lab, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "RETRY", 1.0)
-    monkeypatch.setattr(supervisor, "PAUSES", ())
+    monkeypatch.setattr(deaths, "RETRY", 1.0)
+    monkeypatch.setattr(deaths, "PAUSES", ())
     job = await strand(lab, small)
     await lab.wait(job, lambda status: "There is no room left" in status.activity)
     (small / "ballast").unlink()
@@ -162,8 +162,8 @@ async def test_job_that_cannot_even_be_given_up_for_want_of_room_is_undone_once_
 async def test_job_whose_workers_write_a_little_is_not_given_up_in_seconds(
     lab: Lab, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "RETRY", 1.0)
-    monkeypatch.setattr(supervisor, "PAUSES", (0.0, 1.0, 600.0))
+    monkeypatch.setattr(deaths, "RETRY", 1.0)
+    monkeypatch.setattr(deaths, "PAUSES", (0.0, 1.0, 600.0))
     job = await strand(lab, small, journal=False)
     await waits(lab, job)
     (small / "ballast").unlink()
@@ -174,7 +174,7 @@ async def test_job_whose_workers_write_a_little_is_not_given_up_in_seconds(
 async def test_cancel_of_a_job_that_waits_for_room_is_heeded(
     lab: Lab, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "RETRY", 600.0)
+    monkeypatch.setattr(deaths, "RETRY", 600.0)
     job = await strand(lab, small)
     await waits(lab, job)
     (small / "ballast").unlink()
@@ -186,8 +186,8 @@ async def test_cancel_of_a_job_that_waits_for_room_is_heeded(
 async def test_daemon_that_starts_while_the_disk_is_full_follows_all_jobs(
     lab: Lab, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "RETRY", 1.0)
-    monkeypatch.setattr(supervisor, "PAUSES", ())
+    monkeypatch.setattr(deaths, "RETRY", 1.0)
+    monkeypatch.setattr(deaths, "PAUSES", ())
     job = await strand(lab, small)
     await waits(lab, job)
     await lab.restart()
@@ -202,7 +202,7 @@ async def test_daemon_that_starts_while_the_disk_is_full_leaves_the_queue_as_it_
     def full(*_: object) -> NoReturn:
         raise InsufficientSpace("There is no room left.")
 
-    monkeypatch.setattr(supervisor, "RETRY", 0.1)
+    monkeypatch.setattr(deaths, "RETRY", 0.1)
     job = await lab.submit(hold=True)
     with monkeypatch.context() as then:
         then.setattr(Store, "lock", full)

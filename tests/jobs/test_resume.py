@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from tests.jobs.lab import Lab
-from xen2kvmd.jobs import supervisor
+from xen2kvmd.jobs import deaths
 from xen2kvmd.jobs.status import JobState, JobStatus
 from xen2kvmd.jobs.worker import RESUMED
 
@@ -40,7 +40,7 @@ async def test_step_that_cannot_go_on_is_undone_and_done_again(lab: Lab) -> None
 async def test_job_that_dies_again_and_again_is_undone(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "PAUSES", (0.0, 0.1, 0.1, 0.1))
+    monkeypatch.setattr(deaths, "PAUSES", (0.0, 0.1, 0.1, 0.1))
     job = await lab.submit(resume=True, two="die", **{"go on two": "die"})
     status = await lab.end(job)
     assert (status.state, status.error_name) == (JobState.FAILED, "Interrupted")
@@ -93,7 +93,7 @@ async def test_a_final_step_is_finished_and_nothing_is_undone(lab: Lab) -> None:
 async def test_cancel_between_two_workers_undoes_all_and_is_a_cancel(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, *, resume: bool
 ) -> None:
-    monkeypatch.setattr(supervisor, "PAUSES", (600.0,))
+    monkeypatch.setattr(deaths, "PAUSES", (600.0,))
     job = await lab.submit(resume=resume, two="die")
     await lab.wait(job, lambda status: status.activity.startswith("waits for a process"))
     await lab.jobs.cancel(job)

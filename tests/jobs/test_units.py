@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.lab import SECONDS, Lab
-from xen2kvmd.jobs import journal, supervisor, workers
+from xen2kvmd.jobs import deaths, journal, workers
 from xen2kvmd.jobs.status import JobState
 from xen2kvmd.model import Limits
 
@@ -43,7 +43,7 @@ RUN = """setsid {python} -m tests.jobs.toy "$id" --jobs {folder}/jobs --events {
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "PAUSES", (0.0, 0.1, 0.1))
     monkeypatch.setattr(workers, "LOOK", 0.05)
-    monkeypatch.setattr(supervisor, "RETRY", 0.3)
+    monkeypatch.setattr(deaths, "RETRY", 0.3)
 
 
 def systemctl(lab: Lab, monkeypatch: pytest.MonkeyPatch, *, start: str, show: str = "") -> None:
@@ -140,7 +140,7 @@ async def test_job_that_has_begun_asks_again_for_a_worker(
 
 
 async def test_cancel_asks_for_a_worker_at_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "RETRY", 600.0)
+    monkeypatch.setattr(deaths, "RETRY", 600.0)
     start = "[ $(wc -l <asked) -gt 1 ] && [ ! -e mended ] && exit 1\nrun"
     systemctl(lab, monkeypatch, start=start)
     await lab.restart(in_units=True)

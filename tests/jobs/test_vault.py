@@ -13,7 +13,7 @@ import pytest
 
 from tests.jobs.lab import SECONDS, Lab
 from xen2kvmd.errors import Busy, InsufficientSpace
-from xen2kvmd.jobs import supervisor, vault
+from xen2kvmd.jobs import deaths, vault
 from xen2kvmd.jobs.journal import now
 from xen2kvmd.jobs.status import JobState
 from xen2kvmd.model import DiskKey, Operation, Request
@@ -79,7 +79,7 @@ async def test_the_worker_removes_it_where_no_daemon_is_there(lab: Lab) -> None:
 
 
 async def test_a_job_that_is_given_up_loses_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "PAUSES", (0.0, 0.1, 0.1, 0.1))
+    monkeypatch.setattr(deaths, "PAUSES", (0.0, 0.1, 0.1, 0.1))
     job = await submit(lab, three="fail", **{"undo two": "die"})
     assert (await lab.end(job)).state is JobState.INTERRUPTED
     await all_gone(lab)

@@ -30,8 +30,6 @@ from xen2kvmd.jobs.log import read_lines
 from xen2kvmd.jobs.status import JobStatus, fold
 from xen2kvmd.system import files
 
-ROOM = 64 << 10  # bytes: some events, lines of the log, folders
-
 log = logging.getLogger(__name__)
 
 
@@ -116,7 +114,6 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._deaths: dict[str, tuple[int, int]] = {}  # where a full disk takes no more of them
         self._to_keep = deque[tuple[Path, JobStatus, int]]()  # for last.py, as load() found them
 
     def path(self, job_id: str) -> Path:
@@ -258,34 +255,6 @@ class Store:
                 hint="It is written later, or the job ended before it could be. How far it came: "
                 f"xen2kvm show {job_id}",
             ) from None
-
-    def deaths(self, job_id: str) -> tuple[int, int]:
-        """Return how many workers have died, and the last event in the journal at the last one."""
-        path = self.path(job_id) / "deaths"
-        written = path.read_text() if path.exists() else ""
-        count, seq, *_ = map(int, f"{written} 0 0".split())  # it was the count alone before
-        return max((count, seq), self._deaths.get(job_id, (0, 0)))
-
-    def keep_deaths(self, job_id: str, count: int, *, seq: int) -> None:
-        """Write down how many workers have died, and the last event then."""
-        path = self.path(job_id) / "deaths"
-        try:
-            files.write_atomic(path, f"{count} {seq}")
-        except OSError as error:
-            log.error("The deaths of job %s cannot be counted in %s: %s", job_id, path, error)
-            self._deaths[job_id] = (count, seq)
-
-    def has_room(self, job_id: str) -> bool:
-        """Tell whether the disk takes what a worker writes first, by writing as much."""
-        path = self.path(job_id) / "room"
-        try:
-            files.write_atomic(path, "x" * ROOM)
-        except OSError as error:
-            log.error("Nothing can be written in %s: %s", path.parent, error)
-            return False
-        finally:
-            files.discard(path)
-        return True
 
     def remove(self, job_id: str) -> None:
         """Forget a job; a crash in the middle leaves no job that would be begun once more."""

@@ -3,7 +3,6 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -11,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from xen2kvmd.errors import JobNotFound, MigrationError
-from xen2kvmd.jobs import report
+from xen2kvmd.jobs import deaths, report
 from xen2kvmd.jobs.board import Board
+from xen2kvmd.jobs.deaths import Deaths
 from xen2kvmd.jobs.status import JobState
 from xen2kvmd.jobs.store import Store
 from xen2kvmd.jobs.tasks import Tasks
@@ -21,13 +21,7 @@ from xen2kvmd.system import files
 
 log = logging.getLogger(__name__)
 
-# Seconds until another worker takes up a job whose first, second, ... died: what killed it, like a
-# disk that is full, may pass.
-PAUSES = (0.0, 10.0, 60.0, 300.0)
-ATTEMPTS = len(PAUSES) + 1  # workers that may die before we give up; all but the first may undo
 LOOKS = 50  # for who has a job's lock, ten a second
-SILENT = 1440  # workers, one a minute, that may die at once though the disk would take what they do
-RETRY = 60.0  # seconds until a job that got no worker, or was not looked at, is tried again
 CANCELLED = ("Cancelled", "The job was cancelled.")  # name and message of the error
 
 
@@ -53,8 +47,7 @@ class Supervisor:
         self._tasks = Tasks()
         self._looked_at: set[str] = set()  # jobs whose worker has ended just now
         self._retries: dict[str, asyncio.TimerHandle] = {}  # of jobs that wait for a worker
-        self._known: dict[str, int] = {}  # of jobs with a worker: the last event before it
-        self._silent = Counter[str]()  # workers of a job that died in a row, and wrote nothing down
+        self._deaths = Deaths(store.folder)
         self._resting = False
 
     def __contains__(self, job_id: str) -> bool:
@@ -79,7 +72,7 @@ class Supervisor:
             retry.cancel()
         if self._resting or job_id not in self._board or job_id in self._workers:
             return
-        self._known[job_id] = self._board.get(job_id).seq
+        self._deaths.begun(self._board.get(job_id))
         arguments = ["--jobs", str(self._store.folder), "--events", str(self._events)]
         output = self._store.path(job_id) / "stderr"
         self._workers.begin(job_id, arguments, output=output)
@@ -158,7 +151,8 @@ class Supervisor:
             return
         status = self._board.get(job_id)
         if status.started_at:
-            self._begin_later(job_id, RETRY, f"waits for a process to go on in: {error.message}")
+            activity = f"waits for a process to go on in: {error.message}"
+            self._begin_later(job_id, deaths.RETRY, activity)
         elif status.state is JobState.CANCELLING:
             self._look_at(job_id, self.end(job_id, JobState.CANCELLED, *CANCELLED))
         else:
@@ -188,7 +182,7 @@ class Supervisor:
             log.error("Job %s cannot be looked after now: %s", job_id, error)
             if job_id in self._board and not self._board.get(job_id).state.final:
                 why = error.message if isinstance(error, MigrationError) else str(error)
-                self._begin_later(job_id, RETRY, f"waits for a process to take it up: {why}")
+                self._begin_later(job_id, deaths.RETRY, f"waits for a process to take it up: {why}")
 
     def _look_at(self, job_id: str, work: Coroutine[Any, Any, object]) -> None:
         """Do what the end of a worker asks for; whatever becomes of that, the queue goes on."""
@@ -208,7 +202,7 @@ class Supervisor:
         """Look what became of a job; its worker may have left it to another that was faster."""
         await self._board.read_journal(job_id)
         if self._board.get(job_id).state.final:
-            self._known.pop(job_id, None)
+            self._deaths.over(job_id)
         elif not self._resting:
             await self.adopt(job_id, died=True)
         record = await asyncio.to_thread(self._store.record, job_id)
@@ -217,53 +211,11 @@ class Supervisor:
 
     async def _take_up(self, job_id: str) -> None:
         """Begin another worker for a job whose worker died: it undoes, or goes on."""
-        status = self._board.get(job_id)
-        if status.started_at and self._known.pop(job_id, None) == status.seq:
-            await self._after_silence(job_id)
-            return
-        self._silent.pop(job_id, None)
-        before, seq = await asyncio.to_thread(self._store.deaths, job_id)
-        if status.started_at and seq == status.seq:  # the daemon before us has counted this one
-            self.begin(job_id)
-            return
-        await asyncio.to_thread(self._store.keep_deaths, job_id, before + 1, seq=status.seq)
-        if before >= len(PAUSES):
-            await self.end(
-                job_id,
-                JobState.INTERRUPTED,
-                "Interrupted",
-                f"{ATTEMPTS} workers of this job died, none could undo what was done.\n"
-                "Its log may tell why; its report and journal tell what it had made.",
-            )
-            return
-        pause = PAUSES[before]
-        log.warning("The worker of job %s died; another takes it up in %g s", job_id, pause)
-        if pause:
-            why = f"{before + 1} of its processes died"
-            self._begin_later(job_id, pause, f"waits for a process to take it up: {why}")
+        verdict = await asyncio.to_thread(self._deaths.died, self._board.get(job_id))
+        if verdict.given_up:
+            await self.end(job_id, JobState.INTERRUPTED, "Interrupted", verdict.given_up)
+        elif verdict.pause:
+            activity = f"waits for a process to take it up: {verdict.why}"
+            self._begin_later(job_id, verdict.pause, activity)
         else:
             self.begin(job_id)
-
-    async def _after_silence(self, job_id: str) -> None:
-        """Begin another worker in a while for one that died before it wrote anything down.
-
-        It has done nothing, and may not be able to for hours: a disk that is full is waited for
-        without end. Where the disk takes what we write, a person must see to what kills workers.
-        """
-        log.error("The worker of job %s died at once; another begins later", job_id)
-        why = "the last one died before it could write anything down"
-        if await asyncio.to_thread(self._store.has_room, job_id):
-            self._silent[job_id] += 1
-            why += f" ({self._silent[job_id]} of {SILENT}); the system's journal may tell why"
-        if self._silent[job_id] < SILENT:
-            self._begin_later(job_id, RETRY, f"waits for a process to take it up: {why}")
-            return
-        del self._silent[job_id]
-        await self.end(
-            job_id,
-            JobState.INTERRUPTED,
-            "Interrupted",
-            f"{SILENT} workers of this job died before they could write anything down; nothing was "
-            f"undone.\nThe system's journal may tell why ('journalctl -u xen2kvm-job@{job_id}'); "
-            "the job's report tells what it had made, and how to go back.",
-        )
